@@ -1,0 +1,65 @@
+# The whole project from a fresh clone: `make demo` and `make test`, in either order, nothing before them.
+#
+# The environment lies in .venv and is built in steps; each finished step leaves a stamp, so an interrupted set-up goes
+# on where it stopped, a finished one is not repeated, and a change of the dependencies repeats just what it must.
+
+.DELETE_ON_ERROR:
+.PHONY: setup demo test check format clean help
+SHELL := /bin/bash
+
+# The first Python on the path that is 3.10, 3.11 or 3.12; override with `make PYTHON=/path/to/python3.11 …`.
+FITS := import sys, venv; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))
+PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
+	$$p -c '$(FITS)' >/dev/null 2>&1 && echo $$p && break; done)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install
+# Unmodified heareval loads checkpoints that hold classes, which torch >= 2.6 refuses unless told otherwise.
+export TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD := 1
+
+help:
+	@echo "make demo    the main job on generated data, end to end: synthesize, pretrain, heareval, score table, report page"
+	@echo "make test    the whole test suite"
+	@echo "make check   lint, format and types        make format  apply the formatter"
+	@echo "make setup   only the environment          make clean   remove the environment and everything generated"
+
+setup: .venv/.installed
+
+.venv/.created:
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.10, 3.11 or 3.12 found; install one, or say make PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "set-up 1/4: a virtual environment in .venv, from $$($(PYTHON) --version)"
+	@rm -rf .venv && $(PYTHON) -m venv .venv && touch $@
+
+.venv/.packages: .venv/.created setup.cfg pyproject.toml
+	@echo "set-up 2/4: this project and its dependencies; torch is the large one (0.8 GB to fetch on Linux, more with its GPU libraries)"
+	@$(PIP) --quiet --progress-bar on -e ".[eval,train,dev]" && touch $@
+
+.venv/.hear: .venv/.packages
+	@echo "set-up 3/4: hear-eval-kit and hearvalidator, unmodified, without their 2021 pins (setup.cfg has what they need)"
+	@$(PIP) --quiet --no-deps heareval==2021.1.3 hearvalidator==2021.0.2 && touch $@
+
+# TensorFlow comes last and alone: audiotools asks for protobuf < 3.20, TensorFlow for a newer one, both run with the
+# newer one, and no single pip command can say so. pip's report of that conflict is the only thing filtered here.
+.venv/.installed: .venv/.hear
+	@echo "set-up 4/4: TensorFlow, which heareval and hearvalidator import"
+	@$(PIP) --quiet --progress-bar on "tensorflow-cpu>=2.16,<3; sys_platform == 'linux' and platform_machine == 'x86_64'" \
+		"tensorflow>=2.16,<3; sys_platform != 'linux' or platform_machine != 'x86_64'" 2>.venv/tensorflow.log \
+		|| { cat .venv/tensorflow.log; exit 1; }
+	@touch $@
+
+demo: setup
+	@$(BIN)/python -m training demo
+
+test: setup
+	@$(BIN)/python -m pytest
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv build dist *.egg-info demo .pytest_cache .mypy_cache .ruff_cache logs

@@ -1,0 +1,14 @@
+"""Self-supervised multi-view embeddings of urban sound, as a HEAR submission.
+
+The three functions of the HEAR API are all that a user of the embeddings imports:
+
+    import hear_multiview
+    model = hear_multiview.load_model()                               # the bundled checkpoint, offline
+    scene = hear_multiview.get_scene_embeddings(audio, model)         # [clip, dim]
+    frames, times = hear_multiview.get_timestamp_embeddings(audio, model)  # [clip, frame, dim], [clip, frame] in ms
+"""
+
+from hear_multiview.api import get_scene_embeddings, get_timestamp_embeddings, load_model
+
+__version__ = "0.1.0"
+__all__ = ["get_scene_embeddings", "get_timestamp_embeddings", "load_model"]

@@ -1,0 +1,148 @@
+"""The HEAR API: audio in, scene and timestamp embeddings out (https://hearbenchmark.com/hear-api.html)."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from hear_multiview import checkpoint
+from hear_multiview.embedder import Embedder
+from hear_multiview.encoder import VIEWS
+from hear_multiview.frontends import FRONTENDS, PRECISIONS, FrontEnd, load_frontend
+
+#: The checkpoint of ``load_model()`` without a path, inside the package.
+BUNDLED = Path(__file__).parent / "bundled" / "multiview.safetensors"
+
+
+def load_model(
+    path: str | os.PathLike[str] | None = "",
+    *,
+    view: str = "joint",
+    frontend: str | None = None,
+    frontend_weights: str | os.PathLike[str] | None = None,
+    precision: str = "fp32",
+) -> Embedder:
+    """The model that the two embedding functions take: a frozen front end and the trained private/shared encoder.
+
+    Args:
+        path: a checkpoint that ``python -m training pretrain`` wrote; empty or None is the bundled one.
+        view: what the embedding is. ``joint`` is z_p ⊕ z_s, ``private`` z_p, ``shared`` z_s, ``frontend`` the front
+            end's own output (for a codec its continuous latents: the paper's baseline "without training").
+        frontend: the front end's name, one of `FRONTENDS`. Normally left out: the checkpoint knows its own, and one
+            that differs is refused. With ``view="frontend"`` it needs no checkpoint.
+        frontend_weights: a weight file in descript-audio-codec's own format, for the front end to use instead of
+            looking in the codec's cache and downloading. A checkpoint refuses any weights but those it was trained on.
+        precision: ``fp32``, or ``bf16`` to run the front end in bfloat16 (about 1 % relative error in the latents).
+
+    Returns:
+        An `Embedder` in eval mode on the CPU; move it with ``.to(device)``, it never moves itself.
+
+    Raises:
+        ValueError: a value that is not known, a file that is not what it should be, or parts that do not fit together.
+        FileNotFoundError: a path that does not exist.
+    """
+    _one_of("view", view, VIEWS)
+    _one_of("precision", precision, PRECISIONS)
+    if frontend is not None:
+        _one_of("frontend", frontend, FRONTENDS)
+
+    if view == "frontend" and frontend is not None and not path:
+        return Embedder(load_frontend(frontend, frontend_weights, precision), None, view)
+
+    source = Path(path) if path else BUNDLED
+    saved = checkpoint.load(source)
+    wanted = saved.card["frontend"]
+    if frontend not in (None, wanted["name"]):
+        what = f"checkpoint {source}" if path else "the bundled checkpoint"
+        raise ValueError(
+            f"frontend {frontend!r} does not fit {what}, which was trained on {wanted['name']!r}: "
+            "leave frontend out, give a checkpoint trained on it, or take view='frontend', which needs none"
+        )
+    front = load_frontend(wanted["name"], frontend_weights, precision)
+    _same_weights(front, wanted, source)
+    if not saved.card.get("trained", True):
+        warnings.warn(f"{source.name}: {saved.card['note']}", stacklevel=2)
+    return Embedder(front, saved.encoder(), view)
+
+
+def get_scene_embeddings(audio: Tensor, model: Embedder) -> Tensor:
+    """One embedding a clip: the mean of its frame embeddings.
+
+    Args:
+        audio: [clip, sample], floating point, mono at ``model.sample_rate``, nominally in [-1, 1]; any level, since
+            each clip is normalised to −24 LUFS on its own.
+        model: from `load_model`.
+
+    Returns:
+        float32 [clip, ``model.scene_embedding_size``] on the model's device. A clip's embedding does not depend on
+        the other clips of the batch.
+
+    Raises:
+        ValueError: audio that is not a floating-point [clip, sample] tensor, is empty, shorter than half a frame, or
+            not finite.
+    """
+    with torch.no_grad():
+        return torch.cat([model.scene(clips) for clips in _batches(audio, model)])
+
+
+def get_timestamp_embeddings(audio: Tensor, model: Embedder) -> tuple[Tensor, Tensor]:
+    """One embedding a frame, with the time of each frame's centre.
+
+    Args:
+        audio, model: as for `get_scene_embeddings`.
+
+    Returns:
+        float32 embeddings [clip, frame, ``model.timestamp_embedding_size``] and float32 timestamps [clip, frame] in
+        milliseconds: ``(i + 0.5) · hop / sample_rate · 1000``. A last frame whose centre lies beyond the end of the
+        audio is left out.
+
+    Raises:
+        ValueError: as for `get_scene_embeddings`.
+    """
+    with torch.no_grad():
+        embeddings = torch.cat([model.frames(clips) for clips in _batches(audio, model)])
+    times = model.frame_times(audio.shape[1]).to(embeddings.device)
+    return embeddings, times.expand(len(audio), -1).contiguous()
+
+
+def _batches(audio: Tensor, model: Embedder) -> tuple[Tensor, ...]:
+    """``audio`` checked, in float32 on the model's device, in batches that the device does well.
+
+    On a CPU one clip already fills the cores, and clip by clip the result cannot depend on the batch, to the bit.
+    """
+    if not isinstance(audio, Tensor) or not audio.is_floating_point():
+        got = f"a {audio.dtype} tensor" if isinstance(audio, Tensor) else type(audio).__name__
+        raise ValueError(f"audio must be a floating-point tensor with samples in [-1, 1], not {got}")
+    if audio.ndim != 2:
+        raise ValueError(f"audio must be [clip, sample], mono; got shape {tuple(audio.shape)}")
+    clips, samples = audio.shape
+    if clips == 0 or samples == 0:
+        raise ValueError(f"audio is empty: shape {tuple(audio.shape)}")
+    if model.frame_count(samples) == 0:
+        shortest = (model.frontend.hop + 1) // 2
+        raise ValueError(
+            f"audio of {samples} samples is shorter than half a frame: give at least {shortest} samples "
+            f"at {model.sample_rate} Hz"
+        )
+    finite = torch.stack([torch.isfinite(clip).all() for clip in audio])
+    if not finite.all():
+        raise ValueError(f"clip {int((~finite).nonzero()[0])} of the batch holds NaN or infinite samples")
+    device = model.device
+    return audio.to(device=device, dtype=torch.float32).split(1 if device.type == "cpu" else 16)
+
+
+def _one_of(what: str, value: object, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ValueError(f"unknown {what} {value!r}: choose one of {', '.join(known)}")
+
+
+def _same_weights(front: FrontEnd, wanted: dict[str, str], source: Path) -> None:
+    if front.digest != wanted["sha256"]:
+        raise ValueError(
+            f"checkpoint {source} was trained on {wanted['name']} weights with sha256 {wanted['sha256'][:12]}…, but the "
+            f"weights found have {front.digest[:12]}…: give the matching file as frontend_weights"
+        )

@@ -1,0 +1,84 @@
+"""Checkpoints: one safetensors file with the weights, and a JSON card in its header that says where they come from.
+
+The card holds ``format`` (1), ``frontend`` {name, sha256, dim, hop, sample_rate}, ``encoder`` {dim, width, depth},
+``recipe``, ``metrics``, ``versions``, ``data`` and ``trained`` (false: seeded weights that have learned nothing, with
+``note`` saying so). Tensors are named ``encoder.…`` and ``decoder.…``; only the first are needed for embeddings.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from hear_multiview.encoder import PrivateSharedEncoder
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The tensors by name, and the card."""
+
+    tensors: dict[str, Tensor]
+    card: dict[str, Any]
+
+    def encoder(self) -> PrivateSharedEncoder:
+        """The trained encoder, on the CPU."""
+        encoder = PrivateSharedEncoder(**self.card["encoder"])
+        prefix = "encoder."
+        encoder.load_state_dict({k.removeprefix(prefix): v for k, v in self.tensors.items() if k.startswith(prefix)})
+        return encoder
+
+
+def save(path: Path, tensors: dict[str, Tensor], card: dict[str, Any]) -> None:
+    """Write ``path`` atomically: whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as folder:
+        part = Path(folder) / path.name
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        save_file(tensors, part, metadata={"hear_multiview": json.dumps({"format": FORMAT, **card}, sort_keys=True)})
+        os.replace(part, path)
+
+
+def load(path: Path) -> Checkpoint:
+    """Read and check a checkpoint.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: another kind of file (a codec weight file is recognised, and the message says how to pass it), a
+            damaged one, or one of a format that this version does not know.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"checkpoint {path} does not exist")
+    try:
+        with safe_open(path, framework="pt") as file:
+            card = json.loads((file.metadata() or {})["hear_multiview"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise ValueError(_not_a_checkpoint(path)) from error
+    if card.get("format") != FORMAT:
+        raise ValueError(
+            f"checkpoint {path} has format {card.get('format')}, this version of hear_multiview reads {FORMAT}: "
+            "use the version that wrote it"
+        )
+    return Checkpoint(tensors, card)
+
+
+def _not_a_checkpoint(path: Path) -> str:
+    from hear_multiview.frontends.codec_weights import is_dac_file
+
+    if is_dac_file(path):
+        return (
+            f"{path} is a descript-audio-codec weight file, not a checkpoint: pass it as frontend_weights "
+            '(for heareval: --model-options \'{"frontend": "dac_44khz", "view": "frontend", "frontend_weights": '
+            f'"{path}"}}\')'
+        )
+    return f"{path} is not a hear_multiview checkpoint: give a .safetensors file that `python -m training pretrain` wrote"

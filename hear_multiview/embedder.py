@@ -1,0 +1,75 @@
+"""What ``load_model`` returns: a front end and an encoder as one HEAR model, streaming over time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from hear_multiview.encoder import PrivateSharedEncoder, embed
+from hear_multiview.frontends import FrontEnd
+
+
+class Embedder(nn.Module):
+    """A HEAR model, in eval mode.
+
+    Attributes:
+        sample_rate: in Hz, of the audio it takes.
+        scene_embedding_size, timestamp_embedding_size: the number of dimensions of an embedding.
+        frontend, encoder, view: its parts; ``encoder`` is None only for ``view == "frontend"`` without a checkpoint.
+    """
+
+    def __init__(self, frontend: FrontEnd, encoder: PrivateSharedEncoder | None, view: str) -> None:
+        super().__init__()
+        if encoder is None and view != "frontend":
+            raise ValueError(f"view {view!r} needs an encoder: give a checkpoint")
+        self.frontend = frontend
+        self.encoder = encoder
+        self.view = view
+        self.sample_rate = frontend.sample_rate
+        size = frontend.dim if view in ("joint", "frontend") else frontend.dim // 2
+        self.scene_embedding_size = size
+        self.timestamp_embedding_size = size
+        self.eval()
+
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are."""
+        return next(self.parameters()).device
+
+    def frame_count(self, samples: int) -> int:
+        """How many frames of ``samples`` samples have their centre within the audio."""
+        hop = self.frontend.hop
+        return (2 * samples + hop) // (2 * hop)
+
+    def frame_times(self, samples: int) -> Tensor:
+        """The centres of those frames in milliseconds, float32 [frame]."""
+        frames = torch.arange(self.frame_count(samples), dtype=torch.float64)
+        return ((frames + 0.5) * (1000 * self.frontend.hop / self.sample_rate)).float()
+
+    def stream(self, audio: Tensor) -> Iterator[Tensor]:
+        """Embeddings of consecutive stretches of ``audio`` [clip, sample], each [clip, frame, size]: memory is bounded
+        by a stretch, however long the audio."""
+        left = self.frame_count(audio.shape[1])
+        for x in self.frontend.stream(audio):
+            if left > 0:
+                yield embed(self.encoder, x[:, :left], self.view)
+            left -= x.shape[1]
+
+    def scene(self, audio: Tensor) -> Tensor:
+        """[clip, sample] to the mean frame embedding, float32 [clip, size]; summed in float64, so that 20 minutes
+        lose nothing against 1 second."""
+        total = audio.new_zeros(len(audio), self.scene_embedding_size, dtype=torch.float64)
+        for z in self.stream(audio):
+            total += z.sum(dim=1, dtype=torch.float64)
+        return (total / self.frame_count(audio.shape[1])).float()
+
+    def frames(self, audio: Tensor) -> Tensor:
+        """[clip, sample] to every frame embedding, float32 [clip, frame, size]."""
+        out = audio.new_empty(len(audio), self.frame_count(audio.shape[1]), self.timestamp_embedding_size)
+        start = 0
+        for z in self.stream(audio):
+            out[:, start : start + z.shape[1]] = z
+            start += z.shape[1]
+        return out

@@ -1,0 +1,107 @@
+"""descript-audio-codec's encoder as a front end: continuous latents before quantisation, one frame each 512 samples.
+
+The codec is convolutional, with a finite receptive field. A long clip is therefore encoded in hop-aligned pieces with
+enough context on either side: the frames are those of the whole clip, while memory stays that of one piece. Pieces
+are also faster: the activations of a whole 10 s clip (113 MB each) send every allocation to the operating system.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from hear_multiview import loudness
+from hear_multiview.frontends import codec_weights
+from hear_multiview.frontends.codec_weights import CodecWeights
+
+#: Frames encoded at a time, without context: 2 s at 44.1 kHz.
+PIECE = 172
+
+
+class CodecFrontEnd(nn.Module):
+    """A frozen codec encoder. See `hear_multiview.frontends` for what a front end is.
+
+    Attributes:
+        name, sample_rate, hop, dim, digest: as for every front end.
+        context: frames of audio on either side that a piece needs to be exact.
+    """
+
+    def __init__(self, name: str, weights: CodecWeights) -> None:
+        super().__init__()
+        self.name = name
+        self.sample_rate = weights.sample_rate
+        self.hop = weights.hop
+        self.dim = weights.dim
+        self.digest = weights.digest
+        self.encoder = _fold_weight_norm(weights.build_encoder())
+        self.context = _context(self.encoder, self.hop)
+        self.requires_grad_(False).eval()
+
+    def to_bf16(self) -> CodecFrontEnd:
+        """Itself, with the encoder in bfloat16; what it returns stays float32."""
+        self.encoder.to(torch.bfloat16)
+        return self
+
+    def stream(self, audio: Tensor) -> Iterator[Tensor]:
+        """Latents of consecutive stretches of ``audio`` [clip, sample]: each float32 [clip, up to `PIECE`, dim]."""
+        gain = loudness.gains(audio, self.sample_rate)
+        samples = audio.shape[1]
+        frames = math.ceil(samples / self.hop)
+        dtype = next(self.encoder.parameters()).dtype
+        for start in range(0, frames, PIECE):
+            stop = min(start + PIECE, frames)
+            # At the clip's own edges there is no context to take: there the codec pads, exactly as for the whole clip.
+            first, last = max(start - self.context, 0), min(stop + self.context, frames)
+            piece = audio[:, first * self.hop : last * self.hop] * gain
+            piece = nn.functional.pad(piece, (0, (last - first) * self.hop - piece.shape[1]))
+            latents = self.encoder(piece[:, None].to(dtype)).float()
+            yield latents[..., start - first : stop - first].transpose(1, 2)
+
+
+def dac_44khz(weights: Path | None) -> CodecFrontEnd:
+    """The 44.1 kHz, 8 kbps descript-audio-codec of the paper: 1024 dimensions.
+
+    Weights come from ``weights``, else from the codec's own cache, else they are downloaded into it (about 307 MB).
+    """
+    path = weights or codec_weights.cached_or_downloaded()
+    return CodecFrontEnd("dac_44khz", codec_weights.read_dac(path, official=True))
+
+
+def demo(weights: Path | None) -> CodecFrontEnd:
+    """The bundled small codec, so that everything runs offline; or any 44.1 kHz codec file with the same hop."""
+    if weights is not None:
+        return CodecFrontEnd("demo", codec_weights.read_dac(weights, official=False))
+    return CodecFrontEnd("demo", codec_weights.read_bundle())
+
+
+def _fold_weight_norm(encoder: nn.Module) -> nn.Module:
+    """g · v / |v| computed once: the weights are frozen, so computing it in every forward is waste."""
+    for module in encoder.modules():
+        if isinstance(module, nn.Conv1d):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FutureWarning)  # the codec uses the older of torch's two weight norms
+                nn.utils.remove_weight_norm(module)
+    return encoder
+
+
+def _context(encoder: nn.Module, hop: int) -> int:
+    """Frames of context on either side after which the encoder's zero padding can no longer be felt.
+
+    The encoder is a chain of convolutions (residual branches only add shorter paths), so reaches add up: each layer
+    sees ``padding`` of its input steps to the left and ``dilation · (kernel − 1) − padding`` to the right.
+    """
+    left = right = 0
+    step = 1  # samples a step of this layer's input
+    for module in encoder.modules():
+        if isinstance(module, nn.Conv1d):
+            (kernel,), (stride,), (dilation,) = module.kernel_size, module.stride, module.dilation
+            padding = int(module.padding[0])
+            left += padding * step
+            right += (dilation * (kernel - 1) - padding) * step
+            step *= stride
+    return max(math.ceil(left / hop), math.ceil((right + 1) / hop) - 1)

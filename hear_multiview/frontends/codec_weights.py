@@ -1,0 +1,206 @@
+"""Weights of descript-audio-codec: found, downloaded, checked, and loaded as tensors only, never as pickled code."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+import warnings
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from hear_multiview.frontends.download import download
+
+#: What the official 44.1 kHz 8 kbps file says of itself, and so what ``dac_44khz`` insists on.
+OFFICIAL = {
+    "encoder_dim": 64,
+    "encoder_rates": [2, 4, 8, 8],
+    "decoder_dim": 1536,
+    "decoder_rates": [8, 8, 4, 2],
+    "n_codebooks": 9,
+    "codebook_size": 1024,
+    "codebook_dim": 8,
+    "sample_rate": 44_100,
+}
+URL = "https://github.com/descriptinc/descript-audio-codec/releases/download/0.0.1/weights.pth"
+#: Where descript-audio-codec itself keeps it, so that a machine that has used the codec needs no second copy.
+CACHE = Path.home() / ".cache" / "descript" / "dac" / "weights_44khz_8kbps_0.0.1.pth"
+BUNDLE = Path(__file__).parent.parent / "bundled" / "demo_codec.safetensors"
+HOP = 512
+
+
+@dataclass(frozen=True)
+class CodecWeights:
+    """The encoder's tensors (named as in ``dac.DAC.encoder``), the codec's arguments, and the file's sha256."""
+
+    arguments: dict[str, Any]
+    encoder: dict[str, Tensor]
+    digest: str
+
+    @property
+    def sample_rate(self) -> int:
+        """In Hz."""
+        return int(self.arguments["sample_rate"])
+
+    @cached_property
+    def hop(self) -> int:
+        """Samples a frame."""
+        hop = 1
+        for rate in self.arguments["encoder_rates"]:
+            hop *= rate
+        return hop
+
+    @property
+    def dim(self) -> int:
+        """Dimensions of a latent frame."""
+        rates = self.arguments["encoder_rates"]
+        return int(self.arguments.get("latent_dim") or self.arguments["encoder_dim"] * 2 ** len(rates))
+
+    def build_encoder(self) -> nn.Module:
+        """descript-audio-codec's own encoder with these weights, float32."""
+        from dac.model.dac import Encoder
+
+        with _on_meta():
+            encoder = Encoder(self.arguments["encoder_dim"], self.arguments["encoder_rates"], self.dim)
+        encoder.load_state_dict({k: v.float() for k, v in self.encoder.items()}, assign=True)
+        return encoder
+
+
+def cached_or_downloaded() -> Path:
+    """The official weight file from the codec's cache, downloading it there first where it is missing.
+
+    Raises:
+        ValueError: it is not there and cannot be fetched; the message says how to go on without the network.
+    """
+    if not CACHE.exists():
+        try:
+            download(URL, CACHE, what="descript-audio-codec weights, 44.1 kHz 8 kbps")
+        except OSError as error:
+            raise ValueError(
+                f"the 44.1 kHz codec weights are not in {CACHE} and could not be downloaded from {URL} ({error}): "
+                "download the file elsewhere and give it as frontend_weights, or use frontend='demo'"
+            ) from error
+    return CACHE
+
+
+def read_dac(path: Path, *, official: bool) -> CodecWeights:
+    """Read ``path`` in descript-audio-codec's format: what ``dac.DAC.save(path, package=False)`` writes.
+
+    Args:
+        official: insist on the arguments of the official 44.1 kHz 8 kbps model; otherwise only on rate and hop.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not such a file, truncated, or of another model; the message names what differs.
+    """
+    stored = _load_tensors(path)
+    try:
+        arguments = dict(stored["metadata"]["kwargs"])
+        state: dict[str, Tensor] = stored["state_dict"]
+        expected = _expected_shapes(arguments)
+    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+        raise ValueError(
+            f"{path} is not a descript-audio-codec weight file: it lacks state_dict and metadata.kwargs as "
+            f"dac.DAC.save(path, package=False) writes them ({error})"
+        ) from error
+    shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    odd = sorted(k for k in shapes.keys() | expected.keys() if shapes.get(k) != expected.get(k))
+    if odd:
+        raise ValueError(
+            f"{path} does not hold the tensors of the codec that its own arguments describe: {len(odd)} differ, first "
+            f"{odd[0]} (expected {expected.get(odd[0], 'absent')}, found {shapes.get(odd[0], 'absent')})"
+        )
+    required = OFFICIAL if official else {"sample_rate": OFFICIAL["sample_rate"]}
+    for name, value in required.items():
+        if arguments.get(name) != value:
+            hint = "; for a codec of another size use frontend='demo'" if official and name != "sample_rate" else ""
+            raise ValueError(f"{path} is a codec with {name} {arguments.get(name)}, not {value}{hint}")
+    weights = CodecWeights(arguments, _encoder_part(state), sha256(path))
+    if weights.hop != HOP:
+        raise ValueError(f"{path} is a codec with {weights.hop} samples a frame, not {HOP}")
+    return weights
+
+
+def read_bundle(path: Path = BUNDLE) -> CodecWeights:
+    """The bundled small codec's encoder: half-precision safetensors, the codec's arguments as JSON beside them."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            arguments = json.loads(file.metadata()["codec"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"the bundled codec {path} is damaged ({error}): install the package again") from error
+    return CodecWeights(arguments, tensors, sha256(path))
+
+
+def sha256(path: Path) -> str:
+    """The file's sha256, in hexadecimal."""
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def is_dac_file(path: Path) -> bool:
+    """Whether ``path`` looks like codec weights; used only to say so in an error message."""
+    try:
+        return {"state_dict", "metadata"} <= set(_load_tensors(path))
+    except (ValueError, OSError):
+        return False
+
+
+def _load_tensors(path: Path) -> dict[str, Any]:
+    """The dictionary in a torch file, read with torch's unpickler for tensors and plain containers only."""
+    if not path.exists():
+        raise FileNotFoundError(f"codec weight file {path} does not exist")
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if any(name.endswith("/.data/extern_modules") for name in archive.namelist()):
+                raise ValueError(
+                    f"{path} is a torch.package, which holds code and is not loaded: write the weights with "
+                    "dac.DAC.save(path, package=False)"
+                )
+    try:
+        stored = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+        size = os.path.getsize(path) / 1e6
+        reason = str(error).split("\n", 1)[0][:120]
+        raise ValueError(
+            f"{path} ({size:.1f} MB) cannot be read as codec weights: it is truncated, holds more than tensors, or is "
+            f"another kind of file ({reason})"
+        ) from error
+    if not isinstance(stored, dict):
+        raise ValueError(f"{path} is not a descript-audio-codec weight file: it holds a {type(stored).__name__}")
+    return stored
+
+
+def _expected_shapes(arguments: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every tensor of ``dac.DAC(**arguments)``, without allocating it."""
+    from dac.model import DAC
+
+    with _on_meta():
+        model = DAC(**arguments)
+    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+
+
+@contextmanager
+def _on_meta() -> Iterator[None]:
+    """Build modules without memory; the codec uses the older of torch's two weight norms, which warns at each layer."""
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        yield
+
+
+def _encoder_part(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    prefix = "encoder."
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}

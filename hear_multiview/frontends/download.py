@@ -1,0 +1,44 @@
+"""One file over HTTP: resumed by byte range, with a progress bar, moved into place only when whole."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from tqdm import tqdm
+
+
+def download(url: str, path: Path, *, what: str, timeout: float = 30.0) -> None:
+    """Fetch ``url`` to ``path``; an interrupted transfer lies beside it as ``.part`` and is continued by the next call.
+
+    Raises:
+        OSError: the server cannot be reached, refuses, or sends fewer bytes than it announced.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    have = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    try:
+        response = urllib.request.urlopen(request, timeout=timeout)
+    except urllib.error.HTTPError as error:
+        if error.code != 416 or not have:  # 416: nothing lies beyond what we have, or what we have is not its beginning
+            raise
+        part.unlink()
+        return download(url, path, what=what, timeout=timeout)
+    with response:
+        if have and response.status != 206:  # the server sends the whole file again
+            have = 0
+        length = response.headers.get("Content-Length")
+        total = have + int(length) if length else None
+        with (
+            part.open("ab" if have else "wb") as file,
+            tqdm(desc=f"downloading {what}", total=total, initial=have, unit="B", unit_scale=True) as bar,
+        ):
+            while block := response.read(1 << 18):
+                file.write(block)
+                bar.update(len(block))
+    size = part.stat().st_size
+    if total is not None and size != total:
+        raise OSError(f"the transfer ended after {size} of {total} bytes; the next try continues it")
+    part.replace(path)

@@ -1,0 +1,53 @@
+"""The objectives, equation by equation, each returning its own unweighted term.
+
+The paper takes logarithms of cosines. A cosine lies in [−1, 1], so log sim is undefined for sim ≤ 0 and log(1 − sim) is
+infinite at 1. We map sim to (1 + cos) / 2, which lies in [0, 1], and hold it `FLOOR` away from the ends, so that values
+and gradients are finite everywhere. The frames of two clips are not aligned in time, so each clip's frames are averaged
+before the cosine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+from torch.nn.functional import cosine_similarity, mse_loss
+
+from training.models import TwoViews
+
+#: Keeps a similarity away from 0 and 1. At 1e-4 no term exceeds −log 1e-4 = 9.2, nor its slope 1e4.
+FLOOR = 1e-4
+
+
+def similarity(a: Tensor, b: Tensor) -> Tensor:
+    """sim(a, b) = (1 + cos(a, b)) / 2 over the last axis, held within [`FLOOR`, 1 − `FLOOR`] without losing the slope.
+
+    >>> import torch
+    >>> one = torch.ones(1, 2)
+    >>> [round(similarity(one, k * one).item(), 4) for k in (-1.0, 1.0)]
+    [0.0001, 0.9999]
+    """
+    return FLOOR + (1 - 2 * FLOOR) * (1 + cosine_similarity(a, b, dim=-1)) / 2
+
+
+def pooled(z: Tensor) -> Tensor:
+    """[pair, frame, dim] to the mean over frames, [pair, dim]."""
+    return z.mean(dim=1)
+
+
+def reconstruction(out: TwoViews) -> Tensor:
+    """Eq. 1: the mean squared error, summed over the two views."""
+    return sum((mse_loss(x_hat, x) for x_hat, x in zip(out.reconstruction, out.target, strict=True)), start=out.target[0].new_zeros(()))
+
+
+def cosine_private_sample(out: TwoViews) -> Tensor:
+    """Eq. 3: L_cos− = −E_j log(1 − sim(z_p1^j, z_p2^j)), which drives the private halves of a pair apart."""
+    private_1, private_2 = out.private
+    return -(1 - similarity(pooled(private_1), pooled(private_2))).log().mean()
+
+
+#: Every term that a recipe may weight, by name.
+OBJECTIVES: dict[str, Callable[[TwoViews], Tensor]] = {
+    "reconstruction": reconstruction,
+    "cosine_private_sample": cosine_private_sample,
+}

@@ -1,0 +1,178 @@
+"""One training run: pairs from the store, the model, its objectives, the checkpoint of least validation loss.
+
+A run is a folder ``<recipe>-<digest>-seed<seed>`` with ``checkpoint.safetensors`` (the best so far), ``history.jsonl``
+(a line an epoch) and, until it ends, ``state.pt``, from which an interrupted run goes on to the very same end: every
+random draw comes from the seed and the epoch's number, none from what happened before.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from hear_multiview import checkpoint
+from sonyc_tasks.splits import SensorSplit
+from training.models import MultiViewAutoencoder
+from training.objectives import OBJECTIVES
+from training.recipes import Recipe
+from training.store import LatentStore
+from training.views import same_sensor_pairs
+
+#: Gradients longer than this are shortened to it: near sim = 1 a cosine objective has a slope of up to 1 / floor.
+LONGEST_GRADIENT = 1.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: where its checkpoint is, and a record an epoch (terms of the loss, by split)."""
+
+    checkpoint: Path
+    history: list[dict[str, Any]]
+
+
+def run_folder(runs: Path, recipe: Recipe, seed: int) -> Path:
+    """Where under ``runs`` the run of ``recipe`` with ``seed`` lies."""
+    return runs / f"{recipe.name}-{recipe.digest}-seed{seed}"
+
+
+def pretrain(
+    recipe: Recipe,
+    store: LatentStore,
+    split: SensorSplit,
+    runs: Path,
+    *,
+    seed: int = 0,
+    device: str = "cpu",
+    data: str = "",
+) -> Run:
+    """Train ``recipe`` on the clips of ``split.train`` in ``store``; keep the epoch of least loss on ``split.valid``.
+
+    Args:
+        data: what the clips are, in words, for the checkpoint's card.
+
+    Raises:
+        ValueError: a split has no two clips of one sensor, the store lacks clips, or the loss is no number.
+    """
+    if store.missing():
+        raise ValueError(f"the latent store {store.path} lacks {len(store.missing())} clips: run `python -m training latents` again")
+    folder = run_folder(runs, recipe, seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    best_path, state_path, history_path = folder / "checkpoint.safetensors", folder / "state.pt", folder / "history.jsonl"
+    history = [json.loads(line) for line in history_path.read_text().splitlines()] if history_path.exists() else []
+    if len(history) == recipe.epochs and best_path.exists() and not state_path.exists():
+        return Run(best_path, history)
+
+    pairs = {name: _pairs(store, getattr(split, name), name, recipe, seed) for name in ("train", "valid")}
+    torch.manual_seed(seed)
+    model = MultiViewAutoencoder(store.frontend["dim"], recipe.width, recipe.depth)
+    model.encoder.mean, model.encoder.scale = store.statistics(np.unique(pairs["train"]).tolist())
+    model.to(device)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate)
+
+    start, best = 0, math.inf
+    if state_path.exists():
+        state = torch.load(state_path, map_location=device, weights_only=True)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        start, best = state["epochs"], state["best"]
+    history = history[:start]
+
+    steps = math.ceil(len(pairs["train"]) / recipe.batch_size) + math.ceil(len(pairs["valid"]) / recipe.batch_size)
+    with tqdm(total=recipe.epochs * steps, initial=start * steps, desc=f"pretraining {recipe.name}", unit="step") as bar:
+        for epoch in range(start, recipe.epochs):
+            record: dict[str, Any] = {"epoch": epoch}
+            for name in ("train", "valid"):
+                training = name == "train"
+                model.train(training)
+                # Validation sees the same pairs and cuts in every epoch, so that its losses can be compared.
+                generator = torch.Generator().manual_seed(seed * 1_000_003 + (epoch + 1 if training else 0))
+                terms: dict[str, float] = dict.fromkeys(recipe.objectives, 0.0)
+                for x_1, x_2 in _batches(store, pairs[name], recipe, generator, shuffle=training):
+                    with torch.set_grad_enabled(training):
+                        out = model(x_1.to(device), x_2.to(device))
+                        batch = {term: OBJECTIVES[term](out) for term in recipe.objectives}
+                        total = _total(batch, recipe)
+                    if not torch.isfinite(total):
+                        values = ", ".join(f"{term} {value.item():.4g}" for term, value in batch.items())
+                        raise ValueError(
+                            f"the loss of recipe {recipe.name} is not a number in epoch {epoch} ({values}): lower its "
+                            f"learning rate; the best checkpoint so far stays in {folder}"
+                        )
+                    if training:
+                        optimizer.zero_grad(set_to_none=True)
+                        total.backward()
+                        torch.nn.utils.clip_grad_norm_(model.parameters(), LONGEST_GRADIENT)
+                        optimizer.step()
+                    for term, value in batch.items():
+                        terms[term] += value.item() * len(x_1) / len(pairs[name])
+                    bar.update()
+                record[name] = {**terms, "total": sum(recipe.objectives[term] * value for term, value in terms.items())}
+            history.append(record)
+            if record["valid"]["total"] < best:
+                best = record["valid"]["total"]
+                checkpoint.save(best_path, model.state_dict(), _card(recipe, store, seed, record, data))
+            bar.set_postfix(train=f"{record['train']['total']:.4f}", valid=f"{record['valid']['total']:.4f}", best=f"{best:.4f}")
+            _write(history_path, "".join(json.dumps(line) + "\n" for line in history))
+            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "epochs": epoch + 1, "best": best}
+            torch.save(state, state_path.with_suffix(".part"))
+            state_path.with_suffix(".part").replace(state_path)
+    state_path.unlink(missing_ok=True)
+    return Run(best_path, history)
+
+
+def _pairs(store: LatentStore, sensors: tuple[int, ...], name: str, recipe: Recipe, seed: int) -> np.ndarray:
+    """Pairs [pair, 2] of store indices, of the clips of ``sensors``."""
+    indices = np.array([i for i, clip in enumerate(store.clips) if clip.sensor in sensors], np.int64)
+    pairs = same_sensor_pairs([store.clips[i].sensor for i in indices], recipe.pairs_per_clip, seed)
+    if not len(pairs):
+        raise ValueError(
+            f"the {name} sensors {', '.join(map(str, sensors))} have no two clips of one sensor in {store.path}: "
+            "choose another split"
+        )
+    return indices[pairs]
+
+
+def _batches(
+    store: LatentStore, pairs: np.ndarray, recipe: Recipe, generator: torch.Generator, *, shuffle: bool
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """The two views of ``batch_size`` pairs at a time, each [pair, frame, dim]."""
+    order = torch.randperm(len(pairs), generator=generator) if shuffle else torch.arange(len(pairs))
+    for chosen in order.split(recipe.batch_size):
+        both = pairs[chosen.numpy()]
+        x = store.read(both.T.reshape(-1).tolist(), recipe.crop, generator)
+        yield x[: len(both)], x[len(both) :]
+
+
+def _total(terms: dict[str, Tensor], recipe: Recipe) -> Tensor:
+    return torch.stack([recipe.objectives[term] * value for term, value in terms.items()]).sum()
+
+
+def _card(recipe: Recipe, store: LatentStore, seed: int, record: dict[str, Any], data: str) -> dict[str, Any]:
+    """What a checkpoint says of itself; see `hear_multiview.checkpoint`."""
+    packages = ("hear_multiview", "torch", "descript-audio-codec", "numpy")
+    return {
+        "frontend": store.frontend,
+        "encoder": {"dim": store.frontend["dim"], "width": recipe.width, "depth": recipe.depth},
+        "recipe": recipe.as_dict(),
+        "seed": seed,
+        "metrics": record,
+        "data": data,
+        "trained": True,
+        "versions": {package: version(package) for package in packages},
+    }
+
+
+def _write(path: Path, text: str) -> None:
+    part = path.with_suffix(".part")
+    part.write_text(text)
+    part.replace(path)

@@ -1,0 +1,85 @@
+"""Recipes: everything the science of one training run depends on, one frozen record a table row.
+
+What the machine is (device, paths, workers) is no part of a recipe: only the recipe is hashed into a run's name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from training.objectives import OBJECTIVES
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training run, but for its seed.
+
+    Attributes:
+        name: of the recipe.
+        objectives: weight of each term of the total loss, by its name in `OBJECTIVES`.
+        width, depth: hidden layers of encoder and decoder. The paper says only "MLP".
+        pairs_per_clip: partners drawn for each clip. 3 gives the paper's numbers of pairs.
+        crop: frames of each clip that a step sees, cut at random; None is all of them, as in the paper.
+        epochs, batch_size, learning_rate: as in the paper, 100, 16 and 1e-3 (AdamW).
+        published: (source Jaccard, sensor accuracy) of the row in the paper that this recipe is held against.
+    """
+
+    name: str
+    objectives: Mapping[str, float]
+    width: int = 512
+    depth: int = 2
+    pairs_per_clip: int = 3
+    crop: int | None = None
+    epochs: int = 100
+    batch_size: int = 16
+    learning_rate: float = 1e-3
+    published: tuple[float, float] | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        unknown = set(self.objectives) - set(OBJECTIVES)
+        if unknown:
+            raise ValueError(f"recipe {self.name}: unknown objective {min(unknown)!r}: choose of {', '.join(OBJECTIVES)}")
+        object.__setattr__(self, "objectives", MappingProxyType(dict(self.objectives)))
+
+    def as_dict(self) -> dict[str, object]:
+        """All that the result depends on, as plain JSON values."""
+        fields = {k: v for k, v in vars(self).items() if k != "published"}
+        return {**fields, "objectives": dict(self.objectives)}
+
+    @property
+    def digest(self) -> str:
+        """Eight hexadecimal digits that differ when anything does that the result depends on."""
+        return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()[:8]
+
+
+_MULTIVIEW = Recipe(
+    "multiview_cos_private_sample",
+    objectives={"reconstruction": 1.0, "cosine_private_sample": 1.0},
+    published=(0.633, 0.735),
+)
+
+#: Every recipe by name.
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        _MULTIVIEW,
+        replace(_MULTIVIEW, name="multiview_rec", objectives={"reconstruction": 1.0}, published=(0.610, 0.739)),
+        # The same method at a size that two cores train in under a minute: for `make demo`, not for a table.
+        replace(_MULTIVIEW, name="demo", width=256, epochs=12, batch_size=32, crop=64, published=None),
+    )
+}
+
+
+def recipe_named(name: str) -> Recipe:
+    """The recipe ``name``.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if name not in RECIPES:
+        raise ValueError(f"unknown recipe {name!r}: choose one of {', '.join(RECIPES)}")
+    return RECIPES[name]

@@ -1,0 +1,141 @@
+"""The latent store: front-end frames of every clip, computed once, read many times (zarr on disk).
+
+A store is a folder: ``store.json`` (front end, clips and their sensors), and two zarr arrays, ``frames`` [clip, frame,
+dim] in half precision, one chunk a clip, and ``length`` [clip], the number of frames of each clip. A clip of length 0
+is not computed yet, so an interrupted extraction goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import zarr
+from torch import Tensor
+
+#: Stores up to this size are read into memory once; larger ones are read clip by clip.
+IN_MEMORY = 4 << 30
+
+
+@dataclass(frozen=True)
+class StoredClip:
+    """Name of a clip in its data set, and the sensor that recorded it."""
+
+    name: str
+    sensor: int
+
+
+class LatentStore:
+    """Frames by clip index.
+
+    Attributes:
+        clips: what each index is.
+        frontend: {name, sha256, dim, hop, sample_rate} of the front end that computed the frames.
+    """
+
+    def __init__(self, path: Path, mode: str = "r") -> None:
+        try:
+            about = json.loads((path / "store.json").read_text())
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"{path} is not a latent store: make it with `python -m training latents`") from error
+        self.path = path
+        self.clips = [StoredClip(**clip) for clip in about["clips"]]
+        self.frontend: dict[str, Any] = about["frontend"]
+        self._frames = zarr.open_array(store=str(path / "frames"), mode=mode)
+        self._length = zarr.open_array(store=str(path / "length"), mode=mode)
+        self.length = np.asarray(self._length[:])
+        self._memory: np.ndarray | None = None
+
+    @classmethod
+    def create(
+        cls, path: Path, clips: Sequence[StoredClip], frontend: dict[str, Any], frames: int
+    ) -> LatentStore:
+        """A new store at ``path`` for ``clips`` of at most ``frames`` frames; or the one that is there already, to go
+        on with, if it is for the same clips and front end.
+
+        Raises:
+            ValueError: what is at ``path`` is for other clips or another front end.
+        """
+        about = {"frontend": frontend, "clips": [vars(clip) for clip in clips]}
+        described = path / "store.json"
+        if described.exists():
+            if json.loads(described.read_text()) != about:
+                raise ValueError(
+                    f"the latent store {path} is for other clips or another front end: delete it or choose another path"
+                )
+            return cls(path, mode="r+")
+        path.mkdir(parents=True, exist_ok=True)
+        dim = frontend["dim"]
+        zarr.open_array(
+            store=str(path / "frames"),
+            mode="w",
+            shape=(len(clips), frames, dim),
+            chunks=(1, frames, dim),
+            dtype="float16",
+        )
+        zarr.open_array(store=str(path / "length"), mode="w", shape=(len(clips),), dtype="int32", fill_value=0)
+        # The description comes last: a folder without it is not a store, so a kill above leaves nothing to trip over.
+        part = path / "store.json.part"
+        part.write_text(json.dumps(about))
+        part.replace(described)
+        return cls(path, mode="r+")
+
+    def write(self, index: int, frames: np.ndarray) -> None:
+        """Store ``frames`` [frame, dim] as clip ``index``; its length is written last and makes it valid.
+
+        Raises:
+            ValueError: a value that half precision cannot hold.
+        """
+        half = frames.astype(np.float16)
+        if not np.isfinite(half).all():
+            raise ValueError(f"latents of {self.clips[index].name} do not fit half precision (largest {np.abs(frames).max():.3g})")
+        self._frames[index, : len(frames)] = half
+        self._length[index] = len(frames)
+        self.length[index] = len(frames)
+
+    def missing(self) -> list[int]:
+        """Indices of the clips that are not computed yet."""
+        return np.flatnonzero(self.length == 0).tolist()
+
+    def read(self, indices: Sequence[int], crop: int | None = None, generator: torch.Generator | None = None) -> Tensor:
+        """Clips ``indices`` as float32 [clip, frame, dim], cut to one length: the shortest clip's, or ``crop`` frames.
+
+        Args:
+            crop: at most so many frames of each clip.
+            generator: where in a longer clip to cut, at random; None cuts at its beginning.
+        """
+        lengths = self.length[list(indices)]
+        frames = int(min(lengths.min(), crop or lengths.max()))
+        out = np.empty((len(indices), frames, self.frontend["dim"]), np.float32)
+        source = self._source()
+        for row, (index, length) in enumerate(zip(indices, lengths, strict=True)):
+            spare = int(length) - frames
+            start = int(torch.randint(spare + 1, (), generator=generator)) if generator is not None and spare else 0
+            out[row] = source[int(index), start : start + frames]
+        return torch.from_numpy(out)
+
+    def statistics(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of every dimension over all frames of the clips ``indices``: two float32 [dim]."""
+        source = self._source()
+        total = np.zeros(self.frontend["dim"])
+        squares = np.zeros_like(total)
+        for index in indices:
+            frames = np.asarray(source[int(index), : self.length[index]], np.float64)
+            total += frames.sum(0)
+            squares += np.square(frames).sum(0)
+        count = self.length[list(indices)].sum()
+        mean = total / count
+        deviation = np.sqrt(np.maximum(squares / count - mean**2, 0))
+        # A dimension that never moves carries nothing; scaled by one instead of zero it stays nothing.
+        deviation[deviation < 1e-6 * max(deviation.max(), 1e-30)] = 1.0
+        return torch.from_numpy(mean).float(), torch.from_numpy(deviation).float()
+
+    def _source(self) -> Any:
+        if self._memory is None and self._frames.nbytes <= IN_MEMORY:
+            self._memory = np.asarray(self._frames[:])
+        return self._frames if self._memory is None else self._memory
