@@ -81,4 +81,4 @@ def _not_a_checkpoint(path: Path) -> str:
             '(for heareval: --model-options \'{"frontend": "dac_44khz", "view": "frontend", "frontend_weights": '
             f'"{path}"}}\')'
         )
-    return f"{path} is not a hear_multiview checkpoint: give a .safetensors file that `python -m training pretrain` wrote"
+    return f"{path} is not a hear_multiview checkpoint: give one that `python -m training pretrain` wrote"

@@ -6,13 +6,13 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-import soundfile
 import torch
 from tqdm import tqdm
 
 from hear_multiview.frontends import FrontEnd
 from sonyc_tasks.annotations import Clip
-from sonyc_tasks.audio import read_mono
+from sonyc_tasks.audio import duration, read_mono
+from sonyc_tasks.splits import SensorSplit
 from training.store import LatentStore, StoredClip
 
 
@@ -27,27 +27,36 @@ def describe(frontend: FrontEnd) -> dict[str, object]:
     }
 
 
-def extract(clips: Sequence[Clip], frontend: FrontEnd, path: Path, device: str = "cpu") -> LatentStore:
-    """Latents of ``clips`` in the store at ``path``, computing only those that it does not hold yet.
+def extract(
+    clips: Sequence[Clip],
+    split: SensorSplit,
+    frontend: FrontEnd,
+    path: Path,
+    *,
+    data: str = "",
+    device: str = "cpu",
+) -> LatentStore:
+    """Latents of the pretraining clips in the store at ``path``, computing only those that it does not hold yet.
+
+    Args:
+        clips: of the whole data set. Those of ``split.probe`` are left alone: pretraining must never see them.
+        data: what the clips are, in words, for the card of every checkpoint trained on them.
 
     Raises:
         ValueError: no clips; audio that cannot be read; a store at ``path`` for other clips or another front end.
     """
+    clips = [clip for clip in clips if clip.sensor in (*split.train, *split.valid)]
     if not clips:
-        raise ValueError("there are no clips to compute latents of")
-    longest = max(math.ceil(_seconds(clip.path) * frontend.sample_rate / frontend.hop) for clip in clips)
-    store = LatentStore.create(path, [StoredClip(c.name, c.sensor) for c in clips], describe(frontend), longest)
+        raise ValueError("the data set has no clips of the split's train and valid sensors")
+    seconds = [duration(clip.path) for clip in tqdm(clips, desc="reading lengths", unit="clip", leave=False)]
+    longest = math.ceil(math.ceil(max(seconds) * frontend.sample_rate) / frontend.hop)
+    stored = [StoredClip(clip.name, clip.sensor) for clip in clips]
+    store = LatentStore.create(path, stored, describe(frontend), longest, split, data)
     frontend = frontend.to(device)
-    for index in tqdm(store.missing(), desc=f"latents ({frontend.name})", unit="clip"):
-        audio = torch.from_numpy(read_mono(clips[index].path, frontend.sample_rate))[None].to(device)
-        with torch.no_grad():
-            frames = torch.cat([piece[0].cpu() for piece in frontend.stream(audio)])
-        store.write(index, frames.numpy()[:longest])
+    if missing := store.missing():
+        for index in tqdm(missing, desc=f"latents ({frontend.name})", unit="clip"):
+            audio = torch.from_numpy(read_mono(clips[index].path, frontend.sample_rate))[None].to(device)
+            with torch.no_grad():
+                frames = torch.cat([piece[0].cpu() for piece in frontend.stream(audio)])
+            store.write(index, frames.numpy()[:longest])
     return store
-
-
-def _seconds(path: Path) -> float:
-    try:
-        return soundfile.info(str(path)).duration
-    except soundfile.SoundFileError as error:
-        raise ValueError(f"{path} is missing or not readable as audio ({error})") from error

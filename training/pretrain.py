@@ -21,7 +21,6 @@ from torch import Tensor
 from tqdm import tqdm
 
 from hear_multiview import checkpoint
-from sonyc_tasks.splits import SensorSplit
 from training.models import MultiViewAutoencoder
 from training.objectives import OBJECTIVES
 from training.recipes import Recipe
@@ -48,17 +47,13 @@ def run_folder(runs: Path, recipe: Recipe, seed: int) -> Path:
 def pretrain(
     recipe: Recipe,
     store: LatentStore,
-    split: SensorSplit,
     runs: Path,
     *,
     seed: int = 0,
     device: str = "cpu",
-    data: str = "",
 ) -> Run:
-    """Train ``recipe`` on the clips of ``split.train`` in ``store``; keep the epoch of least loss on ``split.valid``.
-
-    Args:
-        data: what the clips are, in words, for the checkpoint's card.
+    """Train ``recipe`` on the store's train sensors, in a folder under ``runs``; keep the epoch of least total loss on
+    its valid sensors.
 
     Raises:
         ValueError: a split has no two clips of one sensor, the store lacks clips, or the loss is no number.
@@ -72,7 +67,7 @@ def pretrain(
     if len(history) == recipe.epochs and best_path.exists() and not state_path.exists():
         return Run(best_path, history)
 
-    pairs = {name: _pairs(store, getattr(split, name), name, recipe, seed) for name in ("train", "valid")}
+    pairs = {name: _pairs(store, getattr(store.split, name), name, recipe, seed) for name in ("train", "valid")}
     torch.manual_seed(seed)
     model = MultiViewAutoencoder(store.frontend["dim"], recipe.width, recipe.depth)
     model.encoder.mean, model.encoder.scale = store.statistics(np.unique(pairs["train"]).tolist())
@@ -120,7 +115,7 @@ def pretrain(
             history.append(record)
             if record["valid"]["total"] < best:
                 best = record["valid"]["total"]
-                checkpoint.save(best_path, model.state_dict(), _card(recipe, store, seed, record, data))
+                checkpoint.save(best_path, model.state_dict(), _card(recipe, store, seed, record))
             bar.set_postfix(train=f"{record['train']['total']:.4f}", valid=f"{record['valid']['total']:.4f}", best=f"{best:.4f}")
             _write(history_path, "".join(json.dumps(line) + "\n" for line in history))
             state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "epochs": epoch + 1, "best": best}
@@ -157,7 +152,7 @@ def _total(terms: dict[str, Tensor], recipe: Recipe) -> Tensor:
     return torch.stack([recipe.objectives[term] * value for term, value in terms.items()]).sum()
 
 
-def _card(recipe: Recipe, store: LatentStore, seed: int, record: dict[str, Any], data: str) -> dict[str, Any]:
+def _card(recipe: Recipe, store: LatentStore, seed: int, record: dict[str, Any]) -> dict[str, Any]:
     """What a checkpoint says of itself; see `hear_multiview.checkpoint`."""
     packages = ("hear_multiview", "torch", "descript-audio-codec", "numpy")
     return {
@@ -166,7 +161,8 @@ def _card(recipe: Recipe, store: LatentStore, seed: int, record: dict[str, Any],
         "recipe": recipe.as_dict(),
         "seed": seed,
         "metrics": record,
-        "data": data,
+        "data": store.data,
+        "split": {"train": store.split.train, "valid": store.split.valid, "probe": store.split.probe},
         "trained": True,
         "versions": {package: version(package) for package in packages},
     }

@@ -1,6 +1,6 @@
 """The latent store: front-end frames of every clip, computed once, read many times (zarr on disk).
 
-A store is a folder: ``store.json`` (front end, clips and their sensors), and two zarr arrays, ``frames`` [clip, frame,
+A store is a folder: ``store.json`` (front end, data set, sensor split, clips), and two zarr arrays, ``frames`` [clip, frame,
 dim] in half precision, one chunk a clip, and ``length`` [clip], the number of frames of each clip. A clip of length 0
 is not computed yet, so an interrupted extraction goes on where it stopped.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ import numpy as np
 import torch
 import zarr
 from torch import Tensor
+
+from sonyc_tasks.splits import SensorSplit
 
 #: Stores up to this size are read into memory once; larger ones are read clip by clip.
 IN_MEMORY = 4 << 30
@@ -36,6 +38,8 @@ class LatentStore:
     Attributes:
         clips: what each index is.
         frontend: {name, sha256, dim, hop, sample_rate} of the front end that computed the frames.
+        split: which sensors train, which validate, and which are kept for the probes.
+        data: what the clips are, in words.
     """
 
     def __init__(self, path: Path, mode: str = "r") -> None:
@@ -46,6 +50,8 @@ class LatentStore:
         self.path = path
         self.clips = [StoredClip(**clip) for clip in about["clips"]]
         self.frontend: dict[str, Any] = about["frontend"]
+        self.split = SensorSplit(**about["split"])
+        self.data: str = about["data"]
         self._frames = zarr.open_array(store=str(path / "frames"), mode=mode)
         self._length = zarr.open_array(store=str(path / "length"), mode=mode)
         self.length = np.asarray(self._length[:])
@@ -53,21 +59,28 @@ class LatentStore:
 
     @classmethod
     def create(
-        cls, path: Path, clips: Sequence[StoredClip], frontend: dict[str, Any], frames: int
+        cls,
+        path: Path,
+        clips: Sequence[StoredClip],
+        frontend: dict[str, Any],
+        frames: int,
+        split: SensorSplit,
+        data: str,
     ) -> LatentStore:
         """A new store at ``path`` for ``clips`` of at most ``frames`` frames; or the one that is there already, to go
-        on with, if it is for the same clips and front end.
+        on with, if it is for the same clips, split and front end.
 
         Raises:
-            ValueError: what is at ``path`` is for other clips or another front end.
+            ValueError: what is at ``path`` is for something else.
         """
-        about = {"frontend": frontend, "clips": [vars(clip) for clip in clips]}
+        about = {"data": data, "frontend": frontend, "split": asdict(split), "clips": [vars(clip) for clip in clips]}
+        about = json.loads(json.dumps(about))  # as it will be read back: tuples become lists
         described = path / "store.json"
         if described.exists():
-            if json.loads(described.read_text()) != about:
-                raise ValueError(
-                    f"the latent store {path} is for other clips or another front end: delete it or choose another path"
-                )
+            found = json.loads(described.read_text())
+            if found != about:
+                differs = ", ".join(sorted(key for key in about if found.get(key) != about[key]))
+                raise ValueError(f"the latent store {path} has another {differs}: delete it or choose another path")
             return cls(path, mode="r+")
         path.mkdir(parents=True, exist_ok=True)
         dim = frontend["dim"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import pickle
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -142,6 +141,12 @@ def read_bundle(path: Path = BUNDLE) -> CodecWeights:
     return CodecWeights(arguments, tensors, sha256(path))
 
 
+def bundle_note(path: Path = BUNDLE) -> str:
+    """What the bundled codec says of its own training."""
+    with safe_open(path, framework="pt") as file:
+        return str(file.metadata()["note"])
+
+
 def sha256(path: Path) -> str:
     """The file's sha256, in hexadecimal."""
     with path.open("rb") as file:
@@ -172,7 +177,7 @@ def _load_tensors(path: Path) -> dict[str, Any]:
                 )
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+    except Exception as error:  # on a file that is not its own, torch's unpickler fails in any way at all
         size = os.path.getsize(path) / 1e6
         reason = str(error).split("\n", 1)[0][:120]
         raise ValueError(

@@ -1,0 +1,199 @@
+"""``python -m sonyc_tasks``: from a data set to HEAR tasks, and from heareval's results to the score table."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+# The subcommands import what they need when they run: --help has to answer at once.
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one subcommand; the exit status is 0, or 1 with one line on stderr that says what to change."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout, force=True)
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+        try:
+            return options.run(options)
+        except (ValueError, OSError) as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
+
+
+def _synthesize(options: argparse.Namespace) -> int:
+    from sonyc_tasks.synthesis import synthesize
+
+    synthesize(
+        options.out,
+        sensors=options.sensors,
+        clips_per_sensor=options.clips,
+        seconds=options.seconds,
+        seed=options.seed,
+    )
+    print(f"next: python -m sonyc_tasks build {options.out} --tasks-dir tasks")
+    return 0
+
+
+def _build(options: argparse.Namespace) -> int:
+    from sonyc_tasks.build import build
+    from sonyc_tasks.splits import SensorSplit
+
+    split = None if options.split is None else SensorSplit.load(options.split)
+    build(
+        options.data,
+        options.tasks_dir,
+        sample_rate=options.sample_rate,
+        seconds=options.seconds,
+        labels=options.labels,
+        split=split,
+        seed=options.seed,
+        fractions=tuple(options.fractions),
+        train_sensors=options.train_sensors,
+        valid_sensors=options.valid_sensors,
+        probe_sensors=options.probe_sensors,
+        min_probe_clips=options.min_probe_clips,
+        workers=options.workers,
+    )
+    print(f"next: python -m heareval.embeddings.runner hear_multiview --tasks-dir {options.tasks_dir}")
+    return 0
+
+
+def _validate(options: argparse.Namespace) -> int:
+    from sonyc_tasks.validate import errors_of, validate_task
+
+    sound = True
+    for folder in options.task_dirs:
+        findings = validate_task(folder)
+        errors = len(errors_of(findings))
+        for finding in findings:
+            print(finding)
+        warned = f", {len(findings) - errors} warnings" if len(findings) > errors else ""
+        print(f"{folder}: {'sound' if not errors else f'{errors} problems'}{warned}")
+        sound = sound and not errors
+    return 0 if sound else 1
+
+
+def _score(options: argparse.Namespace) -> int:
+    from sonyc_tasks.results import read_scores
+    from sonyc_tasks.score import score_table
+    from sonyc_tasks.score_report import markdown, write_csv, write_json
+
+    results = read_scores(options.embeddings_dir)
+    tables = [
+        score_table(model, views, resamples=options.resamples, seed=options.seed) for model, views in results.items()
+    ]
+    if options.csv:
+        write_csv(tables, options.csv)
+    if options.json:
+        write_json(tables, options.json)
+    print(markdown(tables))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m sonyc_tasks",
+        description="SONYC-UST as HEAR tasks: from a data set to task folders, and from heareval's results to scores.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, run: object, summary: str, description: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=summary, description=description)
+        sub.set_defaults(run=run)
+        return sub
+
+    sub = command(
+        "synthesize",
+        _synthesize,
+        "generate a small data set in the layout of SONYC-UST",
+        "Writes OUT/annotations.csv and OUT/audio/*.wav: generated street sound of several sensors, labelled, in the "
+        "layout of SONYC-UST-V2. Reads nothing. Next: python -m sonyc_tasks build OUT --tasks-dir tasks",
+    )
+    sub.add_argument("out", metavar="OUT", type=Path, help="folder to write")
+    sub.add_argument("--sensors", type=int, default=20, metavar="N", help="sensors (%(default)s)")
+    sub.add_argument("--clips", type=int, default=24, metavar="N", help="clips of each sensor (%(default)s)")
+    sub.add_argument("--seconds", type=float, default=10.0, metavar="S", help="length of a clip (%(default)s)")
+    sub.add_argument(
+        "--seed", type=int, default=0, metavar="K", help="the same seed gives the same data set (%(default)s)"
+    )
+
+    sub = command(
+        "build",
+        _build,
+        "write the HEAR tasks sonyc_source and sonyc_sensor",
+        "Reads DIR/annotations.csv and the audio beside it; writes the task folders sonyc_source-v1-full and "
+        "sonyc_sensor-v1-full into the tasks folder, over the clips of the probe sensors. Folders already made from "
+        "the same input are left alone. Next: python -m heareval.embeddings.runner hear_multiview --tasks-dir tasks",
+    )
+    sub.add_argument("data", metavar="DIR", type=Path, help="data set in the layout of SONYC-UST-V2")
+    sub.add_argument(
+        "--tasks-dir", type=Path, default=Path("tasks"), metavar="DIR", help="folder of all HEAR tasks (%(default)s)"
+    )
+    sub.add_argument(
+        "--sample-rate", type=int, default=44_100, metavar="HZ", help="of the audio in the tasks (%(default)s)"
+    )
+    sub.add_argument("--seconds", type=float, metavar="S", help="length of every clip (the commonest length)")
+    sub.add_argument(
+        "--labels",
+        choices=("majority", "minority", "verified"),
+        default="majority",
+        help="a clip's labels: ground truth if it has one, else what more than half of the volunteers heard, or at "
+        "least one; verified: only clips with ground truth (%(default)s)",
+    )
+    sub.add_argument(
+        "--split",
+        type=Path,
+        metavar="FILE",
+        help="JSON file with lists of train, valid and probe sensors (the published split if the data set is "
+        "SONYC-UST-V2; a random draw for other data, or if numbers of sensors are given)",
+    )
+    for part, share in (("train", "all that are left"), ("valid", "5 of 56"), ("probe", "12 of 56")):
+        sub.add_argument(f"--{part}-sensors", type=int, metavar="N", help=f"{part} sensors to draw ({share})")
+    sub.add_argument(
+        "--min-probe-clips", type=int, default=20, metavar="N", help="clips that a probe sensor needs (%(default)s)"
+    )
+    sub.add_argument(
+        "--fractions",
+        type=float,
+        nargs=3,
+        default=(0.6, 0.2, 0.2),
+        metavar=("TRAIN", "VALID", "TEST"),
+        help="division of the probe sensors' clips (0.6 0.2 0.2)",
+    )
+    sub.add_argument("--seed", type=int, default=0, metavar="K", help="of the draws of sensors and clips (%(default)s)")
+    sub.add_argument("--workers", type=int, metavar="N", help="threads (one a core)")
+
+    sub = command(
+        "validate",
+        _validate,
+        "check any HEAR task folder",
+        "Reads HEAR task folders, of any kind, and lists what heareval would stumble over as file:line: what is wrong; "
+        "what to do. Writes nothing; the exit status is 1 if there is a problem. Next: python -m "
+        "heareval.embeddings.runner hear_multiview --tasks-dir tasks",
+    )
+    sub.add_argument("task_dirs", nargs="+", metavar="TASK_DIR", type=Path, help="like tasks/sonyc_source-v1-full")
+
+    sub = command(
+        "score",
+        _score,
+        "turn heareval's results into the score table",
+        "Reads EMBEDDINGS_DIR/<module>[-option=value]/<task>/test.predictions.pkl as python -m "
+        "heareval.predictions.runner embeddings/*/* leaves them, for the views of each model; prints source and sensor "
+        "scores with 95 % intervals and the differences between the private and the shared part. Writes only the files "
+        "asked for below.",
+    )
+    sub.add_argument("embeddings_dir", metavar="EMBEDDINGS_DIR", type=Path, help="heareval's --embeddings-dir")
+    sub.add_argument("--csv", type=Path, metavar="FILE", help="also write the scores here, one a row")
+    sub.add_argument("--json", type=Path, metavar="FILE", help="also write the scores here, as JSON")
+    sub.add_argument("--resamples", type=int, default=1000, metavar="N", help="of the bootstrap (%(default)s)")
+    sub.add_argument("--seed", type=int, default=0, metavar="K", help="of the bootstrap (%(default)s)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,148 @@
+"""From a data set in the layout of SONYC-UST-V2 to its two HEAR tasks, over the clips of the probe sensors.
+
+- ``sonyc_source-v1-full``: which of the 8 coarse classes are heard (multilabel; a clip may have none);
+- ``sonyc_sensor-v1-full``: which sensor recorded the clip (multiclass). Its labels are ``sensor_07`` and not ``07``,
+  which heareval would read back as the number 7 and then not find.
+
+Both have the same clips in the same splits, so that a difference between their scores is not one of clips.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from sonyc_tasks.annotations import Clip, read_clips
+from sonyc_tasks.audio import duration
+from sonyc_tasks.hear_format import Task, Written, write_task
+from sonyc_tasks.splits import SensorSplit, probe_split, published_split, sensor_split
+from sonyc_tasks.taxonomy import COARSE
+
+log = logging.getLogger(__name__)
+
+SOURCE_TASK, SENSOR_TASK = "sonyc_source", "sonyc_sensor"
+
+
+def build(
+    root: str | Path,
+    tasks_dir: str | Path,
+    *,
+    sample_rate: int = 44_100,
+    seconds: float | None = None,
+    labels: str = "majority",
+    split: SensorSplit | None = None,
+    seed: int = 0,
+    fractions: tuple[float, float, float] = (0.6, 0.2, 0.2),
+    train_sensors: int | None = None,
+    valid_sensors: int | None = None,
+    probe_sensors: int | None = None,
+    min_probe_clips: int = 20,
+    workers: int | None = None,
+) -> list[Path]:
+    """Write the two task folders of the data set in ``root`` into ``tasks_dir`` and return them, source task first.
+
+    sample_rate: Hz of the audio written. seconds: length of every clip, cut or zero-padded to it (default: the
+    commonest length). labels: the label rule, see :mod:`sonyc_tasks.annotations`. split: the sensors' roles (default:
+    see :func:`choose_split`, which takes the next numbers of sensors and ``min_probe_clips``). seed: of the draw of
+    sensors, where one is made, and of the probes' train, valid and test clips. fractions: shares of those three sets.
+    workers: threads (default: one a core).
+
+    Folders already made from the same input are left as they are. Raises ValueError, with nothing half-written, where
+    the data set, the split or the arguments do not allow it.
+    """
+    if sample_rate <= 0 or (seconds is not None and seconds <= 0):
+        raise ValueError(
+            f"a sample rate of {sample_rate} Hz and {seconds} s a clip make no audio; give positive numbers"
+        )
+    clips = read_clips(root, labels)
+    if split is None:
+        counts = {"train": train_sensors, "valid": valid_sensors, "probe": probe_sensors}
+        split = choose_split(clips, counts, min_probe_clips=min_probe_clips, seed=seed)
+    split.check(clip.sensor for clip in clips)
+    probe_clips = [clip for clip in clips if clip.sensor in split.probe]
+    sets = probe_split(probe_clips, fractions=fractions, seed=seed)
+    if seconds is None:
+        seconds = Counter(round(duration(clip.path), 3) for clip in probe_clips).most_common(1)[0][0]
+
+    written = []
+    for task in (source_task(sets, seconds, split), sensor_task(sets, seconds, split)):
+        sources = {wav_name(clip): clip.path for clip in probe_clips}
+        written.append(write_task(task, sources, tasks_dir, sample_rate=sample_rate, workers=workers))
+        log.info("%s", _summary(written[-1], sets))
+    return [report.folder for report in written]
+
+
+def choose_split(
+    clips: Sequence[Clip], counts: Mapping[str, int | None], *, min_probe_clips: int = 20, seed: int = 0
+) -> SensorSplit:
+    """The published split where the data set has its sensors and no ``counts`` are asked for, else a draw.
+
+    So the evaluation on SONYC-UST-V2 is on sensors that published checkpoints have not been trained on, and smaller or
+    generated data sets work too.
+    """
+    available = Counter(clip.sensor for clip in clips)
+    if not any(counts.values()) and set(published_split().sensors) <= set(available):
+        log.info("sensors: the published split of SONYC-UST-V2")
+        return published_split()
+    split = sensor_split(available, **counts, min_probe_clips=min_probe_clips, seed=seed)
+    log.info("sensors: %s, with seed %d", split.rule, seed)
+    return split
+
+
+def source_task(sets: Mapping[str, Sequence[Clip]], seconds: float, split: SensorSplit) -> Task:
+    """The 8-class multilabel task over ``sets`` (train, valid, test → clips of ``seconds``)."""
+    # A class that is absent (or always there) in a set makes heareval's aucroc NaN; its mAP stays a number.
+    complete = all(
+        0 < sum(source in clip.sources for clip in members) < len(members)
+        for members in sets.values()
+        for source in COARSE
+    )
+    return Task(
+        name=SOURCE_TASK,
+        vocabulary=COARSE,
+        splits={name: {wav_name(clip): list(clip.sources) for clip in members} for name, members in sets.items()},
+        prediction_type="multilabel",
+        evaluation=("mAP", "aucroc") if complete else ("mAP",),
+        sample_duration=seconds,
+        extra={"sensor_split": asdict(split)},
+    )
+
+
+def sensor_task(sets: Mapping[str, Sequence[Clip]], seconds: float, split: SensorSplit) -> Task:
+    """The multiclass task over the probe sensors, on the same clips as :func:`source_task`."""
+    return Task(
+        name=SENSOR_TASK,
+        vocabulary=[sensor_label(sensor) for sensor in split.probe],
+        splits={
+            name: {wav_name(clip): [sensor_label(clip.sensor)] for clip in members} for name, members in sets.items()
+        },
+        prediction_type="multiclass",
+        evaluation=("top1_acc",),
+        sample_duration=seconds,
+        extra={"sensor_split": asdict(split)},
+    )
+
+
+def sensor_label(sensor: int) -> str:
+    """Label of a sensor in the sensor task.
+
+    >>> sensor_label(7)
+    'sensor_07'
+    """
+    return f"sensor_{sensor:02d}"
+
+
+def wav_name(clip: Clip) -> str:
+    """File name of a clip in a task folder."""
+    return f"{Path(clip.name).stem}.wav"
+
+
+def _summary(report: Written, sets: Mapping[str, Sequence[Clip]]) -> str:
+    sizes = ", ".join(f"{len(members)} {name}" for name, members in sets.items())
+    done = "already there" if report.reused else "written, audio linked" if report.linked else "written"
+    changed = {"trimmed": report.trimmed, "zero-padded": report.padded, "limited to full scale": report.limited}
+    notes = "".join(f"; {count} {what}" for what, count in changed.items() if count)
+    return f"{report.folder}: {done}; {sizes} clips{notes}"

@@ -1,0 +1,274 @@
+"""Check any HEAR task folder before heareval does, which stops at the first fault, and late, with an assertion.
+
+Every finding is one line, ``file:line: what is wrong; what to do`` (``file: …`` where no line can be named). A finding
+with ``warning:`` after its place does not stop heareval but makes its scores mean less.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sonyc_tasks.located_json import parse
+from sonyc_tasks.validate_audio import audio_faults
+
+#: heareval's names of scores, for the two kinds of tasks it has.
+SCENE_SCORES = ("top1_acc", "pitch_acc", "chroma_acc", "mAP", "d_prime", "aucroc")
+EVENT_SCORES = (
+    "event_onset_200ms_fms",
+    "event_onset_50ms_fms",
+    "event_onset_offset_50ms_20perc_fms",
+    "segment_1s_er",
+)
+_KFOLD = ("presplit_kfold", "new_split_kfold")
+_CHOICES = {
+    "embedding_type": ("scene", "event"),
+    "prediction_type": ("multilabel", "multiclass"),
+    "split_mode": ("trainvaltest", *_KFOLD),
+}
+#: What a probe cannot do with a class that no clip of the split has.
+_USE = {"train": "learn it", "test": "be measured on it"}
+
+
+def validate_task(folder: str | Path) -> list[str]:
+    """All findings about one task folder, errors first; an empty list means that heareval can run it.
+
+    Looks at the metadata, the label vocabulary, the labels of every split and the header of every audio file.
+    """
+    task = _Task(Path(folder))
+    if not task.folder.is_dir():
+        return [f"{folder}: there is no such folder; give the folder of one task, like tasks/<name>-<version>-<mode>"]
+    if task.read_metadata():
+        task.read_vocabulary()
+        task.read_splits()
+        task.check_classes()
+        task.check_audio()
+    return task.errors + task.warnings
+
+
+def errors_of(findings: list[str]) -> list[str]:
+    """The findings that are not warnings.
+
+    >>> errors_of(["train.json:3: no audio file", "train.json: warning: class dog is absent"])
+    ['train.json:3: no audio file']
+    """
+    return [finding for finding in findings if ": warning: " not in finding]
+
+
+@dataclass
+class _Task:
+    """A task folder as far as it could be read. Each step adds to ``errors`` and leaves out what it cannot use."""
+
+    folder: Path
+    errors: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    metadata: dict[str, Any] = field(default_factory=dict)
+    vocabulary: list[str] = field(default_factory=list)
+    splits: dict[str, dict[str, Any]] = field(default_factory=dict)  # split → clip → labels
+    lines: dict[str, dict[str, int]] = field(default_factory=dict)  # split → clip → line in its json
+    misread: dict[str, str] = field(default_factory=dict)  # label in the file → what heareval takes it for
+
+    def error(self, file: str, line: int | None, message: str) -> None:
+        self.errors.append(f"{self.folder / file}{'' if line is None else f':{line}'}: {message}")
+
+    def warn(self, file: str, message: str) -> None:
+        self.warnings.append(f"{self.folder / file}: warning: {message}")
+
+    # ------------------------------------------------------------------------------------------------ metadata
+
+    def read_metadata(self) -> bool:
+        """False if the metadata is too broken for any further check to make sense."""
+        file = "task_metadata.json"
+        content, lines = self._json(file)
+        if content is None:
+            return False
+        before = len(self.errors)
+        for key in ("task_name", *_CHOICES, "splits", "sample_duration", "evaluation"):
+            if key not in content:
+                self.error(file, None, f"the key {key} is missing; add it, heareval reads it")
+        for key, choices in _CHOICES.items():
+            if key in content and content[key] not in choices:
+                self.error(file, lines.get(key), f"{key} is {content[key]!r}; heareval knows {', '.join(choices)}")
+        seconds = content.get("sample_duration")
+        if seconds is not None and (not _is_number(seconds) or seconds <= 0):
+            self.error(file, lines.get("sample_duration"), f"sample_duration is {seconds!r}; give seconds, or null")
+        if "splits" in content:
+            self._check_split_names(content, lines.get("splits"))
+        sound = len(self.errors) == before
+        if "evaluation" in content and content.get("embedding_type") in _CHOICES["embedding_type"]:
+            self._check_scores(content, lines.get("evaluation"))
+        self.metadata = content
+        return sound
+
+    def _check_split_names(self, content: dict[str, Any], line: int | None) -> None:
+        file, names, mode = "task_metadata.json", content["splits"], content.get("split_mode")
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or not names:
+            self.error(file, line, f"splits is {names!r}; give a list of split names")
+        elif len(set(names)) < len(names):
+            self.error(file, line, f"splits is {names!r}; name every split once")
+        elif mode == "trainvaltest" and set(names) != {"train", "valid", "test"}:
+            self.error(file, line, f"splits is {names!r}; with split_mode trainvaltest, give train, valid and test")
+        elif mode in _KFOLD and len(names) < 3:
+            self.error(file, line, f"splits has {len(names)} folds; heareval needs 3 (one to test, one to validate)")
+
+    def _check_scores(self, content: dict[str, Any], line: int | None) -> None:
+        file, scores, kind = "task_metadata.json", content["evaluation"], content["embedding_type"]
+        if not isinstance(scores, list) or not scores:
+            self.error(file, line, f"evaluation is {scores!r}; give a list of scores, the first selects the probe")
+            return
+        fitting, other = (EVENT_SCORES, SCENE_SCORES) if kind == "event" else (SCENE_SCORES, EVENT_SCORES)
+        for score in scores:
+            if score in other:
+                self.error(file, line, f"{score} does not score {kind} tasks; choose from {', '.join(fitting)}")
+            elif score not in fitting:
+                self.error(file, line, f"heareval has no score {score!r}; choose from {', '.join(fitting)}")
+
+    # ------------------------------------------------------------------------------------------------ labels
+
+    def read_vocabulary(self) -> None:
+        file = "labelvocabulary.csv"
+        text = self._text(file)
+        if text is None:
+            return
+        header, *rows = list(csv.reader(io.StringIO(text))) or [[]]
+        if header != ["idx", "label"]:
+            self.error(file, 1, f"the header is {','.join(header)!r}; it must be idx,label")
+            return
+        indices = []
+        for line, row in enumerate(rows, start=2):
+            if len(row) != 2 or not row[0].isdecimal():
+                self.error(file, line, f"{','.join(row)!r} is not an index and a label; write like 0,dog")
+                continue
+            if row[1] in self.vocabulary:
+                self.error(file, line, f"the label {row[1]} is there twice; keep one")
+            indices.append(int(row[0]))
+            self.vocabulary.append(row[1])
+        if not rows:
+            self.error(file, 1, "there are no labels; list them from index 0")
+        elif sorted(indices) != list(range(len(indices))):
+            self.error(file, None, f"the indices are not 0 to {len(indices) - 1}, each once; number them so")
+        elif len(indices) == len(rows):
+            self._read_as_heareval(text)
+
+    def _read_as_heareval(self, text: str) -> None:
+        """heareval reads the vocabulary through pandas, which takes some labels for numbers, truth values or gaps."""
+        import pandas as pd
+
+        read = [str(label) for label in pd.read_csv(io.StringIO(text))["label"]]
+        if len(read) == len(self.vocabulary):
+            self.misread = {old: new for old, new in zip(self.vocabulary, read, strict=True) if old != new}
+            self.vocabulary = read
+
+    def read_splits(self) -> None:
+        seen: dict[str, str] = {}
+        for split in self.metadata["splits"]:
+            file = f"{split}.json"
+            content, lines = self._json(file)
+            if content is None:
+                continue
+            if not content:
+                self.error(file, 1, "the split has no clips; every split needs some")
+            self.splits[split], self.lines[split] = {}, lines
+            for clip, labels in content.items():
+                line = lines.get(clip)
+                if clip in seen:
+                    self.error(file, line, f"{clip} is also in {seen[clip]}; keep it in one split")
+                seen.setdefault(clip, f"{split}.json:{line}")
+                if not isinstance(labels, list):
+                    self.error(file, line, f"the labels of {clip} are {labels!r}; give a list")
+                    continue
+                self.splits[split][clip] = labels
+                self._check_labels(file, line, clip, labels)
+
+    def _check_labels(self, file: str, line: int | None, clip: str, labels: list[Any]) -> None:
+        if self.metadata["embedding_type"] == "event":
+            labels = [self._event_label(file, line, clip, event) for event in labels]
+        elif self.metadata["prediction_type"] == "multiclass" and len(labels) != 1:
+            self.error(file, line, f"{clip} has {len(labels)} labels; a multiclass task needs exactly one")
+        for label in labels if self.vocabulary else ():
+            if label is None or str(label) in self.vocabulary:
+                continue
+            if str(label) in self.misread:
+                self.error(
+                    file,
+                    line,
+                    f"{label!r}, a label of {clip}, becomes {self.misread[str(label)]} when heareval reads "
+                    "labelvocabulary.csv, through pandas; use a label that is plainly text",
+                )
+            else:
+                self.error(
+                    file, line, f"{label!r}, a label of {clip}, is not in labelvocabulary.csv; add or correct it"
+                )
+
+    def _event_label(self, file: str, line: int | None, clip: str, event: Any) -> Any:
+        if not isinstance(event, dict) or not {"label", "start", "end"} <= event.keys():
+            self.error(file, line, f"an event of {clip} is {event!r}; give label, start and end (ms)")
+            return None
+        start, end, seconds = event["start"], event["end"], self.metadata["sample_duration"]
+        if not _is_number(start) or not _is_number(end) or start < 0 or end <= start:
+            self.error(
+                file, line, f"an event of {clip} goes from {start!r} to {end!r}; give 0 <= start < end in milliseconds"
+            )
+        elif seconds is not None and end > seconds * 1000:
+            self.error(
+                file, line, f"an event of {clip} ends at {end} ms, and sample_duration is {seconds} s; cut it off there"
+            )
+        return event["label"]
+
+    def check_classes(self) -> None:
+        """Warn of classes that the probe cannot learn or be measured on, and of times that seem to be in seconds."""
+        kfold, duration = self.metadata["split_mode"] in _KFOLD, self.metadata["sample_duration"]
+        ends = []
+        for split, clips in self.splits.items():
+            labels = [label for own in clips.values() for label in own]
+            if self.metadata["embedding_type"] == "event":
+                events = [event for event in labels if isinstance(event, dict) and _is_number(event.get("end"))]
+                ends += [event["end"] for event in events]
+                labels = [event.get("label") for event in events]
+            absent = sorted(set(self.vocabulary) - set(map(str, labels)))
+            if absent and (kfold or split in _USE):
+                effect = "the folds' scores differ in meaning" if kfold else f"the probe cannot {_USE[split]}"
+                self.warn(
+                    f"{split}.json", f"no clip has {', '.join(absent)}; {effect}, so add a clip or drop the class"
+                )
+        if ends and max(ends) <= (duration or 60):
+            self.warn(
+                "task_metadata.json", f"no event ends after {max(ends)} ms; if the times are seconds, give milliseconds"
+            )
+
+    def check_audio(self) -> None:
+        clips = {split: list(labels) for split, labels in self.splits.items()}
+        for split, clip, message in audio_faults(self.folder, clips, self.metadata["sample_duration"]):
+            if split is None:
+                self.error("task_metadata.json", None, message)
+            else:
+                self.error(f"{split}.json", self.lines[split].get(clip), message)
+
+    # ------------------------------------------------------------------------------------------------ files
+
+    def _text(self, file: str) -> str | None:
+        try:
+            return (self.folder / file).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            self.error(file, None, "the file is missing; write it, heareval reads it")
+        except (OSError, UnicodeDecodeError) as error:
+            self.error(file, None, f"the file cannot be read ({error}); write it again, in UTF-8")
+        return None
+
+    def _json(self, file: str) -> tuple[dict[str, Any] | None, dict[str, int]]:
+        """The JSON object in a file, and the line where each of its keys stands first."""
+        text = self._text(file)
+        if text is None:
+            return None, {}
+        content, lines, faults = parse(text)
+        for line, fault in faults:
+            self.error(file, line, fault)
+        return content, lines
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,78 @@
+"""Checkpoints come back as they went, and nothing else passes for one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from hear_multiview import checkpoint
+from hear_multiview.encoder import PrivateSharedEncoder
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    encoder = PrivateSharedEncoder(dim=4, width=8, depth=1)
+    tensors = {f"encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}
+    path = tmp_path / "deep" / "c.safetensors"
+    checkpoint.save(path, tensors, {"encoder": {"dim": 4, "width": 8, "depth": 1}, "note": "ü"})
+    return path
+
+
+def test_round_trip(saved: Path) -> None:
+    loaded = checkpoint.load(saved)
+    assert loaded.card == {"format": 1, "encoder": {"dim": 4, "width": 8, "depth": 1}, "note": "ü"}
+    for name, tensor in loaded.encoder().state_dict().items():
+        assert torch.equal(tensor, loaded.tensors[f"encoder.{name}"])
+
+
+def test_saving_leaves_only_the_file(saved: Path) -> None:
+    assert [path.name for path in saved.parent.iterdir()] == ["c.safetensors"]
+
+
+def test_a_failed_save_leaves_the_old_file(saved: Path) -> None:
+    before = saved.read_bytes()
+    with pytest.raises(TypeError):
+        checkpoint.save(saved, {"x": torch.zeros(1)}, {"card": object()})
+    assert saved.read_bytes() == before
+    assert [path.name for path in saved.parent.iterdir()] == ["c.safetensors"]
+
+
+def test_missing(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.safetensors does not exist"):
+        checkpoint.load(tmp_path / "nowhere.safetensors")
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"\x10" + bytes(100)])
+def test_not_a_checkpoint(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"x\.safetensors is not a hear_multiview checkpoint"):
+        checkpoint.load(path)
+
+
+def test_someone_elses_safetensors(tmp_path: Path) -> None:
+    save_file({"x": torch.zeros(1)}, tmp_path / "x.safetensors")
+    with pytest.raises(ValueError, match="is not a hear_multiview checkpoint"):
+        checkpoint.load(tmp_path / "x.safetensors")
+
+
+def test_truncated(saved: Path) -> None:
+    saved.write_bytes(saved.read_bytes()[:-10])
+    with pytest.raises(ValueError, match="is not a hear_multiview checkpoint"):
+        checkpoint.load(saved)
+
+
+def test_a_format_from_the_future(tmp_path: Path) -> None:
+    header = {"hear_multiview": json.dumps({"format": 99})}
+    save_file({"x": torch.zeros(1)}, tmp_path / "x.safetensors", metadata=header)
+    with pytest.raises(ValueError, match="has format 99, this version of hear_multiview reads 1"):
+        checkpoint.load(tmp_path / "x.safetensors")
+
+
+def test_a_codec_file_is_recognised(official_codec_file: Path) -> None:
+    with pytest.raises(ValueError, match="is a descript-audio-codec weight file, not a checkpoint: pass it as frontend_w"):
+        checkpoint.load(official_codec_file)

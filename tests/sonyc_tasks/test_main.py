@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import json
+import pickle
+import subprocess
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from sonyc_tasks.__main__ import main
+from sonyc_tasks.taxonomy import COARSE
+
+
+def run(*arguments: object) -> int:
+    return main([str(argument) for argument in arguments])
+
+
+def test_build_then_validate(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tasks = tmp_path / "tasks"
+    assert run("build", dataset, "--tasks-dir", tasks, "--probe-sensors", 3, "--min-probe-clips", 10) == 0
+    out = capsys.readouterr().out
+    assert "sensors: 3 probe sensors drawn from the 6" in out
+    assert f"{tasks}/sonyc_source-v1-full: written; 32 train, 11 valid, 11 test clips" in out
+    assert f"next: python -m heareval.embeddings.runner hear_multiview --tasks-dir {tasks}" in out
+    assert run("validate", *sorted(tasks.iterdir())) == 0
+    assert f"{tasks}/sonyc_sensor-v1-full: sound" in capsys.readouterr().out
+    (tasks / "sonyc_sensor-v1-full" / "test.json").unlink()
+    assert run("validate", *sorted(tasks.iterdir())) == 1
+    out = capsys.readouterr().out
+    assert f"{tasks}/sonyc_sensor-v1-full/test.json: the file is missing; write it, heareval reads it" in out
+    assert f"{tasks}/sonyc_sensor-v1-full: 1 problems" in out
+
+
+def test_build_with_a_split_file(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    split = tmp_path / "split.json"
+    split.write_text('{"train": [0], "valid": [1], "probe": [2, 3]}')
+    assert run("build", dataset, "--tasks-dir", tmp_path / "tasks", "--split", split, "--seconds", "0.1") == 0
+    assert "36 trimmed" in capsys.readouterr().out
+    vocabulary = (tmp_path / "tasks" / "sonyc_sensor-v1-full" / "labelvocabulary.csv").read_text()
+    assert vocabulary == "idx,label\n0,sensor_02\n1,sensor_03\n"
+    split.write_text('{"train": [0], "valid": [1], "probe": [2, 77]}')
+    assert run("build", dataset, "--tasks-dir", tmp_path / "other", "--split", split) == 1
+    captured = capsys.readouterr()
+    assert captured.err == (
+        "error: the sensor split names sensors 77, which have no clips in this data set; "
+        "use the split made for it, or draw a new one\n"
+    )
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_user_error_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("build", tmp_path / "nowhere") == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == (
+        f"error: there is no folder {tmp_path / 'nowhere'}; give the one that holds annotations.csv and the audio\n"
+    )
+    assert run("score", tmp_path / "nowhere") == 1
+    assert capsys.readouterr().err.startswith("error: there is no folder")
+
+
+def test_warnings_are_one_line_each(
+    tmp_path: Path, write_dataset: Any, annotation: Any, write_annotations: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write_dataset(tmp_path / "data", {**dict.fromkeys(range(4), 9), 5: 1}, seconds=0.02)
+    assert run("build", root, "--tasks-dir", tmp_path / "tasks", "--min-probe-clips", 9) == 0
+    assert capsys.readouterr().err == "warning: sensors 5 have fewer than 2 clips and are left out of the split\n"
+
+
+def test_score(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for view, quality in (("private", 1.0), ("shared", -1.0)):
+        folder = tmp_path / "embeddings" / f"net-view={view}" / "sonyc_source-v1-full"
+        folder.mkdir(parents=True)
+        target = torch.eye(len(COARSE)).repeat(3, 1)
+        prediction = torch.sigmoid(quality * (target - 0.5))
+        with (folder / "test.predictions.pkl").open("wb") as stream:
+            pickle.dump({"target": target, "prediction": prediction, "prediction_logit": prediction}, stream)
+        noted = 1.0 if quality > 0 else 1 / 8
+        (folder / "test.predicted-scores.json").write_text(json.dumps({"test": {"test_mAP": noted}}))
+    files = ["--csv", tmp_path / "scores.csv", "--json", tmp_path / "scores.json", "--resamples", "20"]
+    assert run("score", tmp_path / "embeddings", *files) == 0
+    out = capsys.readouterr().out
+    assert "| private | 1.000 [1.000, 1.000]" in out
+    assert "DSC private +1.000 [+1.000, +1.000]    DSC shared —" in out
+    assert len((tmp_path / "scores.csv").read_text().splitlines()) == 1 + 8 + 1
+    assert json.loads((tmp_path / "scores.json").read_text())[0]["dsc_private"]["value"] == 1
+
+
+def test_synthesize_passes_its_options_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls: list[Any] = []
+    stand_in: Any = types.ModuleType("sonyc_tasks.synthesis")
+    stand_in.synthesize = lambda *given, **named: calls.append((given, named))
+    monkeypatch.setitem(sys.modules, "sonyc_tasks.synthesis", stand_in)
+    assert run("synthesize", tmp_path / "x", "--sensors", 3, "--clips", 4, "--seconds", 1.5, "--seed", 7) == 0
+    assert calls == [((tmp_path / "x",), {"sensors": 3, "clips_per_sensor": 4, "seconds": 1.5, "seed": 7})]
+    assert capsys.readouterr().out == f"next: python -m sonyc_tasks build {tmp_path / 'x'} --tasks-dir tasks\n"
+
+
+@pytest.mark.parametrize("command", ["synthesize", "build", "validate", "score"])
+def test_help_says_what_is_read_and_written(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        run(command, "--help")
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    assert "Reads" in text
+    assert "Writes" in text or "writes" in text
+
+
+def test_the_package_is_light_and_apart() -> None:
+    """--help has to be instant, and whoever evaluates must not load what trains."""
+    script = (
+        "import sys, sonyc_tasks, sonyc_tasks.__main__ as m; m._parser().format_help();"
+        "print([name for name in ('torch', 'numpy', 'soundfile', 'sklearn', 'hear_multiview', 'training')"
+        " if name in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"

@@ -1,0 +1,354 @@
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from sonyc_tasks.validate import EVENT_SCORES, SCENE_SCORES, errors_of, validate_task
+
+METADATA = {
+    "task_name": "pets",
+    "embedding_type": "scene",
+    "prediction_type": "multilabel",
+    "split_mode": "trainvaltest",
+    "splits": ["train", "valid", "test"],
+    "sample_duration": 0.1,
+    "evaluation": ["mAP"],
+}
+SPLITS: dict[str, dict[str, Any]] = {
+    "train": {"a.wav": ["cat"], "b.wav": ["dog"]},
+    "valid": {"c.wav": []},
+    "test": {"d.wav": ["dog", "cat"]},
+}
+Task = Callable[..., Path]
+
+
+def clip(path: Path, frames: int = 800, rate: int = 8000, channels: int = 1) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, np.zeros((frames, channels)), rate)
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> Task:
+    """A small sound task folder, written by hand rather than with our writer; arguments change parts of it."""
+
+    def write(
+        metadata: dict[str, Any] | None = None, splits: dict[str, Any] | None = None, vocabulary: str = "0,cat\n1,dog\n"
+    ) -> Path:
+        folder = tmp_path / "pets-v1-full"
+        folder.mkdir()
+        content = {**METADATA, **(metadata or {})}
+        (folder / "task_metadata.json").write_text(json.dumps(content, indent=1))
+        (folder / "labelvocabulary.csv").write_text("idx,label\n" + vocabulary)
+        for split, labels in (SPLITS | (splits or {})).items():
+            if split in content["splits"]:
+                lines = [f"{json.dumps(name)}: {json.dumps(own)}" for name, own in labels.items()]
+                (folder / f"{split}.json").write_text("{\n" + ",\n".join(lines) + "\n}")
+                for name in labels:
+                    clip(folder / "8000" / split / name)
+        return folder
+
+    return write
+
+
+def only(folder: Path) -> str:
+    """The single finding about a folder, without the folder's path."""
+    (finding,) = validate_task(folder)
+    assert finding.startswith(f"{folder}/")
+    return finding.removeprefix(f"{folder}/")
+
+
+def test_a_sound_task_has_no_findings(task: Task) -> None:
+    assert validate_task(task()) == []
+
+
+def test_a_missing_folder(tmp_path: Path) -> None:
+    (finding,) = validate_task(tmp_path / "x")
+    assert finding.endswith(
+        "x: there is no such folder; give the folder of one task, like tasks/<name>-<version>-<mode>"
+    )
+
+
+def test_score_names_are_those_of_heareval() -> None:
+    found = find_spec("heareval")
+    if found is None or not found.submodule_search_locations:
+        pytest.skip("heareval is not installed")
+    source = (Path(found.submodule_search_locations[0]) / "score.py").read_text()
+    table = source[source.index("available_scores") :]
+    assert set(re.findall(r'^    "(\w+)":', table, re.MULTILINE)) == {*SCENE_SCORES, *EVENT_SCORES}
+
+
+# ---------------------------------------------------------------------------------------------------- metadata
+
+
+@pytest.mark.parametrize(
+    ("changes", "finding"),
+    [
+        ({"embedding_type": "clip"}, "task_metadata.json:3: embedding_type is 'clip'; heareval knows scene, event"),
+        (
+            {"prediction_type": "x"},
+            "task_metadata.json:4: prediction_type is 'x'; heareval knows multilabel, multiclass",
+        ),
+        (
+            {"split_mode": "kfold"},
+            "task_metadata.json:5: split_mode is 'kfold'; heareval knows trainvaltest, presplit_kfold, new_split_kfold",
+        ),
+        (
+            {"splits": ["train", "test"]},
+            "task_metadata.json:6: splits is ['train', 'test']; "
+            "with split_mode trainvaltest, give train, valid and test",
+        ),
+        ({"splits": "train"}, "task_metadata.json:6: splits is 'train'; give a list of split names"),
+        ({"splits": ["test"] * 3}, "task_metadata.json:6: splits is ['test', 'test', 'test']; name every split once"),
+        (
+            {"split_mode": "new_split_kfold", "splits": ["fold00", "fold01"]},
+            "task_metadata.json:6: splits has 2 folds; heareval needs 3 (one to test, one to validate)",
+        ),
+        ({"sample_duration": 0}, "task_metadata.json:11: sample_duration is 0; give seconds, or null"),
+        ({"sample_duration": "10"}, "task_metadata.json:11: sample_duration is '10'; give seconds, or null"),
+        (
+            {"evaluation": []},
+            "task_metadata.json:12: evaluation is []; give a list of scores, the first selects the probe",
+        ),
+        (
+            {"evaluation": ["map"]},
+            f"task_metadata.json:12: heareval has no score 'map'; choose from {', '.join(SCENE_SCORES)}",
+        ),
+        (
+            {"evaluation": ["segment_1s_er"]},
+            f"task_metadata.json:12: segment_1s_er does not score scene tasks; choose from {', '.join(SCENE_SCORES)}",
+        ),
+    ],
+)
+def test_metadata(task: Task, changes: dict[str, Any], finding: str) -> None:
+    assert only(task(changes)) == finding
+
+
+def test_missing_keys_and_files(task: Task) -> None:
+    folder = task()
+    (folder / "task_metadata.json").write_text('{"task_name": "pets"}')
+    assert len(validate_task(folder)) == 6
+    assert f"{folder}/task_metadata.json: the key splits is missing; add it, heareval reads it" in validate_task(folder)
+    (folder / "task_metadata.json").unlink()
+    assert only(folder) == "task_metadata.json: the file is missing; write it, heareval reads it"
+
+
+# ---------------------------------------------------------------------------------------------------- labels
+
+
+@pytest.mark.parametrize(
+    ("vocabulary", "finding"),
+    [
+        ("0,cat\n2,dog\n", "labelvocabulary.csv: the indices are not 0 to 1, each once; number them so"),
+        ("0,cat\n1,dog\n1,cow\n", "labelvocabulary.csv: the indices are not 0 to 2, each once; number them so"),
+        ("0,cat\n1,dog\n2,cat\n", "labelvocabulary.csv:4: the label cat is there twice; keep one"),
+        ("0,cat\n1,dog\nx,cow\n", "labelvocabulary.csv:4: 'x,cow' is not an index and a label; write like 0,dog"),
+    ],
+)
+def test_vocabulary(task: Task, vocabulary: str, finding: str) -> None:
+    assert errors_of(validate_task(task(vocabulary=vocabulary)))[0].endswith(f"/{finding}")
+
+
+def test_vocabulary_header_and_emptiness(task: Task) -> None:
+    folder = task()
+    (folder / "labelvocabulary.csv").write_text("label,idx\ncat,0\n")
+    assert only(folder) == "labelvocabulary.csv:1: the header is 'label,idx'; it must be idx,label"
+    (folder / "labelvocabulary.csv").write_text("idx,label\n")
+    assert only(folder) == "labelvocabulary.csv:1: there are no labels; list them from index 0"
+
+
+def test_labels_that_heareval_reads_differently(task: Task) -> None:
+    """heareval reads the vocabulary with pandas: "01" comes back as 1, and looking up "01" is a KeyError."""
+    splits = {"train": {"a.wav": ["01"], "b.wav": ["2"]}, "test": {"d.wav": ["2"]}}
+    findings = validate_task(task(splits=splits, vocabulary="0,01\n1,2\n"))
+    assert errors_of(findings) == findings[:1]
+    assert findings[0].endswith(
+        "/train.json:2: '01', a label of a.wav, becomes 1 when heareval reads labelvocabulary.csv, through pandas; "
+        "use a label that is plainly text"
+    )
+
+
+def test_number_labels_are_fine_where_they_stay_the_same(task: Task) -> None:
+    splits = {"train": {"a.wav": [21], "b.wav": ["22"]}, "test": {"d.wav": [22, 21]}}
+    assert validate_task(task(splits=splits, vocabulary="0,21\n1,22\n")) == []
+
+
+@pytest.mark.parametrize(
+    ("splits", "finding"),
+    [
+        (
+            {"train": {"a.wav": ["cat"], "b.wav": ["dog", "cow"]}},
+            "train.json:3: 'cow', a label of b.wav, is not in labelvocabulary.csv; add or correct it",
+        ),
+        (
+            {"train": {"a.wav": ["cat", "dog"], "b.wav": "dog"}},
+            "train.json:3: the labels of b.wav are 'dog'; give a list",
+        ),
+        ({"valid": {"a.wav": ["cat"]}}, "valid.json:2: a.wav is also in train.json:2; keep it in one split"),
+        ({"valid": {}}, "valid.json:1: the split has no clips; every split needs some"),
+    ],
+)
+def test_split_files(task: Task, splits: dict[str, Any], finding: str) -> None:
+    assert only(task(splits=splits)) == finding
+
+
+def test_broken_split_files(task: Task) -> None:
+    folder = task()
+    (folder / "valid.json").write_text('{\n"c.wav": [],\n"e.wav" []\n}')
+    assert only(folder) == "valid.json:3: this is not JSON (Expecting ':' delimiter); correct the line"
+    (folder / "valid.json").write_text("[1]")
+    assert only(folder) == "valid.json:1: this is not a JSON object; write { … }"
+    (folder / "valid.json").write_text('{"c.wav": [],\n "c.wav": ["cat"]}')
+    assert only(folder) == "valid.json:1: c.wav is there 2 times and only the last one counts; keep one"
+    (folder / "valid.json").write_bytes(b"\xff\xfe")
+    assert only(folder).startswith("valid.json: the file cannot be read ('utf-8' codec")
+    (folder / "valid.json").unlink()
+    assert only(folder) == "valid.json: the file is missing; write it, heareval reads it"
+
+
+@pytest.mark.parametrize("labels", [[], ["cat", "dog"]])
+def test_a_multiclass_clip_has_one_label(task: Task, labels: list[str]) -> None:
+    splits = {"valid": {"c.wav": labels}, "test": {"d.wav": ["dog"], "e.wav": ["cat"]}}
+    metadata = {"prediction_type": "multiclass", "evaluation": ["top1_acc"]}
+    expected = f"valid.json:2: c.wav has {len(labels)} labels; a multiclass task needs exactly one"
+    assert only(task(metadata, splits)) == expected
+
+
+def test_absent_classes_are_warnings(task: Task) -> None:
+    findings = validate_task(task(splits={"test": {"d.wav": ["dog"]}}, vocabulary="0,cat\n1,dog\n2,cow\n"))
+    assert errors_of(findings) == []
+    assert [finding.split("/")[-1] for finding in findings] == [
+        "train.json: warning: no clip has cow; the probe cannot learn it, so add a clip or drop the class",
+        "test.json: warning: no clip has cat, cow; the probe cannot be measured on it, so add a clip or drop the class",
+    ]
+
+
+def test_folds(task: Task) -> None:
+    folds = {f"fold{n:02d}": {f"{n}.wav": ["cat", "dog"]} for n in range(3)}
+    metadata = {"split_mode": "presplit_kfold", "splits": list(folds)}
+    folder = task(metadata, folds)
+    assert validate_task(folder) == []
+    (folder / "fold01.json").write_text('{"1.wav": ["cat"]}')
+    assert only(folder).startswith("fold01.json: warning: no clip has dog; the folds' scores differ in meaning")
+
+
+# ---------------------------------------------------------------------------------------------------- events
+
+EVENTS = {"embedding_type": "event", "evaluation": ["event_onset_200ms_fms", "segment_1s_er"], "sample_duration": 2.0}
+
+
+def event_splits(**changes: object) -> dict[str, Any]:
+    both = [{"label": "cat", "start": 0.0, "end": 300.0}, {"label": "dog", "start": 5, "end": 1999}]
+    return {
+        "train": {"a.wav": both, "b.wav": [{"label": "dog", "start": 10, "end": 20, **changes}]},
+        "valid": {"c.wav": []},
+        "test": {"d.wav": both},
+    }
+
+
+@pytest.fixture
+def event_task(task: Task) -> Task:
+    def write(splits: dict[str, Any], **metadata: object) -> Path:
+        folder = task({**EVENTS, **metadata}, splits)
+        for path in folder.glob("8000/*/*.wav"):
+            clip(path, frames=16_000)
+        return folder
+
+    return write
+
+
+def test_a_sound_event_task(event_task: Task) -> None:
+    assert validate_task(event_task(event_splits())) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "finding"),
+    [
+        ({"end": 5}, "train.json:3: an event of b.wav goes from 10 to 5; give 0 <= start < end in milliseconds"),
+        ({"start": -1}, "train.json:3: an event of b.wav goes from -1 to 20; give 0 <= start < end in milliseconds"),
+        ({"end": "x"}, "train.json:3: an event of b.wav goes from 10 to 'x'; give 0 <= start < end in milliseconds"),
+        (
+            {"end": 2001},
+            "train.json:3: an event of b.wav ends at 2001 ms, and sample_duration is 2.0 s; cut it off there",
+        ),
+        ({"label": "cow"}, "train.json:3: 'cow', a label of b.wav, is not in labelvocabulary.csv; add or correct it"),
+    ],
+)
+def test_events(event_task: Task, changes: dict[str, object], finding: str) -> None:
+    assert only(event_task(event_splits(**changes))) == finding
+
+
+def test_incomplete_events_and_unfit_scores(event_task: Task) -> None:
+    splits = event_splits()
+    splits["train"]["b.wav"] = ["dog"]
+    assert only(event_task(splits)) == "train.json:3: an event of b.wav is 'dog'; give label, start and end (ms)"
+
+
+def test_scene_scores_do_not_fit_events(event_task: Task) -> None:
+    assert only(event_task(event_splits(), evaluation=["mAP"])).startswith(
+        "task_metadata.json:12: mAP does not score event tasks; choose from event_onset_200ms_fms,"
+    )
+
+
+def test_times_in_seconds_are_suspected(event_task: Task) -> None:
+    splits = json.loads(json.dumps(event_splits()))
+    for clips in splits.values():
+        for events in clips.values():
+            for event in events:
+                event.update(start=event["start"] / 1000, end=event["end"] / 1000)
+    folder = event_task(splits)
+    assert only(folder) == (
+        "task_metadata.json: warning: no event ends after 1.999 ms; if the times are seconds, give milliseconds"
+    )
+
+
+# ---------------------------------------------------------------------------------------------------- audio
+
+
+def test_audio_files(task: Task) -> None:
+    folder = task()
+    path = folder / "8000/train/b.wav"
+    for change, finding in (
+        (path.unlink, "is missing; add the file or remove the clip"),
+        (lambda: path.write_text("x"), "cannot be decoded as audio; write it again"),
+        (lambda: clip(path, frames=0), "holds no samples; write it again or remove the clip"),
+        (lambda: clip(path, rate=16_000), "has 16000 Hz; resample it to 8000 Hz"),
+        (lambda: clip(path, channels=2), "has 2 channels; mix it to mono"),
+        (
+            lambda: clip(path, frames=801),
+            "has 801 samples and most clips have 800, which heareval cannot batch; cut or pad it, or set "
+            "sample_duration to null",
+        ),
+    ):
+        change()
+        assert only(folder) == f"train.json:3: 8000/train/b.wav {finding}"
+
+
+def test_lengths_may_differ_without_a_sample_duration(task: Task) -> None:
+    folder = task({"sample_duration": None})
+    clip(folder / "8000/train/b.wav", frames=801)
+    assert validate_task(folder) == []
+
+
+def test_sample_duration_agrees_with_the_clips(task: Task) -> None:
+    folder = task({"sample_duration": 10.0})
+    assert only(folder) == "task_metadata.json: 8000 Hz clips last 0.1 s, sample_duration is 10 s; make them agree"
+
+
+def test_every_sample_rate_is_checked(task: Task) -> None:
+    folder = task()
+    (folder / "16000").mkdir()
+    assert len(validate_task(folder)) == 4
+    for rate in ("8000", "16000"):
+        shutil.rmtree(folder / rate)
+    assert (
+        only(folder) == "task_metadata.json: no clip has audio; put it into <sample rate>/<split>/, like 44100/train/"
+    )

@@ -1,0 +1,148 @@
+"""``python -m training``: latents, pretraining, the report page, and the demo of it all."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+# The subcommands import what they need when they run: --help has to answer at once.
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one subcommand; the exit status is 0, or 1 with one line on stderr that says what to change."""
+    options = _parser().parse_args(arguments)
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)  # type: ignore[assignment]
+        warnings.filterwarnings("ignore", category=FutureWarning)
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
+        try:
+            options.run(options)
+        except (ValueError, OSError) as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
+    return 0
+
+
+def _latents(options: argparse.Namespace) -> None:
+    from hear_multiview.frontends import load_frontend
+    from sonyc_tasks.annotations import read_clips
+    from sonyc_tasks.build import choose_split
+    from sonyc_tasks.splits import SensorSplit
+    from training.latents import extract
+
+    clips = read_clips(options.data)
+    counts = {part: getattr(options, f"{part}_sensors") for part in ("train", "valid", "probe")}
+    split = (
+        SensorSplit.load(options.split)
+        if options.split
+        else choose_split(clips, counts, min_probe_clips=options.min_probe_clips, seed=options.seed)
+    )
+    split.check(clip.sensor for clip in clips)
+    frontend = load_frontend(options.frontend, options.frontend_weights, options.precision)
+    print(f"front end {frontend.name}: {frontend.dim} dimensions, weights sha256 {frontend.digest}")
+    generated = " (generated)" if (options.data / "truth.csv").exists() else ""
+    data = f"{options.data.resolve().name}{generated}: train sensors {split.train}, valid {split.valid}"
+    store = extract(clips, split, frontend, options.store, data=data, device=options.device)
+    split.save(store.path / "split.json")
+    print(f"{store.path}: {len(store.clips)} clips, {int(store.length.sum())} frames")
+    print(f"next: python -m training pretrain --store {options.store}")
+    print(f"and, for tasks on sensors never seen: python -m sonyc_tasks build {options.data} --split {store.path}/split.json")
+
+
+def _pretrain(options: argparse.Namespace) -> None:
+    from training.pretrain import pretrain
+    from training.recipes import recipe_named
+    from training.store import LatentStore
+
+    run = pretrain(
+        recipe_named(options.recipe), LatentStore(options.store), options.runs, seed=options.seed, device=options.device
+    )
+    best = min(run.history, key=lambda record: record["valid"]["total"])
+    print(f"best of {len(run.history)} epochs: {best['epoch'] + 1}, validation loss {best['valid']['total']:.4f}")
+    print(f"checkpoint: {run.checkpoint}")
+    print(f"next: python -m heareval.embeddings.runner hear_multiview --tasks-dir tasks --model {run.checkpoint}")
+
+
+def _report(options: argparse.Namespace) -> None:
+    import json
+
+    from sonyc_tasks.results import read_scores
+    from sonyc_tasks.score import score_table
+    from training.report import write_report
+
+    tables = [score_table(model, views) for model, views in read_scores(options.embeddings).items()]
+    files = sorted(options.runs.glob("*/history.jsonl"))
+    histories = {file.parent.name: [json.loads(line) for line in file.read_text().splitlines()] for file in files}
+    about = [f"Scores from {options.embeddings}, training runs from {options.runs}."]
+    print(write_report(options.out, tables, histories, about))
+
+
+def _demo(options: argparse.Namespace) -> None:
+    from training.demo import demo
+
+    demo(options.folder)
+
+
+def _parser() -> argparse.ArgumentParser:
+    from training.recipes import RECIPES
+
+    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, run: object, summary: str, description: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=summary, description=description)
+        sub.set_defaults(run=run)
+        return sub
+
+    sub = command(
+        "latents",
+        _latents,
+        "cache front-end frames of a data set",
+        "Reads DATA (in the layout of SONYC-UST-V2), writes a latent store with the frames of every clip of the train "
+        "and valid sensors. Goes on where an interrupted run stopped. Clips of the probe sensors are left alone.",
+    )
+    sub.add_argument("data", metavar="DATA", type=Path, help="data set in the layout of SONYC-UST-V2")
+    sub.add_argument("--store", type=Path, default=Path("latents"), metavar="DIR", help="store to write (%(default)s)")
+    sub.add_argument("--frontend", default="demo", metavar="NAME", help="dac_44khz or demo (%(default)s)")
+    sub.add_argument("--frontend-weights", type=Path, metavar="FILE", help="weights in descript-audio-codec's format")
+    sub.add_argument("--precision", default="fp32", metavar="NAME", help="fp32 or bf16 (%(default)s)")
+    sub.add_argument("--split", type=Path, metavar="FILE", help="JSON with train, valid and probe sensors (else drawn)")
+    for part in ("train", "valid", "probe"):
+        sub.add_argument(f"--{part}-sensors", type=int, metavar="N", help=f"{part} sensors to draw")
+    sub.add_argument("--min-probe-clips", type=int, default=20, metavar="N", help="clips a probe sensor needs (%(default)s)")
+    sub.add_argument("--seed", type=int, default=0, metavar="K", help="of the draw of sensors (%(default)s)")
+    sub.add_argument("--device", default="cpu", metavar="NAME", help="cpu or cuda (%(default)s)")
+
+    sub = command(
+        "pretrain",
+        _pretrain,
+        "one training run",
+        "Reads a latent store, writes RUNS/<recipe>-<digest>-seed<K>/checkpoint.safetensors, the epoch of least total "
+        "validation loss. Goes on where an interrupted run stopped. Recipes: " + ", ".join(RECIPES) + ".",
+    )
+    sub.add_argument("--recipe", default="multiview_cos_private_sample", metavar="NAME", help="(%(default)s)")
+    sub.add_argument("--store", type=Path, default=Path("latents"), metavar="DIR", help="latent store (%(default)s)")
+    sub.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="folder of runs (%(default)s)")
+    sub.add_argument("--seed", type=int, default=0, metavar="K", help="(%(default)s)")
+    sub.add_argument("--device", default="cpu", metavar="NAME", help="cpu or cuda (%(default)s)")
+
+    sub = command(
+        "report",
+        _report,
+        "tables and curves as one HTML page",
+        "Reads heareval's embeddings folder and the runs' histories, writes one self-contained page.",
+    )
+    sub.add_argument("--embeddings", type=Path, default=Path("embeddings"), metavar="DIR", help="(%(default)s)")
+    sub.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="(%(default)s)")
+    sub.add_argument("--out", type=Path, default=Path("report.html"), metavar="FILE", help="(%(default)s)")
+
+    sub = command("demo", _demo, "the main job end to end on generated data", "Runs every step offline in a few minutes.")
+    sub.add_argument("--folder", type=Path, default=Path("demo"), metavar="DIR", help="(%(default)s)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

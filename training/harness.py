@@ -1,0 +1,114 @@
+"""Unmodified heareval in its own processes: the commands of its README, with one progress bar over all of them.
+
+Each runs as a user would type it (the command is printed), with its output in a log file; what is done already, by
+heareval's own marks, is not started again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+#: heareval's predictions runner loads checkpoints that hold classes, which torch >= 2.6 refuses unless told otherwise.
+ENVIRONMENT = {"TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore"}
+
+
+def embed(folder: Path, checkpoint: Path, views: Sequence[str]) -> None:
+    """Embeddings of every task in ``folder/tasks`` under each of the ``views`` of ``checkpoint``, in
+    ``folder/embeddings``.
+
+    Raises:
+        ValueError: heareval failed; the message names its log.
+    """
+    commands, expected = [], 0
+    tasks = sorted((folder / "tasks").iterdir())
+    clips = sum(len(json.loads(path.read_text())) for task in tasks for path in _split_files(task))
+    for view in views:
+        out = folder / "embeddings" / (f"hear_multiview-view={view}" if view != "joint" else "hear_multiview")
+        if all((out / task.name / ".done.embeddings").exists() for task in tasks):
+            continue
+        options = [] if view == "joint" else ["--model-options", json.dumps({"view": view})]
+        model = ["--model", os.path.relpath(checkpoint, folder)]
+        commands.append(["heareval.embeddings.runner", "hear_multiview", *model, "--tasks-dir", "tasks", *options])
+        expected += clips
+    started = time.time()
+
+    def done() -> int:
+        files = (folder / "embeddings").glob("*/*/*/*.embedding.npy")
+        return sum(path.stat().st_mtime >= started - 1 for path in files)
+
+    _run(commands, folder, "embedding clips (heareval)", done, expected)
+
+
+def predict(folder: Path, grid: str, grid_points: int) -> None:
+    """Probe every embedding in ``folder/embeddings``: heareval's predictions, with its own ``grid`` of settings.
+
+    Raises:
+        ValueError: heareval failed; the message names its log.
+    """
+    waiting = [p for p in sorted((folder / "embeddings").glob("*/*")) if not (p / "prediction-done.json").exists()]
+    names = [str(path.relative_to(folder)) for path in waiting]
+    options = ["--grid", grid, "--grid-points", str(grid_points)]
+    jobs = min(_cores(), len(names))
+    commands = [["heareval.predictions.runner", *names[job::jobs], *options] for job in range(jobs)]
+
+    def done() -> int:
+        return sum((path / "prediction-done.json").exists() for path in waiting)
+
+    _run(commands, folder, "probing tasks (heareval)", done, len(waiting))
+
+
+def _run(commands: Sequence[Sequence[str]], folder: Path, what: str, done: Callable[[], int], expected: int) -> None:
+    """Run ``python -m`` of each command in ``folder``, as many at a time as there are cores, and watch ``done()``."""
+    if not commands:
+        return
+    (folder / "logs").mkdir(exist_ok=True)
+    at_once = min(_cores(), len(commands))
+    environment = {**os.environ, **ENVIRONMENT, "OMP_NUM_THREADS": str(max(1, _cores() // at_once))}
+    queue = list(commands)
+    for command in queue:
+        print("  $ python -m " + shlex.join(command), flush=True)
+    running: list[tuple[subprocess.Popen[bytes], Path]] = []
+    try:
+        with tqdm(total=expected, desc=f"  {what}") as bar:
+            while queue or running:
+                while queue and len(running) < at_once:
+                    command = queue.pop(0)
+                    log = folder / "logs" / f"{command[0]}-{len(queue)}.log"
+                    with log.open("wb") as file:
+                        process = subprocess.Popen(
+                            [sys.executable, "-m", *command],
+                            cwd=folder,
+                            env=environment,
+                            stdin=subprocess.DEVNULL,
+                            stdout=file,
+                            stderr=subprocess.STDOUT,
+                        )
+                    running.append((process, log))
+                time.sleep(0.2)
+                for process, log in running:
+                    if process.poll() not in (None, 0):
+                        last = log.read_text(errors="replace").strip().splitlines() or ["no output"]
+                        raise ValueError(f"heareval failed ({last[-1].strip()}); all of its output is in {log}")
+                running = [(process, log) for process, log in running if process.poll() is None]
+                bar.update(done() - bar.n)
+    finally:
+        for process, _ in running:
+            process.terminate()
+
+
+def _split_files(task: Path) -> list[Path]:
+    metadata = json.loads((task / "task_metadata.json").read_text())
+    return [task / f"{split}.json" for split in metadata["splits"]]
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
