@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from hear_multiview import checkpoint
+from hear_multiview import cache, checkpoint
 from hear_multiview.embedder import Embedder
 from hear_multiview.encoder import VIEWS
 from hear_multiview.frontends import FRONTENDS, PRECISIONS, FrontEnd, load_frontend
@@ -132,7 +132,8 @@ def _batches(audio: Tensor, model: Embedder) -> tuple[Tensor, ...]:
     if not finite.all():
         raise ValueError(f"clip {int((~finite).nonzero()[0])} of the batch holds NaN or infinite samples")
     device = model.device
-    return audio.to(device=device, dtype=torch.float32).split(1 if device.type == "cpu" else 16)
+    singly = device.type == "cpu" or cache.folder() is not None
+    return audio.to(device=device, dtype=torch.float32).split(1 if singly else 16)
 
 
 def _one_of(what: str, value: object, known: tuple[str, ...]) -> None:

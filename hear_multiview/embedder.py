@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from hear_multiview import cache
 from hear_multiview.encoder import PrivateSharedEncoder, embed
 from hear_multiview.frontends import FrontEnd
 
@@ -52,7 +53,7 @@ class Embedder(nn.Module):
         """Embeddings of consecutive stretches of ``audio`` [clip, sample], each [clip, frame, size]: memory is bounded
         by a stretch, however long the audio."""
         left = self.frame_count(audio.shape[1])
-        for x in self.frontend.stream(audio):
+        for x in cache.stream(self.frontend, audio):
             if left > 0:
                 yield embed(self.encoder, x[:, :left], self.view)
             left -= x.shape[1]

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+
+# The codec imports TensorBoard, which imports TensorFlow where it is installed, which talks.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 # The subcommands import what they need when they run: --help has to answer at once.
 
@@ -49,7 +53,9 @@ def _latents(options: argparse.Namespace) -> None:
     split.save(store.path / "split.json")
     print(f"{store.path}: {len(store.clips)} clips, {int(store.length.sum())} frames")
     print(f"next: python -m training pretrain --store {options.store}")
-    print(f"and, for tasks on sensors never seen: python -m sonyc_tasks build {options.data} --split {store.path}/split.json")
+    print(
+        f"and, for tasks on sensors never seen: python -m sonyc_tasks build {options.data} --split {store.path}/split.json"
+    )
 
 
 def _pretrain(options: argparse.Namespace) -> None:
@@ -112,7 +118,9 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--split", type=Path, metavar="FILE", help="JSON with train, valid and probe sensors (else drawn)")
     for part in ("train", "valid", "probe"):
         sub.add_argument(f"--{part}-sensors", type=int, metavar="N", help=f"{part} sensors to draw")
-    sub.add_argument("--min-probe-clips", type=int, default=20, metavar="N", help="clips a probe sensor needs (%(default)s)")
+    sub.add_argument(
+        "--min-probe-clips", type=int, default=20, metavar="N", help="clips a probe sensor needs (%(default)s)"
+    )
     sub.add_argument("--seed", type=int, default=0, metavar="K", help="of the draw of sensors (%(default)s)")
     sub.add_argument("--device", default="cpu", metavar="NAME", help="cpu or cuda (%(default)s)")
 
@@ -139,7 +147,9 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="(%(default)s)")
     sub.add_argument("--out", type=Path, default=Path("report.html"), metavar="FILE", help="(%(default)s)")
 
-    sub = command("demo", _demo, "the main job end to end on generated data", "Runs every step offline in a few minutes.")
+    sub = command(
+        "demo", _demo, "the main job end to end on generated data", "Runs every step offline in a few minutes."
+    )
     sub.add_argument("--folder", type=Path, default=Path("demo"), metavar="DIR", help="(%(default)s)")
     return parser
 

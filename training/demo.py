@@ -26,11 +26,11 @@ from training.recipes import recipe_named
 from training.report import write_report
 from training.store import LatentStore
 
-#: Sensors, clips of each, seconds of each clip, seed. 14 sensors draw as 10 train, 1 valid, 3 probe.
-SIZE: dict[str, Any] = {"sensors": 18, "clips_per_sensor": 24, "seconds": 4.0, "seed": 0}
+#: Sensors, clips of each, seconds of each clip, seed.
+SIZE: dict[str, Any] = {"sensors": 18, "clips_per_sensor": 30, "seconds": 4.0, "seed": 0}
 RECIPE = "demo"
 #: heareval's own names: its smallest grid of probe settings, and how many of them it tries.
-GRID, GRID_POINTS = "fast", 1
+GRID, GRID_POINTS = "fast", 2
 
 NEXT = """\
 With real data (SONYC-UST-V2 in DATA, 10 s clips; the official codec downloads itself, about 307 MB):
@@ -91,7 +91,7 @@ def _about(store: LatentStore) -> list[str]:
         f"Audio and labels are generated ({SIZE['sensors']} sensors, {SIZE['clips_per_sensor']} clips each); no real "
         "recording is in them.",
         f"The codec is not the official 44.1 kHz DAC but the bundled small one: {codec_weights.bundle_note()}.",
-        f"The encoder is trained on {len(store.clips)} of those clips, the probes with one setting of heareval's "
+        f"The encoder is trained on {len(store.clips)} of those clips, the probes with the best of {GRID_POINTS} settings of heareval's "
         f"'{GRID}' grid, one seed each.",
     ]
 

@@ -17,18 +17,21 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from hear_multiview import cache
+
 #: heareval's predictions runner loads checkpoints that hold classes, which torch >= 2.6 refuses unless told otherwise.
 ENVIRONMENT = {"TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore"}
 
 
 def embed(folder: Path, checkpoint: Path, views: Sequence[str]) -> None:
     """Embeddings of every task in ``folder/tasks`` under each of the ``views`` of ``checkpoint``, in
-    ``folder/embeddings``.
+    ``folder/embeddings``. The front end computes each clip once: views and tasks share its frames through
+    `hear_multiview.cache`, in ``folder/frames``.
 
     Raises:
         ValueError: heareval failed; the message names its log.
     """
-    commands, expected = [], 0
+    commands = []
     tasks = sorted((folder / "tasks").iterdir())
     clips = sum(len(json.loads(path.read_text())) for task in tasks for path in _split_files(task))
     for view in views:
@@ -38,14 +41,15 @@ def embed(folder: Path, checkpoint: Path, views: Sequence[str]) -> None:
         options = [] if view == "joint" else ["--model-options", json.dumps({"view": view})]
         model = ["--model", os.path.relpath(checkpoint, folder)]
         commands.append(["heareval.embeddings.runner", "hear_multiview", *model, "--tasks-dir", "tasks", *options])
-        expected += clips
     started = time.time()
 
     def done() -> int:
         files = (folder / "embeddings").glob("*/*/*/*.embedding.npy")
         return sum(path.stat().st_mtime >= started - 1 for path in files)
 
-    _run(commands, folder, "embedding clips (heareval)", done, expected)
+    # The first view alone fills the cache; the others then only read it, side by side.
+    for together in (commands[:1], commands[1:]):
+        _run(together, folder, "embedding clips (heareval)", done, clips * len(together))
 
 
 def predict(folder: Path, grid: str, grid_points: int) -> None:
@@ -72,11 +76,17 @@ def _run(commands: Sequence[Sequence[str]], folder: Path, what: str, done: Calla
         return
     (folder / "logs").mkdir(exist_ok=True)
     at_once = min(_cores(), len(commands))
-    environment = {**os.environ, **ENVIRONMENT, "OMP_NUM_THREADS": str(max(1, _cores() // at_once))}
+    environment = {
+        **os.environ,
+        **ENVIRONMENT,
+        cache.VARIABLE: "frames",
+        "OMP_NUM_THREADS": str(max(1, _cores() // at_once)),
+    }
     queue = list(commands)
     for command in queue:
         print("  $ python -m " + shlex.join(command), flush=True)
     running: list[tuple[subprocess.Popen[bytes], Path]] = []
+    before = done()
     try:
         with tqdm(total=expected, desc=f"  {what}") as bar:
             while queue or running:
@@ -99,7 +109,8 @@ def _run(commands: Sequence[Sequence[str]], folder: Path, what: str, done: Calla
                         last = log.read_text(errors="replace").strip().splitlines() or ["no output"]
                         raise ValueError(f"heareval failed ({last[-1].strip()}); all of its output is in {log}")
                 running = [(process, log) for process, log in running if process.poll() is None]
-                bar.update(done() - bar.n)
+                if more := done() - before - bar.n:
+                    bar.update(more)
     finally:
         for process, _ in running:
             process.terminate()

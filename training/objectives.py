@@ -37,7 +37,10 @@ def pooled(z: Tensor) -> Tensor:
 
 def reconstruction(out: TwoViews) -> Tensor:
     """Eq. 1: the mean squared error, summed over the two views."""
-    return sum((mse_loss(x_hat, x) for x_hat, x in zip(out.reconstruction, out.target, strict=True)), start=out.target[0].new_zeros(()))
+    return sum(
+        (mse_loss(x_hat, x) for x_hat, x in zip(out.reconstruction, out.target, strict=True)),
+        start=out.target[0].new_zeros(()),
+    )
 
 
 def cosine_private_sample(out: TwoViews) -> Tensor:

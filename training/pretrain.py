@@ -59,10 +59,16 @@ def pretrain(
         ValueError: a split has no two clips of one sensor, the store lacks clips, or the loss is no number.
     """
     if store.missing():
-        raise ValueError(f"the latent store {store.path} lacks {len(store.missing())} clips: run `python -m training latents` again")
+        raise ValueError(
+            f"the latent store {store.path} lacks {len(store.missing())} clips: run `python -m training latents` again"
+        )
     folder = run_folder(runs, recipe, seed)
     folder.mkdir(parents=True, exist_ok=True)
-    best_path, state_path, history_path = folder / "checkpoint.safetensors", folder / "state.pt", folder / "history.jsonl"
+    best_path, state_path, history_path = (
+        folder / "checkpoint.safetensors",
+        folder / "state.pt",
+        folder / "history.jsonl",
+    )
     history = [json.loads(line) for line in history_path.read_text().splitlines()] if history_path.exists() else []
     if len(history) == recipe.epochs and best_path.exists() and not state_path.exists():
         return Run(best_path, history)
@@ -83,7 +89,9 @@ def pretrain(
     history = history[:start]
 
     steps = math.ceil(len(pairs["train"]) / recipe.batch_size) + math.ceil(len(pairs["valid"]) / recipe.batch_size)
-    with tqdm(total=recipe.epochs * steps, initial=start * steps, desc=f"pretraining {recipe.name}", unit="step") as bar:
+    with tqdm(
+        total=recipe.epochs * steps, initial=start * steps, desc=f"pretraining {recipe.name}", unit="step"
+    ) as bar:
         for epoch in range(start, recipe.epochs):
             record: dict[str, Any] = {"epoch": epoch}
             for name in ("train", "valid"):
@@ -116,9 +124,16 @@ def pretrain(
             if record["valid"]["total"] < best:
                 best = record["valid"]["total"]
                 checkpoint.save(best_path, model.state_dict(), _card(recipe, store, seed, record))
-            bar.set_postfix(train=f"{record['train']['total']:.4f}", valid=f"{record['valid']['total']:.4f}", best=f"{best:.4f}")
+            bar.set_postfix(
+                train=f"{record['train']['total']:.4f}", valid=f"{record['valid']['total']:.4f}", best=f"{best:.4f}"
+            )
             _write(history_path, "".join(json.dumps(line) + "\n" for line in history))
-            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "epochs": epoch + 1, "best": best}
+            state = {
+                "model": model.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "epochs": epoch + 1,
+                "best": best,
+            }
             torch.save(state, state_path.with_suffix(".part"))
             state_path.with_suffix(".part").replace(state_path)
     state_path.unlink(missing_ok=True)

@@ -42,7 +42,9 @@ class Recipe:
     def __post_init__(self) -> None:
         unknown = set(self.objectives) - set(OBJECTIVES)
         if unknown:
-            raise ValueError(f"recipe {self.name}: unknown objective {min(unknown)!r}: choose of {', '.join(OBJECTIVES)}")
+            raise ValueError(
+                f"recipe {self.name}: unknown objective {min(unknown)!r}: choose of {', '.join(OBJECTIVES)}"
+            )
         object.__setattr__(self, "objectives", MappingProxyType(dict(self.objectives)))
 
     def as_dict(self) -> dict[str, object]:

@@ -86,7 +86,12 @@ def _curves(history: Sequence[dict[str, Any]]) -> str:
     figure = Figure(figsize=(3.2 * len(terms), 2.6), layout="constrained")
     for axes, term in zip(figure.subplots(1, len(terms), squeeze=False)[0], terms, strict=True):
         for split, style in (("train", "--"), ("valid", "-")):
-            axes.plot([record["epoch"] + 1 for record in history], [record[split][term] for record in history], style, label=split)
+            axes.plot(
+                [record["epoch"] + 1 for record in history],
+                [record[split][term] for record in history],
+                style,
+                label=split,
+            )
         axes.set(title=term.replace("_", " "), xlabel="epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.spines[["top", "right"]].set_visible(False)

@@ -46,7 +46,9 @@ class LatentStore:
         try:
             about = json.loads((path / "store.json").read_text())
         except FileNotFoundError as error:
-            raise FileNotFoundError(f"{path} is not a latent store: make it with `python -m training latents`") from error
+            raise FileNotFoundError(
+                f"{path} is not a latent store: make it with `python -m training latents`"
+            ) from error
         self.path = path
         self.clips = [StoredClip(**clip) for clip in about["clips"]]
         self.frontend: dict[str, Any] = about["frontend"]
@@ -106,7 +108,9 @@ class LatentStore:
         """
         half = frames.astype(np.float16)
         if not np.isfinite(half).all():
-            raise ValueError(f"latents of {self.clips[index].name} do not fit half precision (largest {np.abs(frames).max():.3g})")
+            raise ValueError(
+                f"latents of {self.clips[index].name} do not fit half precision (largest {np.abs(frames).max():.3g})"
+            )
         self._frames[index, : len(frames)] = half
         self._length[index] = len(frames)
         self.length[index] = len(frames)

@@ -3,7 +3,8 @@
 A front end is an ``nn.Module`` with
 
 - ``name``, ``sample_rate`` (Hz), ``hop`` (samples a frame), ``dim`` (of a frame);
-- ``digest``: the sha256 of its weights, which a checkpoint trained on it stores and later insists on;
+- ``digest``: the sha256 of its weights, which a checkpoint trained on it stores and later insists on; ``precision``,
+  one of `PRECISIONS`;
 - ``stream(audio)``: the frames of consecutive stretches of ``audio`` float32 [clip, sample], ceil(samples / hop) in
   all, with bounded memory; preparing the audio (loudness, padding) is its business.
 """
@@ -29,9 +30,7 @@ FRONTENDS = tuple(_LOADERS)
 PRECISIONS = ("fp32", "bf16")
 
 
-def load_frontend(
-    name: str, weights: str | os.PathLike[str] | None = None, precision: str = "fp32"
-) -> FrontEnd:
+def load_frontend(name: str, weights: str | os.PathLike[str] | None = None, precision: str = "fp32") -> FrontEnd:
     """The front end ``name`` (of `FRONTENDS`), on the CPU, in eval mode, frozen.
 
     Raises:

@@ -19,15 +19,15 @@ from hear_multiview import loudness
 from hear_multiview.frontends import codec_weights
 from hear_multiview.frontends.codec_weights import CodecWeights
 
-#: Frames encoded at a time, without context: 2 s at 44.1 kHz.
-PIECE = 172
+#: Frames encoded at a time, without context: 1 s at 44.1 kHz.
+PIECE = 86
 
 
 class CodecFrontEnd(nn.Module):
     """A frozen codec encoder. See `hear_multiview.frontends` for what a front end is.
 
     Attributes:
-        name, sample_rate, hop, dim, digest: as for every front end.
+        name, sample_rate, hop, dim, digest, precision: as for every front end.
         context: frames of audio on either side that a piece needs to be exact.
     """
 
@@ -38,13 +38,15 @@ class CodecFrontEnd(nn.Module):
         self.hop = weights.hop
         self.dim = weights.dim
         self.digest = weights.digest
-        self.encoder = _fold_weight_norm(weights.build_encoder())
+        self.precision = "fp32"
+        self.encoder = _for_inference(weights.build_encoder())
         self.context = _context(self.encoder, self.hop)
         self.requires_grad_(False).eval()
 
     def to_bf16(self) -> CodecFrontEnd:
         """Itself, with the encoder in bfloat16; what it returns stays float32."""
         self.encoder.to(torch.bfloat16)
+        self.precision = "bf16"
         return self
 
     def stream(self, audio: Tensor) -> Iterator[Tensor]:
@@ -79,14 +81,36 @@ def demo(weights: Path | None) -> CodecFrontEnd:
     return CodecFrontEnd("demo", codec_weights.read_bundle())
 
 
-def _fold_weight_norm(encoder: nn.Module) -> nn.Module:
-    """g · v / |v| computed once: the weights are frozen, so computing it in every forward is waste."""
-    for module in encoder.modules():
-        if isinstance(module, nn.Conv1d):
+class FrozenSnake(nn.Module):
+    """The codec's activation x + sin²(αx) / α with fixed α, in a third of the time of its trainable form: it reuses the
+    buffer of αx, which at these sizes matters more than the sine."""
+
+    alpha: Tensor
+    inverse: Tensor
+
+    def __init__(self, alpha: Tensor) -> None:
+        """``alpha``: [1, channel, 1]."""
+        super().__init__()
+        self.register_buffer("alpha", alpha.detach())
+        self.register_buffer("inverse", (alpha.detach() + 1e-9).reciprocal())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x [clip, channel, step]."""
+        return torch.addcmul(x, self.inverse, torch.mul(x, self.alpha).sin_().square_())
+
+
+def _for_inference(module: nn.Module) -> nn.Module:
+    """The codec's encoder with what is fixed now computed once: weight norm g · v / |v|, and Snake's 1 / α."""
+    for name, child in module.named_children():
+        if hasattr(child, "alpha"):
+            setattr(module, name, FrozenSnake(child.alpha))
+        elif isinstance(child, nn.Conv1d):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", FutureWarning)  # the codec uses the older of torch's two weight norms
-                nn.utils.remove_weight_norm(module)
-    return encoder
+                nn.utils.remove_weight_norm(child)
+        else:
+            _for_inference(child)
+    return module
 
 
 def _context(encoder: nn.Module, hop: int) -> int:

@@ -216,7 +216,9 @@ def test_missing_checkpoint() -> None:
 
 
 def test_a_checkpoint_insists_on_its_codec(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"was trained on demo weights with sha256 000000000000…, but the weights found"):
+    with pytest.raises(
+        ValueError, match=r"was trained on demo weights with sha256 000000000000…, but the weights found"
+    ):
         hear_multiview.load_model(saved_checkpoint(tmp_path, sha256="0" * 64))
 
 
@@ -239,7 +241,10 @@ def test_a_checkpoint_refuses_other_codec_weights(saved: Path, tmp_path: Path) -
         (torch.zeros(1, 0), "audio is empty"),
         (torch.zeros(0, 4_410), "audio is empty"),
         (torch.zeros(1, 255), "audio of 255 samples is shorter than half a frame: give at least 256 samples"),
-        (torch.tensor([[0.0] * 999, [0.0] * 998 + [float("nan")]]), "clip 1 of the batch holds NaN or infinite samples"),
+        (
+            torch.tensor([[0.0] * 999, [0.0] * 998 + [float("nan")]]),
+            "clip 1 of the batch holds NaN or infinite samples",
+        ),
         (torch.full((1, 999), float("inf")), "clip 0 of the batch holds NaN or infinite samples"),
         ([0.0] * 4_410, "not list"),
     ],

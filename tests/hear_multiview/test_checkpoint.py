@@ -74,5 +74,7 @@ def test_a_format_from_the_future(tmp_path: Path) -> None:
 
 
 def test_a_codec_file_is_recognised(official_codec_file: Path) -> None:
-    with pytest.raises(ValueError, match="is a descript-audio-codec weight file, not a checkpoint: pass it as frontend_w"):
+    with pytest.raises(
+        ValueError, match="is a descript-audio-codec weight file, not a checkpoint: pass it as frontend_w"
+    ):
         checkpoint.load(official_codec_file)

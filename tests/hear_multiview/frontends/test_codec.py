@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from dac.model import DAC
@@ -75,6 +76,18 @@ def test_bf16_stays_within_two_percent(small: tuple[DAC, FrontEnd], noise: Noise
     rough = streamed(front, noise(1, 3.0))
     assert rough.dtype == torch.float32
     assert 0 < (rough - exact).norm() / exact.norm() <= 2e-2
+
+
+def test_frozen_snake_is_the_codecs_snake() -> None:
+    from dac.nn.layers import Snake1d
+
+    snake = Snake1d(3)
+    snake.alpha.data = torch.tensor([0.1, 1.0, 5.0])[None, :, None]
+    x = torch.linspace(-4, 4, 300).reshape(1, 3, 100)
+    torch.testing.assert_close(codec.FrozenSnake(snake.alpha)(x), snake(x), atol=2e-6, rtol=1e-6)
+    alpha = snake.alpha.double().detach().numpy()
+    expected = x.double().numpy() + np.sin(alpha * x.double().numpy()) ** 2 / alpha
+    np.testing.assert_allclose(codec.FrozenSnake(snake.alpha)(x).numpy(), expected, atol=2e-6)
 
 
 def test_the_front_end_is_frozen(small: tuple[DAC, FrontEnd]) -> None:
