@@ -144,6 +144,6 @@ def _one_of(what: str, value: object, known: tuple[str, ...]) -> None:
 def _same_weights(front: FrontEnd, wanted: dict[str, str], source: Path) -> None:
     if front.digest != wanted["sha256"]:
         raise ValueError(
-            f"checkpoint {source} was trained on {wanted['name']} weights with sha256 {wanted['sha256'][:12]}…, but the "
-            f"weights found have {front.digest[:12]}…: give the matching file as frontend_weights"
+            f"checkpoint {source} was trained on {wanted['name']} weights with sha256 {wanted['sha256'][:12]}…, but "
+            f"those found have {front.digest[:12]}…: give the matching file as frontend_weights"
         )

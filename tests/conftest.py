@@ -29,7 +29,7 @@ def real_clips() -> Path:
 
 @pytest.fixture(scope="session")
 def noise() -> Callable[..., Tensor]:
-    """``noise(clips, seconds, seed=0)``: seeded noise at 44.1 kHz with a different level in each clip, [clip, sample]."""
+    """``noise(clips, seconds, seed=0)``: seeded noise at 44.1 kHz, each clip at another level, [clip, sample]."""
 
     def make(clips: int, seconds: float, seed: int = 0) -> Tensor:
         generator = torch.Generator().manual_seed(seed)

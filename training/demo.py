@@ -91,8 +91,8 @@ def _about(store: LatentStore) -> list[str]:
         f"Audio and labels are generated ({SIZE['sensors']} sensors, {SIZE['clips_per_sensor']} clips each); no real "
         "recording is in them.",
         f"The codec is not the official 44.1 kHz DAC but the bundled small one: {codec_weights.bundle_note()}.",
-        f"The encoder is trained on {len(store.clips)} of those clips, the probes with the best of {GRID_POINTS} settings of heareval's "
-        f"'{GRID}' grid, one seed each.",
+        f"The encoder is trained on {len(store.clips)} of those clips, the probes with the best of {GRID_POINTS} "
+        f"settings of heareval's '{GRID}' grid, one seed each.",
     ]
 
 

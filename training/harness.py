@@ -76,12 +76,8 @@ def _run(commands: Sequence[Sequence[str]], folder: Path, what: str, done: Calla
         return
     (folder / "logs").mkdir(exist_ok=True)
     at_once = min(_cores(), len(commands))
-    environment = {
-        **os.environ,
-        **ENVIRONMENT,
-        cache.VARIABLE: "frames",
-        "OMP_NUM_THREADS": str(max(1, _cores() // at_once)),
-    }
+    threads = str(max(1, _cores() // at_once))
+    environment = {**os.environ, **ENVIRONMENT, cache.VARIABLE: "frames", "OMP_NUM_THREADS": threads}
     queue = list(commands)
     for command in queue:
         print("  $ python -m " + shlex.join(command), flush=True)

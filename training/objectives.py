@@ -37,10 +37,8 @@ def pooled(z: Tensor) -> Tensor:
 
 def reconstruction(out: TwoViews) -> Tensor:
     """Eq. 1: the mean squared error, summed over the two views."""
-    return sum(
-        (mse_loss(x_hat, x) for x_hat, x in zip(out.reconstruction, out.target, strict=True)),
-        start=out.target[0].new_zeros(()),
-    )
+    (x_1, x_2), (x_hat_1, x_hat_2) = out.target, out.reconstruction
+    return mse_loss(x_hat_1, x_1) + mse_loss(x_hat_2, x_2)
 
 
 def cosine_private_sample(out: TwoViews) -> Tensor:

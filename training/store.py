@@ -1,8 +1,8 @@
 """The latent store: front-end frames of every clip, computed once, read many times (zarr on disk).
 
-A store is a folder: ``store.json`` (front end, data set, sensor split, clips), and two zarr arrays, ``frames`` [clip, frame,
-dim] in half precision, one chunk a clip, and ``length`` [clip], the number of frames of each clip. A clip of length 0
-is not computed yet, so an interrupted extraction goes on where it stopped.
+A store is a folder: ``store.json`` (front end, data set, sensor split, clips), and two zarr arrays, ``frames`` [clip,
+frame, dim] in half precision, one chunk a clip, and ``length`` [clip], the number of frames of each clip. A clip of
+length 0 is not computed yet, so an interrupted extraction goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ class LatentStore:
         return torch.from_numpy(out)
 
     def statistics(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation of every dimension over all frames of the clips ``indices``: two float32 [dim]."""
+        """Mean and standard deviation of each dimension over all frames of the clips ``indices``: two float32 [dim]."""
         source = self._source()
         total = np.zeros(self.frontend["dim"])
         squares = np.zeros_like(total)

@@ -102,7 +102,7 @@ class FrozenSnake(nn.Module):
 def _for_inference(module: nn.Module) -> nn.Module:
     """The codec's encoder with what is fixed now computed once: weight norm g · v / |v|, and Snake's 1 / α."""
     for name, child in module.named_children():
-        if hasattr(child, "alpha"):
+        if isinstance(child.__dict__["_parameters"].get("alpha"), Tensor):
             setattr(module, name, FrozenSnake(child.alpha))
         elif isinstance(child, nn.Conv1d):
             with warnings.catch_warnings():

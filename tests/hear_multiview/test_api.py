@@ -113,7 +113,7 @@ def test_different_audio_has_different_embeddings(model: Embedder, noise: Noise)
 @settings(max_examples=200, deadline=None)
 @given(st.integers(22_050, 12 * 44_100))
 def test_timestamps_are_regular_centred_and_inside_the_audio(samples: int) -> None:
-    """As the validator checks them: spacing within 1e-3 ms of its mean, in float32, at every length from 0.5 to 12 s."""
+    """As the validator checks them: spacing within 1e-3 ms of its mean, in float32, at any length from 0.5 to 12 s."""
     model = _frontend_model()
     times = model.frame_times(samples)
     spacing = torch.diff(times)
@@ -216,9 +216,7 @@ def test_missing_checkpoint() -> None:
 
 
 def test_a_checkpoint_insists_on_its_codec(tmp_path: Path) -> None:
-    with pytest.raises(
-        ValueError, match=r"was trained on demo weights with sha256 000000000000…, but the weights found"
-    ):
+    with pytest.raises(ValueError, match=r"was trained on demo weights with sha256 000000000000…, but those found"):
         hear_multiview.load_model(saved_checkpoint(tmp_path, sha256="0" * 64))
 
 
