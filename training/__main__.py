@@ -53,9 +53,7 @@ def _latents(options: argparse.Namespace) -> None:
     split.save(store.path / "split.json")
     print(f"{store.path}: {len(store.clips)} clips, {int(store.length.sum())} frames")
     print(f"next: python -m training pretrain --store {options.store}")
-    print(
-        f"and, for tasks on sensors never seen: python -m sonyc_tasks build {options.data} --split {store.path}/split.json"
-    )
+    print(f"and tasks on other sensors: python -m sonyc_tasks build {options.data} --split {store.path / 'split.json'}")
 
 
 def _pretrain(options: argparse.Namespace) -> None:

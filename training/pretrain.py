@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from hear_multiview import checkpoint
@@ -74,8 +75,9 @@ def pretrain(
         return Run(best_path, history)
 
     pairs = {name: _pairs(store, getattr(store.split, name), name, recipe, seed) for name in ("train", "valid")}
-    torch.manual_seed(seed)
-    model = MultiViewAutoencoder(store.frontend["dim"], recipe.width, recipe.depth)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = MultiViewAutoencoder(store.frontend["dim"], recipe.width, recipe.depth)
     model.encoder.mean, model.encoder.scale = store.statistics(np.unique(pairs["train"]).tolist())
     model.to(device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate)
@@ -88,56 +90,62 @@ def pretrain(
         start, best = state["epochs"], state["best"]
     history = history[:start]
 
-    steps = math.ceil(len(pairs["train"]) / recipe.batch_size) + math.ceil(len(pairs["valid"]) / recipe.batch_size)
-    with tqdm(
-        total=recipe.epochs * steps, initial=start * steps, desc=f"pretraining {recipe.name}", unit="step"
-    ) as bar:
+    steps = sum(math.ceil(len(part) / recipe.batch_size) for part in pairs.values())
+    what = f"pretraining {recipe.name}"
+    with tqdm(total=recipe.epochs * steps, initial=start * steps, desc=what, unit="step") as bar:
         for epoch in range(start, recipe.epochs):
-            record: dict[str, Any] = {"epoch": epoch}
-            for name in ("train", "valid"):
-                training = name == "train"
-                model.train(training)
-                # Validation sees the same pairs and cuts in every epoch, so that its losses can be compared.
-                generator = torch.Generator().manual_seed(seed * 1_000_003 + (epoch + 1 if training else 0))
-                terms: dict[str, float] = dict.fromkeys(recipe.objectives, 0.0)
-                for x_1, x_2 in _batches(store, pairs[name], recipe, generator, shuffle=training):
-                    with torch.set_grad_enabled(training):
-                        out = model(x_1.to(device), x_2.to(device))
-                        batch = {term: OBJECTIVES[term](out) for term in recipe.objectives}
-                        total = _total(batch, recipe)
-                    if not torch.isfinite(total):
-                        values = ", ".join(f"{term} {value.item():.4g}" for term, value in batch.items())
-                        raise ValueError(
-                            f"the loss of recipe {recipe.name} is not a number in epoch {epoch} ({values}): lower its "
-                            f"learning rate; the best checkpoint so far stays in {folder}"
-                        )
-                    if training:
-                        optimizer.zero_grad(set_to_none=True)
-                        total.backward()
-                        torch.nn.utils.clip_grad_norm_(model.parameters(), LONGEST_GRADIENT)
-                        optimizer.step()
-                    for term, value in batch.items():
-                        terms[term] += value.item() * len(x_1) / len(pairs[name])
-                    bar.update()
-                record[name] = {**terms, "total": sum(recipe.objectives[term] * value for term, value in terms.items())}
+            batches = partial(_batches, store, recipe=recipe, bar=bar)
+            try:
+                # Validation sees the same cuts in every epoch, so that its losses can be compared.
+                train = _epoch(model, batches(pairs["train"], seed=(seed, epoch + 1)), recipe, optimizer)
+                valid = _epoch(model, batches(pairs["valid"], seed=(seed, 0)), recipe)
+            except FloatingPointError as error:
+                raise ValueError(
+                    f"the loss of recipe {recipe.name} is not a number in epoch {epoch + 1} ({error}): lower its "
+                    f"learning rate; the best checkpoint so far stays in {folder}"
+                ) from None
+            record = {"epoch": epoch, "train": train, "valid": valid}
             history.append(record)
-            if record["valid"]["total"] < best:
-                best = record["valid"]["total"]
+            if valid["total"] < best:
+                best = valid["total"]
                 checkpoint.save(best_path, model.state_dict(), _card(recipe, store, seed, record))
-            bar.set_postfix(
-                train=f"{record['train']['total']:.4f}", valid=f"{record['valid']['total']:.4f}", best=f"{best:.4f}"
-            )
+            bar.set_postfix(train=f"{train['total']:.4f}", valid=f"{valid['total']:.4f}", best=f"{best:.4f}")
             _write(history_path, "".join(json.dumps(line) + "\n" for line in history))
-            state = {
-                "model": model.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "epochs": epoch + 1,
-                "best": best,
-            }
-            torch.save(state, state_path.with_suffix(".part"))
-            state_path.with_suffix(".part").replace(state_path)
+            _save_state(state_path, model, optimizer, epochs=epoch + 1, best=best)
     state_path.unlink(missing_ok=True)
     return Run(best_path, history)
+
+
+def _epoch(
+    model: MultiViewAutoencoder,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    recipe: Recipe,
+    optimizer: torch.optim.Optimizer | None = None,
+) -> dict[str, float]:
+    """One pass over ``batches``: the mean of every term of the loss over pairs, and their weighted sum as ``total``.
+
+    With an ``optimizer`` it trains. Raises FloatingPointError, with the terms, where the loss is not finite.
+    """
+    device = model.encoder.mean.device
+    model.train(optimizer is not None)
+    sums, seen = dict.fromkeys(recipe.objectives, 0.0), 0
+    for x_1, x_2 in batches:
+        with torch.set_grad_enabled(optimizer is not None):
+            out = model(x_1.to(device), x_2.to(device))
+            terms = {name: OBJECTIVES[name](out) for name in recipe.objectives}
+            total = torch.stack([recipe.objectives[name] * term for name, term in terms.items()]).sum()
+        if not torch.isfinite(total):
+            raise FloatingPointError(", ".join(f"{name} {term.item():.4g}" for name, term in terms.items()))
+        if optimizer is not None:
+            optimizer.zero_grad(set_to_none=True)
+            total.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), LONGEST_GRADIENT)
+            optimizer.step()
+        for name, term in terms.items():
+            sums[name] += term.item() * len(x_1)
+        seen += len(x_1)
+    means = {name: value / seen for name, value in sums.items()}
+    return {**means, "total": sum(recipe.objectives[name] * value for name, value in means.items())}
 
 
 def _pairs(store: LatentStore, sensors: tuple[int, ...], name: str, recipe: Recipe, seed: int) -> np.ndarray:
@@ -153,18 +161,23 @@ def _pairs(store: LatentStore, sensors: tuple[int, ...], name: str, recipe: Reci
 
 
 def _batches(
-    store: LatentStore, pairs: np.ndarray, recipe: Recipe, generator: torch.Generator, *, shuffle: bool
+    store: LatentStore, pairs: np.ndarray, *, recipe: Recipe, bar: tqdm[NoReturn], seed: tuple[int, int]
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """The two views of ``batch_size`` pairs at a time, each [pair, frame, dim]."""
-    order = torch.randperm(len(pairs), generator=generator) if shuffle else torch.arange(len(pairs))
-    for chosen in order.split(recipe.batch_size):
+    """The two views of ``batch_size`` of ``pairs`` at a time, each [pair, frame, dim], in an order and with cuts drawn
+    from ``seed``: the run's, and the epoch's number."""
+    generator = torch.Generator().manual_seed(int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1))
+    for chosen in torch.randperm(len(pairs), generator=generator).split(recipe.batch_size):
         both = pairs[chosen.numpy()]
         x = store.read(both.T.reshape(-1).tolist(), recipe.crop, generator)
         yield x[: len(both)], x[len(both) :]
+        bar.update()
 
 
-def _total(terms: dict[str, Tensor], recipe: Recipe) -> Tensor:
-    return torch.stack([recipe.objectives[term] * value for term, value in terms.items()]).sum()
+def _save_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, **progress: float) -> None:
+    """What an interrupted run goes on from, written whole or not at all."""
+    part = path.with_suffix(".part")
+    torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), **progress}, part)
+    part.replace(path)
 
 
 def _card(recipe: Recipe, store: LatentStore, seed: int, record: dict[str, Any]) -> dict[str, Any]:

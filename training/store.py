@@ -106,7 +106,8 @@ class LatentStore:
         Raises:
             ValueError: a value that half precision cannot hold.
         """
-        half = frames.astype(np.float16)
+        with np.errstate(over="ignore"):
+            half = frames.astype(np.float16)
         if not np.isfinite(half).all():
             raise ValueError(
                 f"latents of {self.clips[index].name} do not fit half precision (largest {np.abs(frames).max():.3g})"

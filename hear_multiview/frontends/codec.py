@@ -101,8 +101,10 @@ class FrozenSnake(nn.Module):
 
 def _for_inference(module: nn.Module) -> nn.Module:
     """The codec's encoder with what is fixed now computed once: weight norm g · v / |v|, and Snake's 1 / α."""
+    from dac.nn.layers import Snake1d
+
     for name, child in module.named_children():
-        if isinstance(child.__dict__["_parameters"].get("alpha"), Tensor):
+        if isinstance(child, Snake1d):
             setattr(module, name, FrozenSnake(child.alpha))
         elif isinstance(child, nn.Conv1d):
             with warnings.catch_warnings():

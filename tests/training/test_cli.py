@@ -1,0 +1,57 @@
+"""``python -m training`` on bad input: one sentence, exit code 1, nothing half-written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from training.__main__ import main
+
+
+@pytest.fixture
+def empty_csv(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "annotations.csv").write_text("")
+    return folder
+
+
+def failure(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    assert main([str(argument) for argument in arguments]) == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: ")
+    return error
+
+
+def test_data_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "nowhere" in failure(capsys, "latents", tmp_path / "nowhere", "--store", tmp_path / "store")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_csv(empty_csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "annotations.csv" in failure(capsys, "latents", empty_csv, "--store", tmp_path / "store")
+    assert not (tmp_path / "store").exists()
+
+
+def test_no_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "is not a latent store" in failure(capsys, "pretrain", "--store", tmp_path, "--runs", tmp_path / "runs")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "unknown recipe 'magic'" in failure(capsys, "pretrain", "--recipe", "magic", "--store", tmp_path)
+
+
+def test_no_embeddings_to_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "report.html"
+    assert str(tmp_path) in failure(capsys, "report", "--embeddings", tmp_path, "--out", out)
+    assert not out.exists()
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["--help"])
+    assert stopped.value.code == 0
+    printed = capsys.readouterr().out
+    assert all(f"    {name} " in printed for name in ("latents", "pretrain", "report", "demo"))

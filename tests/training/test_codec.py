@@ -1,0 +1,237 @@
+"""A short seeded run with pinned losses, what it leaves behind, and its promises about interruption and bad input."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from dac.model import DAC
+from dac.nn.layers import snake
+
+from hear_multiview import loudness
+from hear_multiview.frontends import codec_weights
+from hear_multiview.frontends.codec import CodecFrontEnd
+from sonyc_tasks.synthesis import synthesize
+from training import codec as module
+from training.bundle import seeded_codec
+from training.codec import train_codec
+from training.codec_data import describe, draw_crops, load_sounds, through_other_microphones
+from training.codec_model import FastSnake, Trainee, mel_distance, unit_gain
+
+TINY: dict[str, Any] = {
+    "steps": 3,
+    "batch": 2,
+    "seconds_per_crop": 0.1,
+    "codec_arguments": {"encoder_dim": 4, "decoder_dim": 32, "n_codebooks": 2, "codebook_size": 64},
+}
+
+
+@pytest.fixture(scope="session")
+def soundscapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four generated clips of half a second, of two sensors."""
+    folder = tmp_path_factory.mktemp("codec") / "soundscapes"
+    return synthesize(folder, sensors=2, clips_per_sensor=2, seconds=0.5, seed=5, workers=1, progress=False)
+
+
+@pytest.fixture(scope="session")
+def run(soundscapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished tiny run."""
+    return train_codec(tmp_path_factory.mktemp("run"), soundscapes, **TINY).parent
+
+
+def history(folder: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return torch.load(folder / "codec.pth", weights_only=True)["state_dict"]
+
+
+def test_validation_is_pinned(run: Path) -> None:
+    (record,) = history(run)
+    assert record["step"] == 3
+    found = [record[name] for name in ("mel_from_latents", "mel_from_codes", "readout")]
+    np.testing.assert_allclose(found, PINNED, rtol=5e-3)
+
+
+#: Of the run `TINY`: mel distance from latents, from codes, and the read-out's. They change only when the method does.
+PINNED = (4.602606, 4.359581, 1.373187)
+
+
+def test_losses_fall(soundscapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "WARM_UP", 1)
+    monkeypatch.setattr(module, "INTERVAL", 1)
+    train_codec(tmp_path, soundscapes, **{**TINY, "steps": 12})
+    first, last = history(tmp_path)[0], history(tmp_path)[-1]
+    assert all(last[name] < 0.9 * first[name] for name in ("mel_from_latents", "mel_from_codes", "readout"))
+
+
+def test_an_interrupted_run_ends_the_same(
+    run: Path, soundscapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "INTERVAL", 2)
+    draws: list[int] = []
+
+    def killed(*arguments: Any) -> Any:
+        draws.append(1)
+        if len(draws) == 4:  # the held-out crops, then a draw a step: in the third
+            raise KeyboardInterrupt
+        return draw_crops(*arguments)
+
+    monkeypatch.setattr(module, "draw_crops", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train_codec(tmp_path, soundscapes, **TINY)
+    monkeypatch.setattr(module, "draw_crops", draw_crops)
+    assert [record["step"] for record in history(tmp_path)] == [2]
+    train_codec(tmp_path, soundscapes, **TINY)
+    assert [record["step"] for record in history(tmp_path)] == [2, 3]
+    expected = weights(run)
+    for name, found in weights(tmp_path).items():
+        torch.testing.assert_close(found, expected[name], rtol=0, atol=0, msg=name)
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_finished_run_is_not_run_again(run: Path, soundscapes: Path) -> None:
+    before = (run / "state.pt").stat().st_mtime_ns
+    assert train_codec(run, soundscapes, **TINY) == run / "demo_codec.safetensors"
+    assert (run / "state.pt").stat().st_mtime_ns == before
+
+
+def test_files_are_those_of_a_plain_codec(run: Path) -> None:
+    file = codec_weights.read_dac(run / "codec.pth", official=False)
+    bundle = codec_weights.read_bundle(run / "demo_codec.safetensors")
+    assert (file.dim, bundle.dim, bundle.hop, bundle.sample_rate) == (64, 64, 512, 44_100)
+    stored = torch.load(run / "codec.pth", weights_only=True)
+    plain = DAC(**stored["metadata"]["kwargs"])
+    plain.load_state_dict(stored["state_dict"])
+    audio = 0.05 * torch.randn(1, 5120, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = plain.encoder((audio * loudness.gains(audio, 44_100))[:, None]).transpose(1, 2)
+        found = torch.cat(list(CodecFrontEnd("demo", bundle).stream(audio)), 1)
+    torch.testing.assert_close(found, expected, rtol=0.02, atol=0.02 * expected.abs().max().item())
+
+
+def test_the_note_says_what_it_was_trained_on(run: Path) -> None:
+    assert codec_weights.bundle_note(run / "demo_codec.safetensors") == (
+        "trained 3 steps of 2 crops on 0 minutes of generated soundscapes (sensors=2 clips_per_sensor=2 seconds=0.5 "
+        "seed=5), seed 0"
+    )
+
+
+def test_another_folder_of_audio_is_described_as_what_it_is(tmp_path: Path) -> None:
+    for name in ("a.wav", "b.wav"):
+        soundfile.write(tmp_path / name, 0.1 * np.sin(np.arange(44_100 * 40) / 9), 44_100)
+    sounds = load_sounds(tmp_path, 44_100, 5120)
+    assert describe(tmp_path, sounds, 44_100) == f"1 minutes of audio (1 files of the folder {tmp_path.name})"
+
+
+def test_no_audio_means_generated_soundscapes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[dict[str, Any]] = []
+
+    def small(out: Path, **options: Any) -> Path:
+        made.append(options)
+        return synthesize(out, sensors=1, clips_per_sensor=2, seconds=0.2, workers=1, progress=False)
+
+    monkeypatch.setattr(module, "synthesize", small)
+    train_codec(tmp_path, **{**TINY, "steps": 1})
+    assert made == [module.SOUNDSCAPES]
+    assert module.SOUNDSCAPES["seed"] != 0  # the demo's data
+
+
+def test_without_readout_it_is_not_trained(soundscapes: Path, tmp_path: Path) -> None:
+    train_codec(tmp_path, soundscapes, **{**TINY, "steps": 1}, readout=False)
+    state = torch.load(tmp_path / "state.pt", weights_only=True)["trainee"]
+    torch.manual_seed(0)
+    untrained = Trainee(seeded_codec(0, **TINY["codec_arguments"])).readout
+    # Only AdamW's decay touches it, and that not even, since it has no gradient.
+    torch.testing.assert_close(state["readout.weight"], untrained.weight.detach())
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"steps": 0}, "steps must be 1 or more, not 0"),
+        ({"batch": 0}, "batch must be 1 or more, not 0"),
+        ({"seed": -1}, "seed must be 0 or more, not -1"),
+        ({"seconds_per_crop": 0.01}, r"seconds_per_crop must be from 0.1 to 10, not 0.01"),
+        ({"learning_rate": float("nan")}, "learning_rate must be from 1e-07 to 0.1, not nan"),
+        ({"seconds_per_crop": 2.0}, r"holds 0 audio files .* of at least 2.00 s"),
+    ],
+)
+def test_bad_options(soundscapes: Path, tmp_path: Path, options: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        train_codec(tmp_path, soundscapes, **{**TINY, **options})
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"there is no folder .*nowhere"):
+        train_codec(tmp_path, tmp_path / "nowhere", **TINY)
+
+
+def test_the_folder_of_another_run_is_refused(run: Path, soundscapes: Path) -> None:
+    with pytest.raises(ValueError, match=r"holds a run with another batch \(2\): choose another folder"):
+        train_codec(run, soundscapes, **{**TINY, "batch": 3})
+    with pytest.raises(ValueError, match=r"has 3 steps behind it, more than 2"):
+        train_codec(run, soundscapes, **{**TINY, "steps": 2})
+
+
+def test_a_loss_that_is_no_number_stops_it(soundscapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(module.WEIGHTS, "mel", float("nan"))
+    with pytest.raises(ValueError, match="not a number in step 1: lower the learning rate"):
+        train_codec(tmp_path, soundscapes, **TINY)
+
+
+def test_fast_snake_is_the_codecs() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 3, 8, generator=generator, dtype=torch.float64, requires_grad=True)
+    alpha = (0.2 + torch.rand(1, 3, 1, generator=generator, dtype=torch.float64)).requires_grad_()
+    torch.testing.assert_close(FastSnake.apply(x, alpha), snake(x, alpha))
+    assert torch.autograd.gradcheck(FastSnake.apply, (x, alpha))
+
+
+def test_unit_gain_keeps_the_size_of_sound() -> None:
+    audio = 0.07 * torch.randn(4, 1, 8192, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        shrunk, kept = (codec.encoder(audio).std() for codec in (seeded_codec(0), unit_gain(seeded_codec(0))))
+    assert shrunk < 0.01 < 0.3 < kept < 10
+
+
+def test_mel_distance_counts_quiet_sound_like_loud() -> None:
+    from audiotools import AudioSignal
+
+    noise = torch.randn(1, 1, 8192, generator=torch.Generator().manual_seed(0))
+    loud, quiet = (mel_distance()(AudioSignal(x, 44_100), AudioSignal(2 * x, 44_100)) for x in (noise, 0.01 * noise))
+    assert loud.item() == pytest.approx(7 * np.log10(2), rel=1e-3)
+    assert quiet.item() == pytest.approx(loud.item(), rel=0.05)
+
+
+def test_sounds_are_normalised_and_the_last_by_name_are_held_out(soundscapes: Path) -> None:
+    sounds = load_sounds(soundscapes, 44_100, 5120)
+    assert (len(sounds.train), len(sounds.held_out)) == (3, 1)
+    for clip in (*sounds.train, *sounds.held_out):
+        assert loudness.integrated_loudness(clip.numpy(), 44_100) == pytest.approx(-24, abs=0.01)
+
+
+def test_crops_are_pieces_of_clips_drawn_by_the_generator() -> None:
+    clips = [torch.arange(20.0), 100 + torch.arange(6.0)]
+    crops = draw_crops(clips, 50, 5, torch.Generator().manual_seed(1))
+    assert crops.shape == (50, 1, 5)
+    assert (crops.diff(dim=-1) == 1).all()
+    assert {int(x) for x in crops[crops[:, 0, 0] >= 100, 0, 0]} == {100, 101}
+    assert torch.equal(crops, draw_crops(clips, 50, 5, torch.Generator().manual_seed(1)))
+
+
+def test_other_microphones_colour_but_keep_the_level() -> None:
+    crops = torch.randn(3, 1, 4096, generator=torch.Generator().manual_seed(0))
+    coloured = through_other_microphones(crops, 44_100, torch.Generator().manual_seed(1))
+    torch.testing.assert_close(coloured.square().mean(-1), crops.square().mean(-1))
+    ratio = 20 * (torch.fft.rfft(coloured).abs() / torch.fft.rfft(crops).abs()).log10()[..., 5:]
+    assert 1 < ratio.std() < 10
+    assert ratio.diff(dim=-1).abs().max() < 1  # smooth: no step between neighbouring bins
+    silence = through_other_microphones(torch.zeros(1, 1, 4096), 44_100, torch.Generator())
+    assert torch.equal(silence, torch.zeros(1, 1, 4096))

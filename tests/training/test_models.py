@@ -1,0 +1,48 @@
+"""The multi-view autoencoder against its definition."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from training.models import MultiViewAutoencoder
+
+
+@pytest.fixture
+def model() -> MultiViewAutoencoder:
+    torch.manual_seed(0)
+    model = MultiViewAutoencoder(dim=6, width=8, depth=1)
+    model.encoder.mean, model.encoder.scale = torch.randn(6), torch.rand(6) + 0.5
+    return model
+
+
+def test_definition(model: MultiViewAutoencoder) -> None:
+    """x̂_i = decoder(z_p,i ⊕ (z_s,1 + z_s,2) / 2), with one encoder for both views."""
+    x = torch.randn(2, 3, 5, 6)
+    out = model(x[0], x[1])
+    latents = [model.encoder.net((view - model.encoder.mean) / model.encoder.scale) for view in x]
+    fused = (latents[0][..., 3:] + latents[1][..., 3:]) / 2
+    for i in range(2):
+        torch.testing.assert_close(out.private[i], latents[i][..., :3])
+        torch.testing.assert_close(out.shared[i], latents[i][..., 3:])
+        torch.testing.assert_close(out.target[i], (x[i] - model.encoder.mean) / model.encoder.scale)
+        torch.testing.assert_close(
+            out.reconstruction[i], model.decoder(torch.cat([latents[i][..., :3], fused], dim=-1))
+        )
+
+
+def test_the_views_are_treated_alike(model: MultiViewAutoencoder) -> None:
+    x_1, x_2 = torch.randn(2, 3, 5, 6)
+    one, two = model(x_1, x_2), model(x_2, x_1)
+    for name in ("target", "reconstruction", "private", "shared"):
+        for i in range(2):
+            torch.testing.assert_close(getattr(one, name)[i], getattr(two, name)[1 - i])
+
+
+def test_the_other_view_reaches_a_reconstruction_only_through_the_shared_half(model: MultiViewAutoencoder) -> None:
+    x_1, x_2 = (torch.randn(1, 2, 6, requires_grad=True) for _ in range(2))
+    out = model(x_1, x_2)
+    (through,) = torch.autograd.grad(out.reconstruction[0].sum(), x_2, retain_graph=True)
+    assert through.abs().sum() > 0
+    (private,) = torch.autograd.grad(out.private[0].sum(), x_2, allow_unused=True)
+    assert private is None

@@ -1,0 +1,47 @@
+"""One contract for every recipe: valid, hashable by what matters, and trainable on a few clips."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hear_multiview.checkpoint
+from sonyc_tasks.splits import SensorSplit
+from training.pretrain import pretrain
+from training.recipes import RECIPES, Recipe, recipe_named
+from training.store import LatentStore, StoredClip
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_every_recipe_trains_and_its_checkpoint_gives_an_encoder(name: str, tmp_path: Path) -> None:
+    frontend = {"name": "demo", "sha256": "0" * 64, "dim": 8, "hop": 512, "sample_rate": 44_100}
+    clips = [StoredClip(f"{sensor:02d}_{k:06d}.wav", sensor) for sensor in range(2) for k in range(4)]
+    store = LatentStore.create(tmp_path / "s", clips, frontend, 5, SensorSplit((0,), (1,), ()), "")
+    for index in range(len(clips)):
+        store.write(index, np.random.default_rng(index).normal(size=(5, 8)))
+    run = pretrain(replace(RECIPES[name], epochs=1, width=16), store, tmp_path / "runs")
+    assert np.isfinite(run.history[0]["valid"]["total"])
+    assert hear_multiview.checkpoint.load(run.checkpoint).encoder().dim == 8
+
+
+def test_names_and_digests_are_unique() -> None:
+    assert all(name == recipe.name for name, recipe in RECIPES.items())
+    assert len({recipe.digest for recipe in RECIPES.values()}) == len(RECIPES)
+
+
+def test_recipes_are_frozen_through_and_through() -> None:
+    recipe = RECIPES["multiview_rec"]
+    with pytest.raises(FrozenInstanceError):
+        recipe.epochs = 3  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        recipe.objectives["reconstruction"] = 2  # type: ignore[index]
+
+
+def test_unknown_recipe_and_objective() -> None:
+    with pytest.raises(ValueError, match="unknown recipe 'x': choose one of multiview_cos_private_sample"):
+        recipe_named("x")
+    with pytest.raises(ValueError, match="recipe r: unknown objective 'magic': choose of reconstruction"):
+        Recipe("r", {"magic": 1.0})

@@ -1,0 +1,120 @@
+"""The latent store: what is written comes back within half precision, cuts are right, and it refuses mix-ups."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sonyc_tasks.splits import SensorSplit
+from training import store as module
+from training.store import LatentStore, StoredClip
+
+CLIPS = [StoredClip(f"00_{k:06d}.wav", 0) for k in range(3)]
+FRONTEND = {"name": "demo", "sha256": "0" * 64, "dim": 4, "hop": 512, "sample_rate": 44_100}
+SPLIT = SensorSplit((0,), (1,), (2,))
+LENGTHS = (10, 7, 9)
+
+
+def frames(clip: int) -> np.ndarray:
+    """Frame i of clip c starts with (c, i), so that a cut can be recognised; the rest is noise."""
+    noise = np.random.default_rng(clip).normal(size=(LENGTHS[clip], 4)) * 3
+    noise[:, 0], noise[:, 1] = clip, np.arange(LENGTHS[clip])
+    return noise
+
+
+@pytest.fixture
+def full(tmp_path: Path) -> LatentStore:
+    store = LatentStore.create(tmp_path / "store", CLIPS, FRONTEND, max(LENGTHS), SPLIT, "words")
+    for index in range(3):
+        store.write(index, frames(index))
+    return store
+
+
+@pytest.mark.parametrize("in_memory", [module.IN_MEMORY, 0])
+def test_round_trip_within_half_precision(full: LatentStore, in_memory: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "IN_MEMORY", in_memory)
+    again = LatentStore(full.path)
+    assert (again.clips, again.frontend, again.split, again.data) == (CLIPS, FRONTEND, SPLIT, "words")
+    for index in range(3):
+        read = again.read([index])[0].numpy()
+        assert read.shape == (LENGTHS[index], 4)
+        np.testing.assert_allclose(read, frames(index), rtol=2**-11, atol=2**-24)
+
+
+def test_clips_of_unequal_length_are_cut_to_the_shortest(full: LatentStore) -> None:
+    x = full.read([0, 1, 2])
+    assert x.shape == (3, 7, 4)
+    assert x[:, 0, :2].tolist() == [[0, 0], [1, 0], [2, 0]]
+
+
+def test_a_random_cut_is_a_run_of_neighbouring_frames(full: LatentStore) -> None:
+    generator = torch.Generator().manual_seed(0)
+    starts = set()
+    for _ in range(50):
+        position = full.read([0], crop=4, generator=generator)[0, :, 1]
+        assert torch.equal(position, position[0] + torch.arange(4.0))
+        starts.add(int(position[0]))
+    assert starts == set(range(7))
+
+
+def test_statistics_are_those_of_all_frames(full: LatentStore) -> None:
+    mean, deviation = full.statistics([0, 2])
+    both = np.concatenate([frames(0), frames(2)])
+    np.testing.assert_allclose(mean, both.mean(0), atol=2e-3)
+    np.testing.assert_allclose(deviation, both.std(0), atol=2e-3)
+
+
+def test_a_constant_dimension_is_not_blown_up(full: LatentStore) -> None:
+    assert full.statistics([1])[1][0] == 1
+
+
+def test_an_interrupted_extraction_is_continued(tmp_path: Path) -> None:
+    def create() -> LatentStore:
+        return LatentStore.create(tmp_path / "s", CLIPS, FRONTEND, 10, SPLIT, "words")
+
+    create().write(1, frames(1))
+    again = create()
+    assert again.missing() == [0, 2]
+    assert again.read([1]).shape == (1, 7, 4)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"clips": CLIPS[:2]}, "has another clips"),
+        ({"frontend": {**FRONTEND, "sha256": "1" * 64}}, "has another frontend"),
+        ({"split": SensorSplit((1,), (0,), (2,))}, "has another split"),
+    ],
+)
+def test_a_store_for_something_else_is_refused(full: LatentStore, change: dict[str, object], message: str) -> None:
+    given = {"clips": CLIPS, "frontend": FRONTEND, "frames": 10, "split": SPLIT, "data": "words", **change}
+    with pytest.raises(ValueError, match=message + ": delete it or choose another path"):
+        LatentStore.create(full.path, **given)  # type: ignore[arg-type]
+
+
+def test_not_a_store(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="is not a latent store: make it with `python -m training latents`"):
+        LatentStore(tmp_path)
+
+
+def test_values_beyond_half_precision_are_refused(full: LatentStore) -> None:
+    with pytest.raises(ValueError, match=r"latents of 00_000000\.wav do not fit half precision \(largest 1e\+05\)"):
+        full.write(0, np.full((10, 4), 1e5))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.sampled_from([0, 1, 2]), min_size=1, max_size=6), st.integers(1, 12), st.integers(0, 3))
+def test_any_batch_is_rectangular_and_in_order(
+    tmp_path_factory: pytest.TempPathFactory, indices: list[int], crop: int, seed: int
+) -> None:
+    store = LatentStore.create(tmp_path_factory.mktemp("s") / "store", CLIPS, FRONTEND, 10, SPLIT, "")
+    for index in range(3):
+        store.write(index, frames(index))
+    x = store.read(indices, crop, torch.Generator().manual_seed(seed))
+    assert x.shape == (len(indices), min(crop, *(LENGTHS[i] for i in indices)), 4)
+    assert x[:, 0, 0].tolist() == indices

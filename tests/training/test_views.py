@@ -1,0 +1,42 @@
+"""Pairs: same sensor, never a clip with itself, three a clip, and the paper's numbers of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from training.views import same_sensor_pairs
+
+sensor_lists = st.lists(st.integers(0, 4), max_size=40)
+
+
+@given(sensor_lists, st.integers(1, 5), st.integers(0, 9))
+def test_pairs_share_a_sensor_and_are_two_clips(sensors: list[int], per_clip: int, seed: int) -> None:
+    for first, second in same_sensor_pairs(sensors, per_clip, seed):
+        assert first != second
+        assert sensors[first] == sensors[second]
+
+
+@given(sensor_lists, st.integers(1, 5))
+def test_every_clip_that_can_pair_does_so_equally_often(sensors: list[int], per_clip: int) -> None:
+    clips = Counter(sensors)
+    able = [i for i, sensor in enumerate(sensors) if clips[sensor] > 1]
+    assert Counter(same_sensor_pairs(sensors, per_clip)[:, 0].tolist()) == dict.fromkeys(able, per_clip)
+
+
+def test_partners_differ_where_the_sensor_has_enough_clips() -> None:
+    pairs = same_sensor_pairs([0] * 10, 3)
+    assert all(len(set(pairs[pairs[:, 0] == clip, 1])) == 3 for clip in range(10))
+
+
+def test_seeded() -> None:
+    sensors = [0] * 20
+    assert np.array_equal(same_sensor_pairs(sensors, seed=1), same_sensor_pairs(sensors, seed=1))
+    assert not np.array_equal(same_sensor_pairs(sensors, seed=1), same_sensor_pairs(sensors, seed=2))
+
+
+def test_no_pairs_have_the_shape_of_pairs() -> None:
+    assert same_sensor_pairs([1, 2, 3]).shape == (0, 2)

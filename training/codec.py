@@ -1,0 +1,198 @@
+"""Training of the small bundled codec: a plain ``dac.DAC`` on generated soundscapes, with the codec's own losses.
+
+A run is a folder. After every `INTERVAL` steps it holds, complete: ``codec.pth`` (descript-audio-codec's own weight
+format), ``demo_codec.safetensors`` (the encoder in half precision, for the bundle), ``history.jsonl`` (a line a
+validation) and ``state.pt``, to go on from. Every random draw comes from the seed and the step's number, the learning
+rate from the step's number: an interrupted run goes on to the very same end, and a finished one can be taken further.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from sonyc_tasks.synthesis import synthesize
+from training.bundle import seeded_codec, write_codec_bundle
+from training.codec_data import describe, draw_crops, load_sounds, through_other_microphones
+from training.codec_model import WEIGHTS, Trainee, unit_gain
+
+#: Soundscapes that are generated where no audio is given. Their seed is none that any other part of the project uses.
+SOUNDSCAPES: dict[str, Any] = {"sensors": 60, "clips_per_sensor": 8, "seconds": 10.0, "seed": 1001}
+#: Steps of linear warm-up, and steps in which the learning rate halves.
+WARM_UP, HALVING = 100, 1000
+#: Gradients longer than this are shortened to it.
+LONGEST_GRADIENT = 500.0
+#: How many crops of a step are decoded from their latents, without quantisation.
+DIRECT = 0.5
+#: Steps between validations, and the crops of each.
+INTERVAL, VALIDATION_CROPS = 100, 32
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the weights depend on, besides the number of steps."""
+
+    batch: int
+    crop: int
+    seed: int
+    learning_rate: float
+    readout: bool
+    codec: dict[str, Any]
+    data: str
+
+
+def train_codec(
+    out: Path,
+    audio: Path | None = None,
+    *,
+    steps: int = 3000,
+    batch: int = 8,
+    seconds_per_crop: float = 0.37,
+    seed: int = 0,
+    device: str = "cpu",
+    learning_rate: float = 1e-3,
+    readout: bool = True,
+    codec_arguments: dict[str, Any] | None = None,
+) -> Path:
+    """Train a codec in the folder ``out`` until it has seen ``steps`` steps; return the encoder bundle written there.
+
+    Args:
+        audio: a folder of audio files, of which one in twenty validates; else soundscapes are generated into ``out``.
+        batch: crops a step.
+        seconds_per_crop: rounded to whole frames.
+        readout: train the linear read-out of the log-mel spectrum, too; see `training.codec_model.Trainee`.
+        codec_arguments: of ``dac.DAC``, instead of those in `training.bundle.ARGUMENTS`.
+
+    Raises:
+        ValueError: an option out of its range, no usable audio, ``out`` holds another run or one that is further, or
+            the loss is no number.
+    """
+    _check(steps, batch, seconds_per_crop, seed, learning_rate)
+    codec = unit_gain(seeded_codec(seed, **(codec_arguments or {})))
+    crop = max(round(seconds_per_crop * codec.sample_rate / codec.hop_length), 1) * int(codec.hop_length)
+    out.mkdir(parents=True, exist_ok=True)
+    if audio is None:
+        audio = out / "soundscapes"
+        if not audio.exists():
+            synthesize(audio, **SOUNDSCAPES)
+    sounds = load_sounds(audio, codec.sample_rate, crop)
+    data = describe(audio, sounds, codec.sample_rate)
+    settings = Settings(batch, crop, seed, learning_rate, readout, codec_arguments or {}, data)
+    _claim(out, settings)
+
+    torch.manual_seed(seed)
+    trainee = Trainee(codec).to(device)
+    optimizer = torch.optim.AdamW(trainee.parameters(), lr=learning_rate, betas=(0.8, 0.99))
+    start, history = 0, list[dict[str, Any]]()
+    if (out / "state.pt").exists():
+        state = torch.load(out / "state.pt", map_location=device, weights_only=True)
+        trainee.load_state_dict(state["trainee"])
+        optimizer.load_state_dict(state["optimizer"])
+        start = state["steps"]
+        lines = (out / "history.jsonl").read_text().splitlines()
+        history = [record for record in map(json.loads, lines) if record["step"] <= start]
+    if start > steps:
+        raise ValueError(f"the run in {out} has {start} steps behind it, more than {steps}: choose another folder")
+    held_out = draw_crops(sounds.held_out, VALIDATION_CROPS, crop, torch.Generator().manual_seed(seed)).to(device)
+
+    with tqdm(total=steps, initial=start, desc="training the codec", unit="step") as bar:
+        for step in range(start, steps):
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate * min((step + 1) / WARM_UP, 1.0) * 0.5 ** (step / HALVING)
+            generator = torch.Generator().manual_seed(seed * 1_000_003 + step + 1)
+            crops = draw_crops(sounds.train, batch, crop, generator)
+            crops = through_other_microphones(crops, codec.sample_rate, generator)
+            direct = torch.rand(batch, generator=generator) < DIRECT
+            trainee.train()
+            terms = trainee(crops.to(device), direct.to(device))
+            total = _total(terms, readout)
+            if not torch.isfinite(total):
+                raise ValueError(
+                    f"the loss is not a number in step {step + 1}: lower the learning rate; {out} keeps the state of "
+                    f"the last whole {INTERVAL} steps"
+                )
+            optimizer.zero_grad(set_to_none=True)
+            total.backward()
+            torch.nn.utils.clip_grad_norm_(trainee.parameters(), LONGEST_GRADIENT)
+            optimizer.step()
+            bar.update()
+            bar.set_postfix({name: f"{value.item():.3f}" for name, value in terms.items()})
+            if (step + 1) % INTERVAL == 0 or step + 1 == steps:
+                record = {"step": step + 1, **_validate(trainee, held_out)}
+                history.append(record)
+                _save(out, trainee, optimizer, settings, history)
+                bar.write(", ".join(f"{name} {value:.4g}" for name, value in record.items()))
+    return out / "demo_codec.safetensors"
+
+
+def _check(steps: int, batch: int, seconds_per_crop: float, seed: int, learning_rate: float) -> None:
+    for name, number, least in (("steps", steps, 1), ("batch", batch, 1), ("seed", seed, 0)):
+        if number < least:
+            raise ValueError(f"{name} must be {least} or more, not {number}")
+    # The longest window of the losses is 2048 samples, and its padding has to fit into the crop.
+    for name, value, low, high in (
+        ("seconds_per_crop", seconds_per_crop, 0.1, 10.0),
+        ("learning_rate", learning_rate, 1e-7, 0.1),
+    ):
+        if not low <= value <= high:
+            raise ValueError(f"{name} must be from {low:g} to {high:g}, not {value:g}")
+
+
+def _claim(out: Path, settings: Settings) -> None:
+    """Leave ``settings`` in ``out``, or see that they are those of the run which is there."""
+    wanted = json.loads(json.dumps(asdict(settings)))
+    path = out / "settings.json"
+    if path.exists():
+        found = json.loads(path.read_text())
+        if differs := sorted(name for name in wanted if found.get(name) != wanted[name]):
+            raise ValueError(
+                f"{out} holds a run with another {', '.join(differs)} "
+                f"({', '.join(str(found.get(name)) for name in differs)}): choose another folder"
+            )
+        return
+    _replace(path, lambda part: part.write_text(json.dumps(wanted)))
+
+
+def _total(terms: dict[str, Tensor], readout: bool) -> Tensor:
+    return torch.stack([WEIGHTS[name] * value for name, value in terms.items() if readout or name != "readout"]).sum()
+
+
+@torch.no_grad()
+def _validate(trainee: Trainee, crops: Tensor) -> dict[str, float]:
+    """Mel distance of held-out ``crops`` [crop, 1, sample], decoded from latents and from codes, and the read-out's."""
+    trainee.eval()
+    latents, codes = (trainee(crops, torch.full((len(crops),), way, device=crops.device)) for way in (True, False))
+    found = {"mel_from_latents": latents["mel"], "mel_from_codes": codes["mel"], "readout": latents["readout"]}
+    return {name: value.item() for name, value in found.items()}
+
+
+def _save(
+    out: Path,
+    trainee: Trainee,
+    optimizer: torch.optim.Optimizer,
+    settings: Settings,
+    history: list[dict[str, Any]],
+) -> None:
+    """Everything that the run leaves behind; the state comes last, so that what it goes on from is there."""
+    steps = history[-1]["step"]
+    note = f"trained {steps} steps of {settings.batch} crops on {settings.data}, seed {settings.seed}"
+    write_codec_bundle(trainee.codec, out / "demo_codec.safetensors", note)
+    _replace(out / "codec.pth", lambda part: trainee.codec.save(str(part), package=False))
+    _replace(out / "history.jsonl", lambda part: part.write_text("".join(json.dumps(x) + "\n" for x in history)))
+    state = {"trainee": trainee.state_dict(), "optimizer": optimizer.state_dict(), "steps": steps}
+    _replace(out / "state.pt", lambda part: torch.save(state, part))
+
+
+def _replace(path: Path, write: Callable[[Path], object]) -> None:
+    """``path`` as ``write`` leaves it at another name, all at once."""
+    part = path.with_name(path.name + ".part")
+    write(part)
+    os.replace(part, path)
