@@ -64,7 +64,7 @@ def load_model(
         )
     front = load_frontend(wanted["name"], frontend_weights, precision)
     _same_weights(front, wanted, source)
-    if not saved.card.get("trained", True):
+    if view != "frontend" and not saved.card.get("trained", True):
         warnings.warn(f"{source.name}: {saved.card['note']}", stacklevel=2)
     return Embedder(front, saved.encoder(), view)
 

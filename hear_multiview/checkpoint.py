@@ -1,8 +1,9 @@
 """Checkpoints: one safetensors file with the weights, and a JSON card in its header that says where they come from.
 
-The card holds ``format`` (1), ``frontend`` {name, sha256, dim, hop, sample_rate}, ``encoder`` {dim, width, depth},
-``recipe``, ``metrics``, ``versions``, ``data`` and ``trained`` (false: seeded weights that have learned nothing, with
-``note`` saying so). Tensors are named ``encoder.…`` and ``decoder.…``; only the first are needed for embeddings.
+The card holds ``format`` (1), ``frontend`` {name, sha256, dim, hop, sample_rate, precision}, ``encoder`` {dim, width,
+depth}, ``recipe``, ``seed``, ``data``, ``split``, ``metrics``, ``versions`` and ``trained`` (false: seeded weights that
+have learned nothing, with ``note`` saying so). Tensors are named ``encoder.…`` and ``decoder.…``; only the first are
+needed for embeddings.
 """
 
 from __future__ import annotations
@@ -37,6 +38,11 @@ class Checkpoint:
         encoder.load_state_dict({k.removeprefix(prefix): v for k, v in self.tensors.items() if k.startswith(prefix)})
         return encoder
 
+    def _check(self) -> None:
+        """Raise KeyError, TypeError or RuntimeError where a part is missing or does not fit."""
+        _ = self.card["frontend"]["name"], self.card["frontend"]["sha256"]
+        self.encoder()
+
 
 def save(path: Path, tensors: dict[str, Tensor], card: dict[str, Any]) -> None:
     """Write ``path`` atomically: whole or not at all."""
@@ -45,6 +51,7 @@ def save(path: Path, tensors: dict[str, Tensor], card: dict[str, Any]) -> None:
         part = Path(folder) / path.name
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         save_file(tensors, part, metadata={"hear_multiview": json.dumps({"format": FORMAT, **card}, sort_keys=True)})
+        part.chmod(0o644)  # safetensors writes for the owner's eyes only
         os.replace(part, path)
 
 
@@ -69,7 +76,13 @@ def load(path: Path) -> Checkpoint:
             f"checkpoint {path} has format {card.get('format')}, this version of hear_multiview reads {FORMAT}: "
             "use the version that wrote it"
         )
-    return Checkpoint(tensors, card)
+    checkpoint = Checkpoint(tensors, card)
+    try:
+        checkpoint._check()
+    except (KeyError, TypeError, RuntimeError, ValueError) as error:
+        reason = str(error).split("\n", 1)[0]
+        raise ValueError(f"checkpoint {path} is damaged ({reason}): take another, or train it again") from error
+    return checkpoint
 
 
 def _not_a_checkpoint(path: Path) -> str:

@@ -21,6 +21,8 @@ class Embedder(nn.Module):
         frontend, encoder, view: its parts; ``encoder`` is None only for ``view == "frontend"`` without a checkpoint.
     """
 
+    _here: Tensor
+
     def __init__(self, frontend: FrontEnd, encoder: PrivateSharedEncoder | None, view: str) -> None:
         super().__init__()
         if encoder is None and view != "frontend":
@@ -32,12 +34,13 @@ class Embedder(nn.Module):
         size = frontend.dim if view in ("joint", "frontend") else frontend.dim // 2
         self.scene_embedding_size = size
         self.timestamp_embedding_size = size
+        self.register_buffer("_here", torch.empty(0), persistent=False)  # a front end may have no weights at all
         self.eval()
 
     @property
     def device(self) -> torch.device:
         """Where its weights are."""
-        return next(self.parameters()).device
+        return self._here.device
 
     def frame_count(self, samples: int) -> int:
         """How many frames of ``samples`` samples have their centre within the audio."""

@@ -10,6 +10,7 @@ Both have the same clips in the same splits, so that a difference between their 
 from __future__ import annotations
 
 import logging
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -18,7 +19,7 @@ from pathlib import Path
 from sonyc_tasks.annotations import Clip, read_clips
 from sonyc_tasks.audio import duration
 from sonyc_tasks.hear_format import Task, Written, write_task
-from sonyc_tasks.splits import SensorSplit, probe_split, published_split, sensor_split
+from sonyc_tasks.splits import LEAST_PROBE_CLIPS, SensorSplit, probe_split, published_split, sensor_split
 from sonyc_tasks.taxonomy import COARSE
 
 log = logging.getLogger(__name__)
@@ -57,12 +58,16 @@ def build(
         raise ValueError(
             f"a sample rate of {sample_rate} Hz and {seconds} s a clip make no audio; give positive numbers"
         )
-    clips = read_clips(root, labels)
+    # The sensors' roles are settled on all clips: a stricter label rule must not move a sensor into the probes that
+    # pretraining has seen.
+    clips = read_clips(root)
     if split is None:
         counts = {"train": train_sensors, "valid": valid_sensors, "probe": probe_sensors}
         split = choose_split(clips, counts, min_probe_clips=min_probe_clips, seed=seed)
     split.check(clip.sensor for clip in clips)
-    probe_clips = [clip for clip in clips if clip.sensor in split.probe]
+    if labels != "majority":
+        clips = read_clips(root, labels)
+    probe_clips = _enough_of_each([clip for clip in clips if clip.sensor in split.probe], split)
     sets = probe_split(probe_clips, fractions=fractions, seed=seed)
     if seconds is None:
         seconds = Counter(round(duration(clip.path), 3) for clip in probe_clips).most_common(1)[0][0]
@@ -115,7 +120,7 @@ def sensor_task(sets: Mapping[str, Sequence[Clip]], seconds: float, split: Senso
     """The multiclass task over the probe sensors, on the same clips as :func:`source_task`."""
     return Task(
         name=SENSOR_TASK,
-        vocabulary=[sensor_label(sensor) for sensor in split.probe],
+        vocabulary=sorted({sensor_label(clip.sensor) for members in sets.values() for clip in members}),
         splits={
             name: {wav_name(clip): [sensor_label(clip.sensor)] for clip in members} for name, members in sets.items()
         },
@@ -138,6 +143,19 @@ def sensor_label(sensor: int) -> str:
 def wav_name(clip: Clip) -> str:
     """File name of a clip in a task folder."""
     return f"{Path(clip.name).stem}.wav"
+
+
+def _enough_of_each(clips: Sequence[Clip], split: SensorSplit) -> list[Clip]:
+    """``clips`` without those of sensors that the label rule left too few of for three sets; a warning names them."""
+    per_sensor = Counter(clip.sensor for clip in clips)
+    scarce = [sensor for sensor in split.probe if per_sensor[sensor] < LEAST_PROBE_CLIPS]
+    if scarce:
+        warnings.warn(
+            f"probe sensors {', '.join(map(str, scarce))} have fewer than {LEAST_PROBE_CLIPS} labelled clips and are "
+            "left out of the tasks",
+            stacklevel=3,
+        )
+    return [clip for clip in clips if clip.sensor not in scarce]
 
 
 def _summary(report: Written, sets: Mapping[str, Sequence[Clip]]) -> str:

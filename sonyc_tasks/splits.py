@@ -25,7 +25,7 @@ from sonyc_tasks.taxonomy import COARSE
 PARTS = ("train", "valid", "probe")
 _PUBLISHED = {"train": 39, "valid": 5, "probe": 12}
 #: A sensor's clips go into three probe sets, and none of them may be without it.
-_LEAST_PROBE_CLIPS = 3
+LEAST_PROBE_CLIPS = 3
 _DRAWS = 10
 
 
@@ -125,9 +125,9 @@ def sensor_split(
         warnings.warn(f"sensors {_listed(single)} have fewer than 2 clips and are left out of the split", stacklevel=2)
     usable = sorted(sensor for sensor, clips in clips_per_sensor.items() if clips >= 2)
     counts = _part_sizes(len(usable), {"train": train, "valid": valid, "probe": probe})
-    if min_probe_clips < _LEAST_PROBE_CLIPS:
+    if min_probe_clips < LEAST_PROBE_CLIPS:
         raise ValueError(
-            f"min_probe_clips is {min_probe_clips}; ask for {_LEAST_PROBE_CLIPS} or more, one per probe set"
+            f"min_probe_clips is {min_probe_clips}; ask for {LEAST_PROBE_CLIPS} or more, one per probe set"
         )
     eligible = [sensor for sensor in usable if clips_per_sensor[sensor] >= min_probe_clips]
     if len(eligible) < counts["probe"]:
@@ -175,7 +175,7 @@ def probe_split(
     if len(per_sensor) < 2:
         raise ValueError(f"{len(per_sensor)} sensor cannot make a task of telling sensors apart; give at least 2")
     for sensor, count in sorted(per_sensor.items()):
-        if count < _LEAST_PROBE_CLIPS:
+        if count < LEAST_PROBE_CLIPS:
             raise ValueError(f"sensor {sensor} has {count} clips, too few for three sets; leave it out of the probes")
 
     sensors = sorted(per_sensor)

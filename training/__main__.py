@@ -30,6 +30,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _device(name: str) -> str:
+    """``name``, if this machine has that device."""
+    import torch
+
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).split("\n", 1)[0]
+        raise ValueError(f"--device {name} cannot be used here ({reason}): use cpu, or cuda with a GPU") from None
+    return name
+
+
 def _latents(options: argparse.Namespace) -> None:
     from hear_multiview.frontends import load_frontend
     from sonyc_tasks.annotations import read_clips
@@ -49,7 +61,7 @@ def _latents(options: argparse.Namespace) -> None:
     print(f"front end {frontend.name}: {frontend.dim} dimensions, weights sha256 {frontend.digest}")
     generated = " (generated)" if (options.data / "truth.csv").exists() else ""
     data = f"{options.data.resolve().name}{generated}: train sensors {split.train}, valid {split.valid}"
-    store = extract(clips, split, frontend, options.store, data=data, device=options.device)
+    store = extract(clips, split, frontend, options.store, data=data, device=_device(options.device))
     split.save(store.path / "split.json")
     print(f"{store.path}: {len(store.clips)} clips, {int(store.length.sum())} frames")
     print(f"next: python -m training pretrain --store {options.store}")
@@ -62,7 +74,11 @@ def _pretrain(options: argparse.Namespace) -> None:
     from training.store import LatentStore
 
     run = pretrain(
-        recipe_named(options.recipe), LatentStore(options.store), options.runs, seed=options.seed, device=options.device
+        recipe_named(options.recipe),
+        LatentStore(options.store),
+        options.runs,
+        seed=options.seed,
+        device=_device(options.device),
     )
     best = min(run.history, key=lambda record: record["valid"]["total"])
     print(f"best of {len(run.history)} epochs: {best['epoch'] + 1}, validation loss {best['valid']['total']:.4f}")
@@ -91,6 +107,7 @@ def _demo(options: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from hear_multiview.frontends import FRONTENDS
     from training.recipes import RECIPES
 
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
@@ -110,7 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("data", metavar="DATA", type=Path, help="data set in the layout of SONYC-UST-V2")
     sub.add_argument("--store", type=Path, default=Path("latents"), metavar="DIR", help="store to write (%(default)s)")
-    sub.add_argument("--frontend", default="demo", metavar="NAME", help="dac_44khz or demo (%(default)s)")
+    sub.add_argument("--frontend", default="demo", metavar="NAME", help=f"one of {', '.join(FRONTENDS)} (%(default)s)")
     sub.add_argument("--frontend-weights", type=Path, metavar="FILE", help="weights in descript-audio-codec's format")
     sub.add_argument("--precision", default="fp32", metavar="NAME", help="fp32 or bf16 (%(default)s)")
     sub.add_argument("--split", type=Path, metavar="FILE", help="JSON with train, valid and probe sensors (else drawn)")

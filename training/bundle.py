@@ -12,7 +12,7 @@ from dac.model import DAC
 from safetensors.torch import save_file
 
 #: The bundled codec: descript-audio-codec's own class and strides at a quarter of its width, 256 dimensions a frame.
-ARGUMENTS: dict[str, Any] = {"encoder_dim": 16, "decoder_dim": 192, "n_codebooks": 9, "sample_rate": 44_100}
+ARGUMENTS: dict[str, Any] = {"encoder_dim": 16, "decoder_dim": 128, "n_codebooks": 9, "sample_rate": 44_100}
 
 
 def seeded_codec(seed: int = 0, **arguments: Any) -> DAC:
@@ -34,4 +34,5 @@ def write_codec_bundle(codec: DAC, path: Path, note: str) -> None:
     part = path.with_suffix(".part")
     tensors = {name: tensor.half().contiguous() for name, tensor in codec.encoder.state_dict().items()}
     save_file(tensors, part, metadata={"codec": json.dumps(arguments), "note": note})
+    part.chmod(0o644)  # safetensors writes for the owner's eyes only
     os.replace(part, path)

@@ -26,8 +26,8 @@ from training.codec_model import WEIGHTS, Trainee, unit_gain
 
 #: Soundscapes that are generated where no audio is given. Their seed is none that any other part of the project uses.
 SOUNDSCAPES: dict[str, Any] = {"sensors": 60, "clips_per_sensor": 8, "seconds": 10.0, "seed": 1001}
-#: Steps of linear warm-up, and steps in which the learning rate halves.
-WARM_UP, HALVING = 100, 1000
+#: Steps of linear warm-up.
+WARM_UP = 100
 #: Gradients longer than this are shortened to it.
 LONGEST_GRADIENT = 500.0
 #: How many crops of a step are decoded from their latents, without quantisation.
@@ -44,6 +44,7 @@ class Settings:
     crop: int
     seed: int
     learning_rate: float
+    halving: int
     readout: bool
     codec: dict[str, Any]
     data: str
@@ -58,7 +59,8 @@ def train_codec(
     seconds_per_crop: float = 0.37,
     seed: int = 0,
     device: str = "cpu",
-    learning_rate: float = 1e-3,
+    learning_rate: float = 6e-4,
+    halving: int = 500,
     readout: bool = True,
     codec_arguments: dict[str, Any] | None = None,
 ) -> Path:
@@ -68,6 +70,8 @@ def train_codec(
         audio: a folder of audio files, of which one in twenty validates; else soundscapes are generated into ``out``.
         batch: crops a step.
         seconds_per_crop: rounded to whole frames.
+        learning_rate: its peak, which it reaches after `WARM_UP` steps.
+        halving: steps in which the learning rate halves: few for a short run, more for a long one.
         readout: train the linear read-out of the log-mel spectrum, too; see `training.codec_model.Trainee`.
         codec_arguments: of ``dac.DAC``, instead of those in `training.bundle.ARGUMENTS`.
 
@@ -75,7 +79,7 @@ def train_codec(
         ValueError: an option out of its range, no usable audio, ``out`` holds another run or one that is further, or
             the loss is no number.
     """
-    _check(steps, batch, seconds_per_crop, seed, learning_rate)
+    _check(steps, batch, seconds_per_crop, seed, learning_rate, halving)
     codec = unit_gain(seeded_codec(seed, **(codec_arguments or {})))
     crop = max(round(seconds_per_crop * codec.sample_rate / codec.hop_length), 1) * int(codec.hop_length)
     out.mkdir(parents=True, exist_ok=True)
@@ -85,7 +89,7 @@ def train_codec(
             synthesize(audio, **SOUNDSCAPES)
     sounds = load_sounds(audio, codec.sample_rate, crop)
     data = describe(audio, sounds, codec.sample_rate)
-    settings = Settings(batch, crop, seed, learning_rate, readout, codec_arguments or {}, data)
+    settings = Settings(batch, crop, seed, learning_rate, halving, readout, codec_arguments or {}, data)
     _claim(out, settings)
 
     torch.manual_seed(seed)
@@ -106,7 +110,7 @@ def train_codec(
     with tqdm(total=steps, initial=start, desc="training the codec", unit="step") as bar:
         for step in range(start, steps):
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate * min((step + 1) / WARM_UP, 1.0) * 0.5 ** (step / HALVING)
+                group["lr"] = learning_rate * min((step + 1) / WARM_UP, 1.0) * 0.5 ** (step / halving)
             generator = torch.Generator().manual_seed(seed * 1_000_003 + step + 1)
             crops = draw_crops(sounds.train, batch, crop, generator)
             crops = through_other_microphones(crops, codec.sample_rate, generator)
@@ -133,8 +137,8 @@ def train_codec(
     return out / "demo_codec.safetensors"
 
 
-def _check(steps: int, batch: int, seconds_per_crop: float, seed: int, learning_rate: float) -> None:
-    for name, number, least in (("steps", steps, 1), ("batch", batch, 1), ("seed", seed, 0)):
+def _check(steps: int, batch: int, seconds_per_crop: float, seed: int, learning_rate: float, halving: int) -> None:
+    for name, number, least in (("steps", steps, 1), ("batch", batch, 1), ("halving", halving, 1), ("seed", seed, 0)):
         if number < least:
             raise ValueError(f"{name} must be {least} or more, not {number}")
     # The longest window of the losses is 2048 samples, and its padding has to fit into the crop.

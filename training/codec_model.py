@@ -7,14 +7,16 @@ from typing import Any
 
 import torch
 from audiotools import AudioSignal
-from audiotools.metrics.spectral import MelSpectrogramLoss
+from audiotools.metrics.spectral import MelSpectrogramLoss, MultiScaleSTFTLoss
 from dac.model import DAC
 from dac.model.dac import ResidualUnit
 from dac.nn.layers import Snake1d
 from torch import Tensor, nn
 
-#: Weights of the terms: descript-audio-codec's own, and the read-out like one more scale of the mel distance.
-WEIGHTS = {"mel": 15.0, "codebook": 1.0, "commitment": 0.25, "readout": 15.0}
+#: Weights of the terms: descript-audio-codec's own, the read-out like one more scale of the mel distance, and the STFT
+#: distance, because mel bands do not see the mean of the signal: without it the decoder finds that a large one
+#: drives its last tanh flat, which quietens noise, and stays there.
+WEIGHTS = {"mel": 15.0, "stft": 1.0, "codebook": 1.0, "commitment": 0.25, "readout": 15.0}
 #: Mel bands of the read-out.
 BANDS = 80
 #: Floor of every log: magnitudes below it count as silence.
@@ -34,6 +36,7 @@ class Trainee(nn.Module):
         self.codec: DAC = _with_fast_snakes(codec)
         self.readout = nn.Conv1d(codec.latent_dim, BANDS, 1)
         self.mel = mel_distance()
+        self.stft = MultiScaleSTFTLoss()
 
     def forward(self, audio: Tensor, direct: Tensor) -> dict[str, Tensor]:
         """The unweighted terms of the loss, by the names in `WEIGHTS`.
@@ -46,9 +49,10 @@ class Trainee(nn.Module):
         quantised, _, _, commitment, codebook = self.codec.quantizer(latents)
         decoded = self.codec.decoder(torch.where(direct[:, None, None], latents, quantised))
         rate = self.codec.sample_rate
-        original = AudioSignal(audio, rate)
+        original, copy = AudioSignal(audio, rate), AudioSignal(decoded, rate)
         return {
-            "mel": self.mel(AudioSignal(decoded, rate), original),
+            "mel": self.mel(copy, original),
+            "stft": self.stft(copy, original),
             "codebook": codebook,
             "commitment": commitment,
             "readout": (self.readout(latents) - log_mel(original, int(self.codec.hop_length))).abs().mean(),
@@ -79,23 +83,27 @@ def unit_gain(codec: DAC) -> DAC:
     """``codec`` itself, its filters scaled so that sound keeps about its size on the way through.
 
     The codec's own start (weights of deviation 0.02, however wide a layer is) suits its full width. At a quarter of it
-    the latents start at a thousandth of the input, and a short training would be spent on growing them.
+    the latents start at a thousandth of the input, and a short training would be spent on growing them. Each filter's
+    direction is a vector of unit length: AdamW's steps have one size, and would throw shorter ones about.
     """
     with torch.no_grad():
         for part in (codec.encoder, codec.decoder):
             units = [module for module in part.modules() if isinstance(module, ResidualUnit)]
             residual = {id(layer) for unit in units for layer in unit.modules()}  # start small beside their own input
             for layer in part.modules():
+                if isinstance(layer, nn.Conv1d | nn.ConvTranspose1d):
+                    direction = layer.get_parameter("weight_v")
+                    direction /= direction.norm(dim=(1, 2), keepdim=True)
                 if id(layer) in residual:
                     continue
                 # weight_g is the norm of each filter; a transposed convolution's is that of each input channel.
                 if isinstance(layer, nn.ConvTranspose1d):
-                    layer.weight_g.fill_(math.sqrt(layer.stride[0] / 2))
+                    nn.init.constant_(layer.get_parameter("weight_g"), math.sqrt(layer.stride[0] / 2))
                 elif isinstance(layer, nn.Conv1d):
-                    layer.weight_g.fill_(1.0)
+                    nn.init.constant_(layer.get_parameter("weight_g"), 1.0)
         # At −24 LUFS sound has a deviation of 0.05 to 0.1; the activations bend at 1.
         codec.encoder.block[0].weight_g.fill_(10.0)
-        codec.decoder.model[-2].weight_g.fill_(0.1)
+        codec.decoder.model[-2].weight_g.fill_(0.01)
     return codec
 
 

@@ -100,13 +100,16 @@ def _start_afresh_if_changed(folder: Path, made_of: dict[str, Any]) -> None:
     """Throw away an older demo that was made with other settings, weights or version."""
     made_of = {**made_of, "codec": codec_weights.sha256(codec_weights.BUNDLE), "version": hear_multiview.__version__}
     record = folder / "made-of.json"
-    if folder.exists() and not (record.exists() and json.loads(record.read_text()) == json.loads(json.dumps(made_of))):
-        if any(folder.iterdir()) and not record.exists():
+    wanted = json.dumps(made_of, sort_keys=True)
+    if folder.exists() and any(folder.iterdir()):
+        if not record.exists():
             raise ValueError(f"{folder} holds something else than an earlier demo: choose another folder")
+        if record.read_text() == wanted:
+            return
         print(f"{folder} was made with other settings: starting afresh")
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    record.write_text(json.dumps(made_of))
+    record.write_text(wanted)
 
 
 def _say(step: int, what: str) -> None:

@@ -19,8 +19,14 @@ from tqdm import tqdm
 
 from hear_multiview import cache
 
-#: heareval's predictions runner loads checkpoints that hold classes, which torch >= 2.6 refuses unless told otherwise.
-ENVIRONMENT = {"TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore"}
+ENVIRONMENT = {
+    # heareval's predictions runner loads checkpoints that hold classes, which torch >= 2.6 refuses unless told so.
+    "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1",
+    # heareval refuses to start where torch sees a GPU and TensorFlow, here a build without GPU support, does not.
+    "CUDA_VISIBLE_DEVICES": "",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "PYTHONWARNINGS": "ignore",
+}
 
 
 def embed(folder: Path, checkpoint: Path, views: Sequence[str]) -> None:
@@ -88,7 +94,7 @@ def _run(commands: Sequence[Sequence[str]], folder: Path, what: str, done: Calla
             while queue or running:
                 while queue and len(running) < at_once:
                     command = queue.pop(0)
-                    log = folder / "logs" / f"{command[0]}-{len(queue)}.log"
+                    log = folder / "logs" / f"{command[0]}-{len(list((folder / 'logs').glob('*.log'))) + 1}.log"
                     with log.open("wb") as file:
                         process = subprocess.Popen(
                             [sys.executable, "-m", *command],

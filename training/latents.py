@@ -24,6 +24,7 @@ def describe(frontend: FrontEnd) -> dict[str, object]:
         "dim": frontend.dim,
         "hop": frontend.hop,
         "sample_rate": frontend.sample_rate,
+        "precision": frontend.precision,
     }
 
 

@@ -1,8 +1,9 @@
 """One training run: pairs from the store, the model, its objectives, the checkpoint of least validation loss.
 
 A run is a folder ``<recipe>-<digest>-seed<seed>`` with ``checkpoint.safetensors`` (the best so far), ``history.jsonl``
-(a line an epoch) and, until it ends, ``state.pt``, from which an interrupted run goes on to the very same end: every
-random draw comes from the seed and the epoch's number, none from what happened before.
+(a line an epoch), ``store.sha256`` (of what latents) and, until it ends, ``state.pt``, from which an interrupted run
+goes on to the very same end: every random draw comes from the seed and the epoch's number, none from what happened
+before.
 """
 
 from __future__ import annotations
@@ -57,14 +58,15 @@ def pretrain(
     its valid sensors.
 
     Raises:
-        ValueError: a split has no two clips of one sensor, the store lacks clips, or the loss is no number.
+        ValueError: a split has no two clips of one sensor, the store lacks clips, the run's folder is of another
+            store, or the loss is no number.
     """
     if store.missing():
         raise ValueError(
             f"the latent store {store.path} lacks {len(store.missing())} clips: run `python -m training latents` again"
         )
     folder = run_folder(runs, recipe, seed)
-    folder.mkdir(parents=True, exist_ok=True)
+    _claim(folder, store)
     best_path, state_path, history_path = (
         folder / "checkpoint.safetensors",
         folder / "state.pt",
@@ -171,6 +173,19 @@ def _batches(
         x = store.read(both.T.reshape(-1).tolist(), recipe.crop, generator)
         yield x[: len(both)], x[len(both) :]
         bar.update()
+
+
+def _claim(folder: Path, store: LatentStore) -> None:
+    """Make ``folder`` the run's, on ``store``: one run must not go on, or end, with the latents of another."""
+    folder.mkdir(parents=True, exist_ok=True)
+    record = folder / "store.sha256"
+    if not record.exists():
+        _write(record, store.digest + "\n")
+    elif record.read_text().strip() != store.digest:
+        raise ValueError(
+            f"the run {folder} is of other latents than {store.path} (clips, split or front end differ): choose "
+            "another folder for the runs, or delete it"
+        )
 
 
 def _save_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, **progress: float) -> None:

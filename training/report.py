@@ -50,6 +50,7 @@ def write_report(
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
         f"<title>hear_multiview: scores</title><style>{_STYLE}</style><body>" + "\n".join(body)
     )
+    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     part.write_text(page, encoding="utf-8")
     part.replace(path)

@@ -7,6 +7,7 @@ length 0 is not computed yet, so an interrupted extraction goes on where it stop
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -40,6 +41,7 @@ class LatentStore:
         frontend: {name, sha256, dim, hop, sample_rate} of the front end that computed the frames.
         split: which sensors train, which validate, and which are kept for the probes.
         data: what the clips are, in words.
+        digest: a sha256 of all but ``data``.
     """
 
     def __init__(self, path: Path, mode: str = "r") -> None:
@@ -50,6 +52,10 @@ class LatentStore:
                 f"{path} is not a latent store: make it with `python -m training latents`"
             ) from error
         self.path = path
+        #: Changes with the clips, the split or the front end; not with where the store or the data set lies.
+        self.digest = hashlib.sha256(
+            json.dumps([about["clips"], about["frontend"], about["split"]], sort_keys=True).encode()
+        ).hexdigest()
         self.clips = [StoredClip(**clip) for clip in about["clips"]]
         self.frontend: dict[str, Any] = about["frontend"]
         self.split = SensorSplit(**about["split"])
@@ -80,8 +86,8 @@ class LatentStore:
         described = path / "store.json"
         if described.exists():
             found = json.loads(described.read_text())
-            if found != about:
-                differs = ", ".join(sorted(key for key in about if found.get(key) != about[key]))
+            # Not its description in words: the same clips may lie in a folder of another name today.
+            if differs := ", ".join(key for key in ("clips", "frontend", "split") if found.get(key) != about[key]):
                 raise ValueError(f"the latent store {path} has another {differs}: delete it or choose another path")
             return cls(path, mode="r+")
         path.mkdir(parents=True, exist_ok=True)

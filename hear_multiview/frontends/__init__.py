@@ -2,7 +2,7 @@
 
 A front end is an ``nn.Module`` with
 
-- ``name``, ``sample_rate`` (Hz), ``hop`` (samples a frame), ``dim`` (of a frame);
+- ``name``, ``sample_rate`` (Hz), ``hop`` (samples a frame), ``dim`` (of a frame; even, to be split into halves);
 - ``digest``: the sha256 of its weights, which a checkpoint trained on it stores and later insists on; ``precision``,
   one of `PRECISIONS`;
 - ``stream(audio)``: the frames of consecutive stretches of ``audio`` float32 [clip, sample], ceil(samples / hop) in
@@ -20,8 +20,8 @@ from hear_multiview.frontends.codec import CodecFrontEnd, dac_44khz, demo
 #: The only kind so far; a second one makes this a Protocol.
 FrontEnd = CodecFrontEnd
 
-#: Name to loader; the loader takes a weight file or None (then it finds its own).
-_LOADERS: dict[str, Callable[[Path | None], FrontEnd]] = {
+#: Name to loader; a loader takes a weight file or None (then it finds its own), and one of `PRECISIONS`.
+_LOADERS: dict[str, Callable[[Path | None, str], FrontEnd]] = {
     "dac_44khz": dac_44khz,
     "demo": demo,
 }
@@ -34,10 +34,11 @@ def load_frontend(name: str, weights: str | os.PathLike[str] | None = None, prec
     """The front end ``name`` (of `FRONTENDS`), on the CPU, in eval mode, frozen.
 
     Raises:
-        ValueError: an unknown name, or weights that are not this front end's.
+        ValueError: an unknown name or precision, or weights that are not this front end's.
         FileNotFoundError: ``weights`` does not exist.
     """
     if name not in _LOADERS:
         raise ValueError(f"unknown front end {name!r}: choose one of {', '.join(FRONTENDS)}")
-    front = _LOADERS[name](Path(weights) if weights else None)
-    return front.to_bf16() if precision == "bf16" else front
+    if precision not in PRECISIONS:
+        raise ValueError(f"unknown precision {precision!r}: choose one of {', '.join(PRECISIONS)}")
+    return _LOADERS[name](Path(weights) if weights else None, precision)

@@ -31,30 +31,26 @@ class CodecFrontEnd(nn.Module):
         context: frames of audio on either side that a piece needs to be exact.
     """
 
-    def __init__(self, name: str, weights: CodecWeights) -> None:
+    def __init__(self, name: str, weights: CodecWeights, precision: str = "fp32") -> None:
+        """``precision``: of the encoder's arithmetic, fp32 or bf16; what it returns is float32 in either case."""
         super().__init__()
         self.name = name
         self.sample_rate = weights.sample_rate
         self.hop = weights.hop
         self.dim = weights.dim
         self.digest = weights.digest
-        self.precision = "fp32"
+        self.precision = precision
         self.encoder = _for_inference(weights.build_encoder())
         self.context = _context(self.encoder, self.hop)
+        self.encoder.to({"fp32": torch.float32, "bf16": torch.bfloat16}[precision])
         self.requires_grad_(False).eval()
-
-    def to_bf16(self) -> CodecFrontEnd:
-        """Itself, with the encoder in bfloat16; what it returns stays float32."""
-        self.encoder.to(torch.bfloat16)
-        self.precision = "bf16"
-        return self
 
     def stream(self, audio: Tensor) -> Iterator[Tensor]:
         """Latents of consecutive stretches of ``audio`` [clip, sample]: each float32 [clip, up to `PIECE`, dim]."""
         gain = loudness.gains(audio, self.sample_rate)
         samples = audio.shape[1]
         frames = math.ceil(samples / self.hop)
-        dtype = next(self.encoder.parameters()).dtype
+        dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
         for start in range(0, frames, PIECE):
             stop = min(start + PIECE, frames)
             # At the clip's own edges there is no context to take: there the codec pads, exactly as for the whole clip.
@@ -65,20 +61,19 @@ class CodecFrontEnd(nn.Module):
             yield latents[..., start - first : stop - first].transpose(1, 2)
 
 
-def dac_44khz(weights: Path | None) -> CodecFrontEnd:
+def dac_44khz(weights: Path | None, precision: str) -> CodecFrontEnd:
     """The 44.1 kHz, 8 kbps descript-audio-codec of the paper: 1024 dimensions.
 
     Weights come from ``weights``, else from the codec's own cache, else they are downloaded into it (about 307 MB).
     """
     path = weights or codec_weights.cached_or_downloaded()
-    return CodecFrontEnd("dac_44khz", codec_weights.read_dac(path, official=True))
+    return CodecFrontEnd("dac_44khz", codec_weights.read_dac(path, official=True), precision)
 
 
-def demo(weights: Path | None) -> CodecFrontEnd:
+def demo(weights: Path | None, precision: str) -> CodecFrontEnd:
     """The bundled small codec, so that everything runs offline; or any 44.1 kHz codec file with the same hop."""
-    if weights is not None:
-        return CodecFrontEnd("demo", codec_weights.read_dac(weights, official=False))
-    return CodecFrontEnd("demo", codec_weights.read_bundle())
+    read = codec_weights.read_dac(weights, official=False) if weights else codec_weights.read_bundle()
+    return CodecFrontEnd("demo", read, precision)
 
 
 class FrozenSnake(nn.Module):

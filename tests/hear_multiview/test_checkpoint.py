@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,19 +13,25 @@ from safetensors.torch import save_file
 from hear_multiview import checkpoint
 from hear_multiview.encoder import PrivateSharedEncoder
 
+CARD: dict[str, Any] = {
+    "frontend": {"name": "demo", "sha256": "0" * 64},
+    "encoder": {"dim": 4, "width": 8, "depth": 1},
+    "note": "ü",
+}
+
 
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
     encoder = PrivateSharedEncoder(dim=4, width=8, depth=1)
     tensors = {f"encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}
     path = tmp_path / "deep" / "c.safetensors"
-    checkpoint.save(path, tensors, {"encoder": {"dim": 4, "width": 8, "depth": 1}, "note": "ü"})
+    checkpoint.save(path, tensors, CARD)
     return path
 
 
 def test_round_trip(saved: Path) -> None:
     loaded = checkpoint.load(saved)
-    assert loaded.card == {"format": 1, "encoder": {"dim": 4, "width": 8, "depth": 1}, "note": "ü"}
+    assert loaded.card == {"format": 1, **CARD}
     for name, tensor in loaded.encoder().state_dict().items():
         assert torch.equal(tensor, loaded.tensors[f"encoder.{name}"])
 
@@ -64,6 +71,20 @@ def test_truncated(saved: Path) -> None:
     saved.write_bytes(saved.read_bytes()[:-10])
     with pytest.raises(ValueError, match="is not a hear_multiview checkpoint"):
         checkpoint.load(saved)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"frontend": {}}, {"encoder": {"dim": 6, "width": 8, "depth": 1}}, {"encoder": {"size": 4}}, {"encoder": 1}],
+)
+def test_parts_that_do_not_fit(saved: Path, change: dict[str, Any]) -> None:
+    checkpoint.save(saved, checkpoint.load(saved).tensors, {**CARD, **change})
+    with pytest.raises(ValueError, match=r"c\.safetensors is damaged \(.*\): take another, or train it again"):
+        checkpoint.load(saved)
+
+
+def test_others_may_read_it(saved: Path) -> None:
+    assert saved.stat().st_mode & 0o777 == 0o644
 
 
 def test_a_format_from_the_future(tmp_path: Path) -> None:

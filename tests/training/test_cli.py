@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from sonyc_tasks.splits import SensorSplit
 from training.__main__ import main
+from training.store import LatentStore
 
 
 @pytest.fixture
@@ -47,6 +49,15 @@ def test_no_embeddings_to_report(tmp_path: Path, capsys: pytest.CaptureFixture[s
     out = tmp_path / "report.html"
     assert str(tmp_path) in failure(capsys, "report", "--embeddings", tmp_path, "--out", out)
     assert not out.exists()
+
+
+def test_a_device_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = LatentStore.create(
+        tmp_path / "s", [], {"dim": 2, "name": "demo", "sha256": "0"}, 1, SensorSplit((0,), (1,), ()), ""
+    )
+    error = failure(capsys, "pretrain", "--store", store.path, "--runs", tmp_path / "runs", "--device", "abacus")
+    assert error.startswith("error: --device abacus cannot be used here")
+    assert not (tmp_path / "runs").exists()
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -100,13 +100,26 @@ def test_an_interrupted_run_ends_with_the_same_result(
     resumed = pretrain(TINY, store, tmp_path / "killed")
     assert resumed.history == straight.history
     assert resumed.checkpoint.read_bytes() == straight.checkpoint.read_bytes()
-    assert {path.name for path in resumed.checkpoint.parent.iterdir()} == {"checkpoint.safetensors", "history.jsonl"}
+    assert {path.name for path in resumed.checkpoint.parent.iterdir()} == {
+        "checkpoint.safetensors",
+        "history.jsonl",
+        "store.sha256",
+    }
 
 
 def test_a_finished_run_is_not_repeated(store: LatentStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = pretrain(TINY, store, tmp_path / "runs")
     monkeypatch.setattr(module, "_epoch", None)
     assert pretrain(TINY, store, tmp_path / "runs") == first
+
+
+def test_a_run_of_another_store_is_refused(store: LatentStore, tmp_path: Path) -> None:
+    pretrain(TINY, store, tmp_path / "runs")
+    other = LatentStore.create(tmp_path / "s", store.clips, {**FRONTEND, "sha256": "1" * 64}, 8, store.split, "")
+    for index in range(len(store.clips)):
+        other.write(index, np.ones((8, 8)))
+    with pytest.raises(ValueError, match="is of other latents than"):
+        pretrain(TINY, other, tmp_path / "runs")
 
 
 def test_training_leaves_the_global_random_state_alone(store: LatentStore, tmp_path: Path) -> None:

@@ -95,6 +95,8 @@ def test_the_front_end_is_frozen(small: tuple[DAC, FrontEnd]) -> None:
     assert not any(parameter.requires_grad for parameter in front.parameters())
 
 
-def test_an_unknown_front_end() -> None:
+def test_unknown_names() -> None:
+    with pytest.raises(ValueError, match="unknown precision 'fp16': choose one of fp32, bf16"):
+        load_frontend("demo", precision="fp16")
     with pytest.raises(ValueError, match="unknown front end 'x': choose one of dac_44khz, demo"):
         load_frontend("x")
