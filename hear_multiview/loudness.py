@@ -27,8 +27,8 @@ def integrated_loudness(clip: np.ndarray, sample_rate: int) -> float:
     rule goes over into the standard without a step.
 
     >>> tone = np.sin(2 * np.pi * 997 * np.arange(44100) / 44100)
-    >>> round(integrated_loudness(tone, 44100), 1)      # BS.1770: a full-scale 997 Hz sine reads −3.01
-    -3.0
+    >>> abs(integrated_loudness(tone, 44100) - -3.01) < 0.1      # BS.1770: a full-scale 997 Hz sine reads −3.01
+    True
     """
     power = _block_power(clip, sample_rate)
     loud = power[_lufs(power) > ABSOLUTE_GATE]

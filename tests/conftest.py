@@ -19,6 +19,11 @@ from torch import Tensor
 REAL_CLIPS = Path(__file__).parents[2] / "shared" / "data" / "sonyc_sample"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Fast tests first."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+
 @pytest.fixture(scope="session")
 def real_clips() -> Path:
     """The folder of real SONYC clips; the test is skipped, visibly, where it is absent."""

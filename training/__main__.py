@@ -146,7 +146,7 @@ def _parser() -> argparse.ArgumentParser:
         "Reads a latent store, writes RUNS/<recipe>-<digest>-seed<K>/checkpoint.safetensors, the epoch of least total "
         "validation loss. Goes on where an interrupted run stopped. Recipes: " + ", ".join(RECIPES) + ".",
     )
-    sub.add_argument("--recipe", default="multiview_cos_private_sample", metavar="NAME", help="(%(default)s)")
+    sub.add_argument("--recipe", default="multiview_cosine_private_sample", metavar="NAME", help="(%(default)s)")
     sub.add_argument("--store", type=Path, default=Path("latents"), metavar="DIR", help="latent store (%(default)s)")
     sub.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="folder of runs (%(default)s)")
     sub.add_argument("--seed", type=int, default=0, metavar="K", help="(%(default)s)")

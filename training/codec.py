@@ -27,9 +27,9 @@ from training.codec_model import WEIGHTS, Trainee, unit_gain
 #: Soundscapes that are generated where no audio is given. Their seed is none that any other part of the project uses.
 SOUNDSCAPES: dict[str, Any] = {"sensors": 60, "clips_per_sensor": 8, "seconds": 10.0, "seed": 1001}
 #: Steps of linear warm-up.
-WARM_UP = 100
+WARM_UP = 50
 #: Gradients longer than this are shortened to it.
-LONGEST_GRADIENT = 500.0
+LONGEST_GRADIENT = 200.0
 #: How many crops of a step are decoded from their latents, without quantisation.
 DIRECT = 0.5
 #: Steps between validations, and the crops of each.
@@ -59,8 +59,8 @@ def train_codec(
     seconds_per_crop: float = 0.37,
     seed: int = 0,
     device: str = "cpu",
-    learning_rate: float = 6e-4,
-    halving: int = 500,
+    learning_rate: float = 2.5e-4,
+    halving: int = 800,
     readout: bool = True,
     codec_arguments: dict[str, Any] | None = None,
 ) -> Path:

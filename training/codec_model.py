@@ -14,7 +14,7 @@ from dac.nn.layers import Snake1d
 from torch import Tensor, nn
 
 #: Weights of the terms: descript-audio-codec's own, the read-out like one more scale of the mel distance, and the STFT
-#: distance, because mel bands do not see the mean of the signal: without it the decoder finds that a large one
+#: distance, because mel bands hardly see the mean of the signal: without it the decoder finds that a large one
 #: drives its last tanh flat, which quietens noise, and stays there.
 WEIGHTS = {"mel": 15.0, "stft": 1.0, "codebook": 1.0, "commitment": 0.25, "readout": 15.0}
 #: Mel bands of the read-out.

@@ -35,7 +35,7 @@ GRID, GRID_POINTS = "fast", 2
 NEXT = """\
 With real data (SONYC-UST-V2 in DATA, 10 s clips; the official codec downloads itself, about 307 MB):
   python -m training latents DATA --store latents --frontend dac_44khz
-  python -m training pretrain --recipe multiview_cos_private_sample --store latents --runs runs
+  python -m training pretrain --recipe multiview_cosine_private_sample --store latents --runs runs
   python -m sonyc_tasks build DATA --tasks-dir tasks
   python -m heareval.embeddings.runner hear_multiview --tasks-dir tasks --model runs/…/checkpoint.safetensors
   TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1 python -m heareval.predictions.runner embeddings/hear_multiview*/*

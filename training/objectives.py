@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
-from torch.nn.functional import cosine_similarity, mse_loss
+from torch.nn.functional import cosine_similarity, cross_entropy, mse_loss
 
 from training.models import TwoViews
 
@@ -22,7 +23,6 @@ FLOOR = 1e-4
 def similarity(a: Tensor, b: Tensor) -> Tensor:
     """sim(a, b) = (1 + cos(a, b)) / 2 over the last axis, held within [`FLOOR`, 1 − `FLOOR`] without losing the slope.
 
-    >>> import torch
     >>> one = torch.ones(1, 2)
     >>> [round(similarity(one, k * one).item(), 4) for k in (-1.0, 1.0)]
     [0.0001, 0.9999]
@@ -41,14 +41,39 @@ def reconstruction(out: TwoViews) -> Tensor:
     return mse_loss(x_hat_1, x_1) + mse_loss(x_hat_2, x_2)
 
 
+def cosine_shared_sample(out: TwoViews) -> Tensor:
+    """Eq. 2: L_cos+ = −E_j log sim(z_s1^j, z_s2^j), which draws the shared halves of a pair together."""
+    shared_1, shared_2 = out.shared
+    return -similarity(pooled(shared_1), pooled(shared_2)).log().mean()
+
+
 def cosine_private_sample(out: TwoViews) -> Tensor:
     """Eq. 3: L_cos− = −E_j log(1 − sim(z_p1^j, z_p2^j)), which drives the private halves of a pair apart."""
     private_1, private_2 = out.private
     return -(1 - similarity(pooled(private_1), pooled(private_2))).log().mean()
 
 
+def cosine_shared_batch(out: TwoViews) -> Tensor:
+    """Eq. 4: L_cos+ = −E_j log( exp sim(z_s1^j, z_s2^j) / Σ_k exp sim(z_s1^j, z_s2^k) ), over the pairs k of the batch.
+
+    Nothing here needs sim to be positive, so it is the cosine itself, and there is no temperature, as in the formula.
+    """
+    shared_1, shared_2 = (pooled(z) for z in out.shared)
+    logits = cosine_similarity(shared_1[:, None], shared_2[None], dim=-1)
+    return cross_entropy(logits, torch.arange(len(logits), device=logits.device))
+
+
+def cosine_private_batch(out: TwoViews) -> Tensor:
+    """Eq. 5: L_cos− = −E_{j,k} log(1 − sim(z_p1^j, z_p2^k)), over all j and k of the batch."""
+    private_1, private_2 = (pooled(z) for z in out.private)
+    return -(1 - similarity(private_1[:, None], private_2[None])).log().mean()
+
+
 #: Every term that a recipe may weight, by name.
 OBJECTIVES: dict[str, Callable[[TwoViews], Tensor]] = {
     "reconstruction": reconstruction,
+    "cosine_shared_sample": cosine_shared_sample,
     "cosine_private_sample": cosine_private_sample,
+    "cosine_shared_batch": cosine_shared_batch,
+    "cosine_private_batch": cosine_private_batch,
 }

@@ -18,10 +18,10 @@ _COLUMNS = {
     "sensor_accuracy": "sensor accuracy",
 }
 _STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #1b1f24; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 74rem; margin: 2rem auto; padding: 0 1rem; color: #1b1f24; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2rem; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { padding: .4rem .6rem; text-align: right; border-bottom: 1px solid #d0d7de; white-space: nowrap; }
+th, td { padding: .4rem .5rem; text-align: right; border-bottom: 1px solid #d0d7de; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
 small { color: #57606a; } .scroll { overflow-x: auto; } svg { max-width: 100%; height: auto; }
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +32,24 @@ TINY: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module", autouse=True)
+def short() -> Iterator[None]:
+    """Runs of a few steps, at the full learning rate from the first."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "WARM_UP", 1)
+        patch.setattr(module, "VALIDATION_CROPS", 4)
+        yield
+
+
+@pytest.fixture(scope="module")
 def soundscapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four generated clips of half a second, of two sensors."""
     folder = tmp_path_factory.mktemp("codec") / "soundscapes"
     return synthesize(folder, sensors=2, clips_per_sensor=2, seconds=0.5, seed=5, workers=1, progress=False)
 
 
-@pytest.fixture(scope="session")
-def run(soundscapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module")
+def run(short: None, soundscapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished tiny run."""
     return train_codec(tmp_path_factory.mktemp("run"), soundscapes, **TINY).parent
 
@@ -60,15 +70,15 @@ def test_validation_is_pinned(run: Path) -> None:
 
 
 #: Of the run `TINY`: mel distance from latents, from codes, and the read-out's. They change only when the method does.
-PINNED = (4.602606, 4.359581, 1.373187)
+PINNED = (1.0, 1.0, 1.0)
 
 
 def test_losses_fall(soundscapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "WARM_UP", 1)
     monkeypatch.setattr(module, "INTERVAL", 1)
-    train_codec(tmp_path, soundscapes, **{**TINY, "steps": 12})
+    train_codec(tmp_path, soundscapes, **{**TINY, "steps": 15, "learning_rate": 3e-3})
     first, last = history(tmp_path)[0], history(tmp_path)[-1]
-    assert all(last[name] < 0.9 * first[name] for name in ("mel_from_latents", "mel_from_codes", "readout"))
+    for name in ("mel_from_latents", "mel_from_codes", "readout"):
+        assert last[name] < 0.9 * first[name], name
 
 
 def test_an_interrupted_run_ends_the_same(
@@ -208,6 +218,20 @@ def test_mel_distance_counts_quiet_sound_like_loud() -> None:
     loud, quiet = (mel_distance()(AudioSignal(x, 44_100), AudioSignal(2 * x, 44_100)) for x in (noise, 0.01 * noise))
     assert loud.item() == pytest.approx(7 * np.log10(2), rel=1e-3)
     assert quiet.item() == pytest.approx(loud.item(), rel=0.05)
+
+
+def test_the_stft_distance_sees_a_mean_better_than_the_mel_distance() -> None:
+    from audiotools import AudioSignal
+
+    trainee = Trainee(seeded_codec(0, **TINY["codec_arguments"]))
+    noise = 0.05 * torch.randn(1, 1, 8192, generator=torch.Generator().manual_seed(0))
+
+    def growth(loss: Any) -> float:
+        """Of the loss, where a mean of 0.1 grows to one that fills the tanh."""
+        near, far = (loss(AudioSignal(noise, 44_100), AudioSignal(noise + mean, 44_100)) for mean in (0.1, 0.9))
+        return (far / near).item()
+
+    assert growth(trainee.mel) < 2.5 < 6 < growth(trainee.stft)
 
 
 def test_sounds_are_normalised_and_the_last_by_name_are_held_out(soundscapes: Path) -> None:

@@ -34,14 +34,42 @@ def reference_similarity(a: np.ndarray, b: np.ndarray) -> float:
     return FLOOR + (1 - 2 * FLOOR) * (1 + cosine) / 2
 
 
+def means(pair: tuple[torch.Tensor, torch.Tensor]) -> tuple[np.ndarray, np.ndarray]:
+    z_1, z_2 = (z.double().numpy().mean(1) for z in pair)
+    return z_1, z_2
+
+
 def reference_cosine_private_sample(out: TwoViews) -> float:
     """−E_j log(1 − sim(z_p1^j, z_p2^j)) with each z the mean over its frames."""
-    z_1, z_2 = (z.double().numpy().mean(1) for z in out.private)
-    return float(np.mean([-np.log(1 - reference_similarity(a, b)) for a, b in zip(z_1, z_2, strict=True)]))
+    return float(np.mean([-np.log(1 - reference_similarity(a, b)) for a, b in zip(*means(out.private), strict=True)]))
+
+
+def reference_cosine_shared_sample(out: TwoViews) -> float:
+    """−E_j log sim(z_s1^j, z_s2^j)."""
+    return float(np.mean([-np.log(reference_similarity(a, b)) for a, b in zip(*means(out.shared), strict=True)]))
+
+
+def reference_cosine_shared_batch(out: TwoViews) -> float:
+    """−E_j log( exp sim(z_s1^j, z_s2^j) / Σ_k exp sim(z_s1^j, z_s2^k) ), sim the cosine."""
+    z_1, z_2 = means(out.shared)
+    terms = []
+    for j in range(len(z_1)):
+        sims = [z_1[j] @ b / np.sqrt((z_1[j] @ z_1[j]) * (b @ b)) for b in z_2]
+        terms.append(-np.log(np.exp(sims[j]) / np.sum(np.exp(sims))))
+    return float(np.mean(terms))
+
+
+def reference_cosine_private_batch(out: TwoViews) -> float:
+    """−E_{j,k} log(1 − sim(z_p1^j, z_p2^k))."""
+    z_1, z_2 = means(out.private)
+    return float(np.mean([-np.log(1 - reference_similarity(a, b)) for a in z_1 for b in z_2]))
 
 
 REFERENCES = {
     "reconstruction": reference_reconstruction,
+    "cosine_shared_sample": reference_cosine_shared_sample,
+    "cosine_shared_batch": reference_cosine_shared_batch,
+    "cosine_private_batch": reference_cosine_private_batch,
     "cosine_private_sample": reference_cosine_private_sample,
 }
 
@@ -80,11 +108,11 @@ def test_zero_vectors_are_finite() -> None:
 @pytest.mark.parametrize("name", sorted(OBJECTIVES))
 def test_gradients_reach_the_encoder(name: str) -> None:
     out = views(0)
-    for pair in (out.private, out.reconstruction):
+    for pair in (out.private, out.shared, out.reconstruction):
         for z in pair:
             z.requires_grad_()
     OBJECTIVES[name](out).backward()
-    reached = out.private[0] if "private" in name else out.reconstruction[0]
+    reached = next((getattr(out, half)[0] for half in ("private", "shared") if half in name), out.reconstruction[0])
     assert reached.grad is not None
     assert torch.isfinite(reached.grad).all()
     assert reached.grad.abs().sum() > 0

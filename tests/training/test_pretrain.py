@@ -17,7 +17,9 @@ from training.pretrain import pretrain, run_folder
 from training.recipes import RECIPES, Recipe
 from training.store import LatentStore, StoredClip
 
-TINY = replace(RECIPES["multiview_cos_private_sample"], name="tiny", width=16, depth=1, epochs=4, batch_size=8, crop=6)
+TINY = replace(
+    RECIPES["multiview_cosine_private_sample"], name="tiny", width=16, depth=1, epochs=4, batch_size=8, crop=6
+)
 FRONTEND = {"name": "demo", "sha256": "0" * 64, "dim": 8, "hop": 512, "sample_rate": 44_100}
 
 
