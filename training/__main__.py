@@ -11,6 +11,7 @@ from pathlib import Path
 
 # The codec imports TensorBoard, which imports TensorFlow where it is installed, which talks.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 # The subcommands import what they need when they run: --help has to answer at once.
 
@@ -100,6 +101,12 @@ def _report(options: argparse.Namespace) -> None:
     print(write_report(options.out, tables, histories, about))
 
 
+def _bundle(options: argparse.Namespace) -> None:
+    from training.bundled_model import bundle
+
+    print(bundle(options.work, options.codec))
+
+
 def _demo(options: argparse.Namespace) -> None:
     from training.demo import demo
 
@@ -161,6 +168,15 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--embeddings", type=Path, default=Path("embeddings"), metavar="DIR", help="(%(default)s)")
     sub.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="(%(default)s)")
     sub.add_argument("--out", type=Path, default=Path("report.html"), metavar="FILE", help="(%(default)s)")
+
+    sub = command(
+        "bundle",
+        _bundle,
+        "make the model that load_model() serves without a path",
+        "Generates sound, trains the encoder on the small codec's latents, puts both and a card into the package.",
+    )
+    sub.add_argument("--work", type=Path, default=Path("bundle"), metavar="DIR", help="for what it makes (%(default)s)")
+    sub.add_argument("--codec", type=Path, metavar="FILE", help="demo_codec.safetensors of a training run (untrained)")
 
     sub = command(
         "demo", _demo, "the main job end to end on generated data", "Runs every step offline in a few minutes."

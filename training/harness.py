@@ -25,6 +25,7 @@ ENVIRONMENT = {
     # heareval refuses to start where torch sees a GPU and TensorFlow, here a build without GPU support, does not.
     "CUDA_VISIBLE_DEVICES": "",
     "TF_CPP_MIN_LOG_LEVEL": "3",
+    "TF_ENABLE_ONEDNN_OPTS": "0",
     "PYTHONWARNINGS": "ignore",
 }
 

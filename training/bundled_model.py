@@ -1,0 +1,85 @@
+"""The default of ``load_model()``: a multi-view encoder trained on generated sound, on the bundled codec, and its card.
+
+Everything is made from a seed, so that ``python -m training bundle`` on another machine ends with the same scores (not
+the same bytes: floating-point sums differ between processors).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from hear_multiview import checkpoint
+from hear_multiview.api import BUNDLED
+from hear_multiview.frontends import codec_weights, load_frontend
+from sonyc_tasks.annotations import read_clips
+from sonyc_tasks.splits import SensorSplit
+from sonyc_tasks.synthesis import synthesize
+from training.bundle import seeded_codec, write_codec_bundle
+from training.latents import extract
+from training.pretrain import Run, pretrain
+from training.recipes import recipe_named
+
+#: Generated for pretraining alone; the demo and the tests use other seeds.
+DATA: dict[str, Any] = {"sensors": 40, "clips_per_sensor": 12, "seconds": 10.0, "seed": 2001}
+#: Nothing of it is a probe: those are for data that this model has not seen.
+SPLIT = SensorSplit(tuple(range(35)), tuple(range(35, 40)), (), "the last 5 of 40 generated sensors validate", None)
+RECIPE, SEED = "bundled", 0
+UNTRAINED = "untrained, its weights drawn from seed 0"
+
+
+def bundle(work: Path, codec: Path | None = None) -> Path:
+    """Put a codec and an encoder trained on its latents into ``hear_multiview/bundled``, with a model card.
+
+    Args:
+        work: folder for generated data, latents and the run; goes on where an interrupted call stopped.
+        codec: ``demo_codec.safetensors`` from `training.codec.train_codec`; None makes an untrained one.
+
+    Returns:
+        The checkpoint's path in the package.
+    """
+    if codec is not None:
+        codec_weights.read_bundle(codec)  # refuses anything else before something is overwritten
+        shutil.copyfile(codec, codec_weights.BUNDLE)
+    else:
+        write_codec_bundle(seeded_codec(), codec_weights.BUNDLE, UNTRAINED)
+    data = work / "mini-sonyc"
+    if not data.exists():
+        synthesize(data, **DATA)
+    words = f"generated: a mini-SONYC, {json.dumps(DATA)}"
+    front = load_frontend("demo")
+    store = extract(read_clips(data), SPLIT, front, work / f"latents-{front.digest[:8]}", data=words)
+    run = pretrain(recipe_named(RECIPE), store, work / f"runs-{front.digest[:8]}", seed=SEED)
+    trained = checkpoint.load(run.checkpoint)
+    encoder = {name: tensor for name, tensor in trained.tensors.items() if name.startswith("encoder.")}
+    checkpoint.save(BUNDLED, encoder, {k: v for k, v in trained.card.items() if k != "format"})
+    (BUNDLED.parent / "README.md").write_text(model_card(run), encoding="utf-8")
+    return BUNDLED
+
+
+def model_card(run: Run) -> str:
+    """The card beside the two files, in Markdown."""
+    card = checkpoint.load(BUNDLED).card
+    best = card["metrics"]
+    codec, sha256 = codec_weights.BUNDLE, codec_weights.sha256
+    losses = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in best["valid"].items())
+    return f"""# The bundled model
+
+Two files, which `hear_multiview.load_model()` serves without a path, offline.
+
+| file | what | sha256 |
+|---|---|---|
+| `{codec.name}` | encoder of a small descript-audio-codec, half precision | `{sha256(codec)}` |
+| `{BUNDLED.name}` | private/shared encoder on its latents | `{sha256(BUNDLED)}` |
+
+**What it is not.** Not the official 44.1 kHz codec (DAC, 8 kbps), not the paper's encoder, and not trained on any real
+recording. Its scores are not the paper's.
+
+- Codec: {codec_weights.bundle_note()}.
+- Encoder: {card["data"]}; recipe `{card["recipe"]["name"]}` = `{json.dumps(card["recipe"], sort_keys=True)}`, seed
+  {card["seed"]}; the best of {len(run.history)} epochs is {best["epoch"] + 1}, with validation losses: {losses}.
+- Made by `python -m training bundle` with {", ".join(f"{k} {v}" for k, v in card["versions"].items())}.
+- Scores: `docs/results.md` of the repository. Licence: MIT, like the code.
+"""
