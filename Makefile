@@ -29,7 +29,7 @@ setup: .venv/.installed
 	@echo "set-up 1/4: a virtual environment in .venv, from $$($(PYTHON) --version)"
 	@rm -rf .venv && $(PYTHON) -m venv .venv && touch $@
 
-.venv/.packages: .venv/.created setup.cfg pyproject.toml
+.venv/.packages: .venv/.created setup.cfg
 	@echo "set-up 2/4: this project and its dependencies; torch is the large one (0.8 GB to fetch on Linux, more with its GPU libraries)"
 	@$(PIP) --quiet --progress-bar on -e ".[eval,train,dev]" && touch $@
 

@@ -101,6 +101,14 @@ def _report(options: argparse.Namespace) -> None:
     print(write_report(options.out, tables, histories, about))
 
 
+def _frontends(options: argparse.Namespace) -> None:
+    from training.frontend_table import frontend_table
+
+    table = frontend_table(options.data, options.folder, options.codec)
+    print(table)
+    (options.folder / "table.md").write_text(table + "\n", encoding="utf-8")
+
+
 def _bundle(options: argparse.Namespace) -> None:
     from training.bundled_model import bundle
 
@@ -168,6 +176,17 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--embeddings", type=Path, default=Path("embeddings"), metavar="DIR", help="(%(default)s)")
     sub.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="(%(default)s)")
     sub.add_argument("--out", type=Path, default=Path("report.html"), metavar="FILE", help="(%(default)s)")
+
+    sub = command(
+        "frontends",
+        _frontends,
+        "front ends and models side by side, probed by heareval",
+        "Reads DATA (in the layout of SONYC-UST-V2), embeds every clip with the untrained codec, the bundled codec and "
+        "model, log-mel statistics and, where its weights are, the official codec; probes in 5 folds; prints a table.",
+    )
+    sub.add_argument("data", metavar="DATA", type=Path, help="data set in the layout of SONYC-UST-V2")
+    sub.add_argument("--folder", type=Path, default=Path("frontends"), metavar="DIR", help="to work in (%(default)s)")
+    sub.add_argument("--codec", type=Path, metavar="FILE", help="weights of the official codec (its own cache)")
 
     sub = command(
         "bundle",

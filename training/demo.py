@@ -72,7 +72,7 @@ def demo(folder: Path) -> None:
     print("  " + "\n  ".join(map(str, tasks)))
 
     _say(5, "run hear-eval-kit, unmodified: embeddings, then probes, for every view")
-    harness.embed(folder, run.checkpoint, VIEWS)
+    harness.embed(folder, harness.views_of(run.checkpoint, VIEWS))
     harness.predict(folder, GRID, GRID_POINTS)
 
     _say(6, "score")

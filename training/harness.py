@@ -12,9 +12,11 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from slugify import slugify
 from tqdm import tqdm
 
 from hear_multiview import cache
@@ -30,10 +32,32 @@ ENVIRONMENT = {
 }
 
 
-def embed(folder: Path, checkpoint: Path, views: Sequence[str]) -> None:
-    """Embeddings of every task in ``folder/tasks`` under each of the ``views`` of ``checkpoint``, in
-    ``folder/embeddings``. The front end computes each clip once: views and tasks share its frames through
-    `hear_multiview.cache`, in ``folder/frames``.
+@dataclass(frozen=True)
+class Submission:
+    """A HEAR module as heareval takes it: ``model`` is its weight file, if any; ``options`` go to ``load_model``."""
+
+    module: str = "hear_multiview"
+    model: Path | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> str:
+        """heareval's name for the folder of its embeddings.
+
+        >>> Submission(options={"view": "private"}).folder
+        'hear_multiview-view=private'
+        """
+        return "-".join([self.module, *(f"{slugify(key)}={slugify(value)}" for key, value in self.options.items())])
+
+
+def views_of(checkpoint: Path, views: Iterable[str]) -> list[Submission]:
+    """``hear_multiview`` with ``checkpoint``, once for each view."""
+    return [Submission(model=checkpoint, options={} if view == "joint" else {"view": view}) for view in views]
+
+
+def embed(folder: Path, submissions: Sequence[Submission]) -> None:
+    """Embeddings of every task in ``folder/tasks`` by each of the ``submissions``, in ``folder/embeddings``. A front
+    end computes each clip once: views and tasks share its frames through `hear_multiview.cache`, in ``folder/frames``.
 
     Raises:
         ValueError: heareval failed; the message names its log.
@@ -41,20 +65,20 @@ def embed(folder: Path, checkpoint: Path, views: Sequence[str]) -> None:
     commands = []
     tasks = sorted((folder / "tasks").iterdir())
     clips = sum(len(json.loads(path.read_text())) for task in tasks for path in _split_files(task))
-    for view in views:
-        out = folder / "embeddings" / (f"hear_multiview-view={view}" if view != "joint" else "hear_multiview")
+    for submission in submissions:
+        out = folder / "embeddings" / submission.folder
         if all((out / task.name / ".done.embeddings").exists() for task in tasks):
             continue
-        options = [] if view == "joint" else ["--model-options", json.dumps({"view": view})]
-        model = ["--model", os.path.relpath(checkpoint, folder)]
-        commands.append(["heareval.embeddings.runner", "hear_multiview", *model, "--tasks-dir", "tasks", *options])
+        model = ["--model", os.path.relpath(submission.model, folder)] if submission.model else []
+        options = ["--model-options", json.dumps(dict(submission.options))] if submission.options else []
+        commands.append(["heareval.embeddings.runner", submission.module, *model, "--tasks-dir", "tasks", *options])
     started = time.time()
 
     def done() -> int:
         files = (folder / "embeddings").glob("*/*/*/*.embedding.npy")
         return sum(path.stat().st_mtime >= started - 1 for path in files)
 
-    # The first view alone fills the cache; the others then only read it, side by side.
+    # The first alone fills the cache; the others then mostly read it, side by side.
     for together in (commands[:1], commands[1:]):
         _run(together, folder, "embedding clips (heareval)", done, clips * len(together))
 

@@ -70,12 +70,12 @@ def test_validation_is_pinned(run: Path) -> None:
 
 
 #: Of the run `TINY`: mel distance from latents, from codes, and the read-out's. They change only when the method does.
-PINNED = (1.0, 1.0, 1.0)
+PINNED = (4.648118, 4.822875, 1.362828)
 
 
 def test_losses_fall(soundscapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "INTERVAL", 1)
-    train_codec(tmp_path, soundscapes, **{**TINY, "steps": 15, "learning_rate": 3e-3})
+    monkeypatch.setattr(module, "INTERVAL", 5)
+    train_codec(tmp_path, soundscapes, **{**TINY, "steps": 40, "learning_rate": 3e-3})
     first, last = history(tmp_path)[0], history(tmp_path)[-1]
     for name in ("mel_from_latents", "mel_from_codes", "readout"):
         assert last[name] < 0.9 * first[name], name

@@ -106,4 +106,4 @@ def test_a_failing_heareval_names_its_log(tmp_path: Path) -> None:
     (tmp_path / "tasks" / "broken").mkdir(parents=True)
     (tmp_path / "tasks" / "broken" / "task_metadata.json").write_text('{"splits": []}')
     with pytest.raises(ValueError, match=r"heareval failed \(.*nowhere.*\); all of its output is in .*\.log"):
-        harness.embed(tmp_path, tmp_path / "nowhere.safetensors", ["joint"])
+        harness.embed(tmp_path, harness.views_of(tmp_path / "nowhere.safetensors", ["joint"]))

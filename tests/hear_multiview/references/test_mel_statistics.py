@@ -1,0 +1,45 @@
+"""The mel reference against float64 numpy, and the HEAR contract."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from hear_multiview.references import mel_statistics as mel
+
+
+def test_frames_against_numpy(noise: Callable[..., Tensor]) -> None:
+    audio = noise(1, 0.3)
+    frames, times = mel.get_timestamp_embeddings(audio, mel.load_model())
+    x = np.pad(audio[0].double().numpy(), mel.WINDOW)
+    window = (1 - np.cos(2 * np.pi * np.arange(mel.WINDOW) / mel.WINDOW)) / 2 / (mel.WINDOW / 2)
+    bands = mel.load_model().bands.double().numpy()
+    for i in (0, 7, frames.shape[1] - 1):
+        centre = mel.WINDOW + i * mel.HOP + mel.HOP // 2
+        spectrum = np.fft.rfft(x[centre - mel.WINDOW // 2 : centre + mel.WINDOW // 2] * window)
+        expected = np.log(np.abs(spectrum) ** 2 @ bands + mel.FLOOR)
+        np.testing.assert_allclose(frames[0, i].numpy(), expected, atol=1e-3)
+        assert times[0, i] == pytest.approx(1000 * (i + 0.5) * mel.HOP / mel.SAMPLE_RATE)
+
+
+@pytest.mark.parametrize("seconds", [0.01, 0.5, 3.74])
+def test_contract(noise: Callable[..., Tensor], seconds: float) -> None:
+    model = mel.load_model()
+    audio = noise(3, seconds)
+    scene = mel.get_scene_embeddings(audio, model)
+    frames, times = mel.get_timestamp_embeddings(audio, model)
+    assert scene.shape == (3, model.scene_embedding_size)
+    assert frames.shape == (*times.shape, model.timestamp_embedding_size)
+    assert scene.dtype == frames.dtype == times.dtype == torch.float32
+    assert torch.isfinite(scene).all()
+    torch.testing.assert_close(scene[:, : mel.BANDS], frames.mean(1))
+    torch.testing.assert_close(scene[1:2], mel.get_scene_embeddings(audio[1:2], model), atol=1e-4, rtol=1e-4)
+
+
+def test_it_has_no_weights() -> None:
+    with pytest.raises(ValueError, match=r"mel_statistics has no weights to load from w\.pt"):
+        mel.load_model("w.pt")

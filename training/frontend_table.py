@@ -1,0 +1,148 @@
+"""Front ends and models side by side on any data set in SONYC's layout: one protocol, intervals, differences.
+
+Every clip of the data set is a test clip once: k folds, stratified by sensor and source, each probed by heareval's own
+MLP. That is not the paper's protocol (there, sensors are held out from pretraining); it asks of a frozen front end only
+how much of source and sensor a probe finds in the embedding of a clip.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
+
+from hear_multiview.frontends import codec_weights
+from sonyc_tasks.annotations import Clip, read_clips
+from sonyc_tasks.audio import duration
+from sonyc_tasks.build import SENSOR_TASK, SOURCE_TASK, sensor_task, source_task, wav_name
+from sonyc_tasks.hear_format import write_task
+from sonyc_tasks.metrics import accuracy, bootstrap, jaccard, mean_average_precision
+from sonyc_tasks.results import Predictions, load_predictions
+from sonyc_tasks.splits import SensorSplit
+from sonyc_tasks.taxonomy import COARSE
+from training import harness
+from training.bundle import seeded_codec
+from training.harness import Submission
+
+#: heareval's grid of probe settings and how many of them it tries; 2-layer probes, as in the paper, are in it.
+GRID, GRID_POINTS = "fast", 2
+UNTRAINED = "untrained codec of the same size, frontend"
+
+#: Name of a column → (task, metric of bool targets and predictions, both [clip, class]).
+COLUMNS = {
+    "sensor accuracy": (SENSOR_TASK, accuracy),
+    "source mAP": (SOURCE_TASK, mean_average_precision),
+    "source Jaccard micro": (SOURCE_TASK, lambda target, p: jaccard(target, p > 0.5, "micro")),
+}
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score over all clips with its 95 % interval, and how far it is above the untrained codec's, paired by clip."""
+
+    value: float
+    interval: tuple[float, float]
+    above_untrained: tuple[float, float, float]
+
+
+def submissions(folder: Path, codec: Path | None = None) -> dict[str, Submission]:
+    """Row name → what heareval runs. The official codec is a row where its weights are: ``codec`` or its own cache."""
+    untrained = folder / "untrained.pth"
+    if not untrained.exists():
+        seeded_codec().save(str(untrained), package=False)
+    rows = {
+        UNTRAINED: Submission(options={"view": "frontend", "frontend": "demo", "frontend_weights": untrained.name}),
+        "bundled codec, frontend": Submission(options={"view": "frontend"}),
+        "bundled model, joint": Submission(),
+        "bundled model, private": Submission(options={"view": "private"}),
+        "bundled model, shared": Submission(options={"view": "shared"}),
+        "log-mel, mean and deviation": Submission("hear_multiview.references.mel_statistics"),
+    }
+    official = codec or (codec_weights.CACHE if codec_weights.CACHE.exists() else None)
+    if official is not None:
+        options = {"view": "frontend", "frontend": "dac_44khz", "frontend_weights": str(official.resolve())}
+        rows["official codec, frontend"] = Submission(options=options)
+    return rows
+
+
+def fold_tasks(clips: Sequence[Clip], tasks_dir: Path, folds: int = 5, seed: int = 0) -> None:
+    """The source and the sensor task over all ``clips`` as k-fold HEAR tasks in ``tasks_dir``."""
+    sensors = sorted({clip.sensor for clip in clips})
+    labels = np.zeros((len(clips), len(sensors) + len(COARSE)), int)
+    for row, clip in enumerate(clips):
+        labels[row, sensors.index(clip.sensor)] = 1
+        for source in clip.sources:
+            labels[row, len(sensors) + COARSE.index(source)] = 1
+    splitter = MultilabelStratifiedKFold(n_splits=folds, shuffle=True, random_state=seed)
+    sets: Mapping[str, Sequence[Clip]] = {
+        f"fold{k:02d}": [clips[row] for row in test]
+        for k, (_, test) in enumerate(splitter.split(np.zeros(len(clips)), labels))
+    }
+    seconds = Counter(round(duration(clip.path), 3) for clip in clips).most_common(1)[0][0]
+    split = SensorSplit((), (), tuple(sensors), "every sensor, in k folds of its clips")
+    sources = {wav_name(clip): clip.path for clip in clips}
+    for task in (source_task(sets, seconds, split), sensor_task(sets, seconds, split)):
+        write_task(replace(task, split_mode="presplit_kfold"), sources, tasks_dir, sample_rate=44_100)
+
+
+def frontend_table(data: Path, folder: Path, codec: Path | None = None) -> str:
+    """Run everything in ``folder`` (it goes on where an interrupted call stopped) and return the table in Markdown."""
+    folder.mkdir(parents=True, exist_ok=True)
+    clips = read_clips(data)
+    fold_tasks(clips, folder / "tasks")
+    rows = submissions(folder, codec)
+    harness.embed(folder, list(rows.values()))
+    harness.predict(folder, GRID, GRID_POINTS)
+    results = {name: _read(folder / "embeddings" / row.folder) for name, row in rows.items()}
+    lines = [f"| {' | '.join(('', *COLUMNS, *(f'{column}, above untrained' for column in COLUMNS)))} |"]
+    lines.append("|---" * (1 + 2 * len(COLUMNS)) + "|")
+    for name, result in results.items():
+        scores = [score(result, results[UNTRAINED], column) for column in COLUMNS]
+        own = [f"{s.value:.3f} [{s.interval[0]:.3f}, {s.interval[1]:.3f}]" for s in scores]
+        above = ["{:+.3f} [{:+.3f}, {:+.3f}]".format(*s.above_untrained) for s in scores]
+        lines.append(f"| {' | '.join((name, *own, *above))} |")
+    note = (
+        f"\n{len(clips)} clips of {len({c.sensor for c in clips})} sensors, each tested once in 5 folds; heareval's "
+        f"'{GRID}' grid, {GRID_POINTS} points. In brackets: 95 % interval, bootstrap over clips (paired for those of "
+        "differences)."
+    )
+    return "\n".join(lines) + "\n" + note
+
+
+def score(result: Mapping[str, Predictions], untrained: Mapping[str, Predictions], column: str) -> Score:
+    """The score in ``column``, and its distance from the ``untrained`` one on the same clips."""
+    task, metric = COLUMNS[column]
+    ours, theirs = result[task], untrained[task]
+    if not np.array_equal(ours.target, theirs.target):
+        raise ValueError(f"the results of {task} are of different clips: delete the folder's embeddings and run again")
+
+    def of(given: Predictions, rows: np.ndarray) -> float:
+        return metric(given.target[rows], given.prediction[rows])
+
+    def difference(rows: np.ndarray) -> float:
+        return of(ours, rows) - of(theirs, rows)
+
+    everything = np.arange(len(ours))
+    return Score(
+        of(ours, everything),
+        bootstrap(lambda rows: of(ours, rows), len(ours)),
+        (difference(everything), *bootstrap(difference, len(ours))),
+    )
+
+
+def _read(folder: Path) -> dict[str, Predictions]:
+    """Task name → predictions of all folds together."""
+    result = {}
+    for task in (SENSOR_TASK, SOURCE_TASK):
+        (place,) = folder.glob(f"{task}-*")
+        files = sorted(path for path in place.iterdir() if re.fullmatch(r"fold\d+\.predictions\.pkl", path.name))
+        parts = [load_predictions(path) for path in files]
+        result[task] = Predictions(
+            np.concatenate([part.target for part in parts]), np.concatenate([part.prediction for part in parts])
+        )
+    return result
