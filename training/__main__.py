@@ -101,12 +101,35 @@ def _report(options: argparse.Namespace) -> None:
     print(write_report(options.out, tables, histories, about))
 
 
+def _listen(options: argparse.Namespace) -> None:
+    from training.listen import listening_page, load_codec
+
+    found = listening_page(options.audio, load_codec(options.codec), options.out)
+    means = ", ".join(f"{name} {sum(values) / len(values):.3f}" for name, values in found.items())
+    print(f"mean mel distance over {len(options.audio)} clips: {means}")
+    print(options.out)
+
+
 def _frontends(options: argparse.Namespace) -> None:
     from training.frontend_table import frontend_table
 
     table = frontend_table(options.data, options.folder, options.codec)
     print(table)
     (options.folder / "table.md").write_text(table + "\n", encoding="utf-8")
+
+
+def _codec(options: argparse.Namespace) -> None:
+    from training.codec import train_codec
+
+    written = train_codec(
+        options.out,
+        options.audio,
+        steps=options.steps,
+        batch=options.batch,
+        seed=options.seed,
+        device=_device(options.device),
+    )
+    print(f"next: python -m training bundle --codec {written}")
 
 
 def _bundle(options: argparse.Namespace) -> None:
@@ -176,6 +199,31 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--embeddings", type=Path, default=Path("embeddings"), metavar="DIR", help="(%(default)s)")
     sub.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="(%(default)s)")
     sub.add_argument("--out", type=Path, default=Path("report.html"), metavar="FILE", help="(%(default)s)")
+
+    sub = command(
+        "codec",
+        _codec,
+        "train the small codec",
+        "Writes OUT/codec.pth (descript-audio-codec's own format) and OUT/demo_codec.safetensors (its encoder, for the "
+        "bundle). Goes on where an interrupted run stopped.",
+    )
+    sub.add_argument("out", metavar="OUT", type=Path, help="folder of the run")
+    sub.add_argument("--audio", type=Path, metavar="DIR", help="folder of audio files (generated soundscapes)")
+    sub.add_argument("--steps", type=int, default=3000, metavar="N", help="(%(default)s)")
+    sub.add_argument("--batch", type=int, default=8, metavar="N", help="crops a step (%(default)s)")
+    sub.add_argument("--seed", type=int, default=0, metavar="K", help="(%(default)s)")
+    sub.add_argument("--device", default="cpu", metavar="NAME", help="cpu or cuda (%(default)s)")
+
+    sub = command(
+        "listen",
+        _listen,
+        "a page to hear what a codec keeps",
+        "Reads whole codec weights and audio files; writes one page with each clip, its reconstructions by that codec "
+        "and by an untrained one, and their mel distance and SI-SDR.",
+    )
+    sub.add_argument("codec", metavar="CODEC", type=Path, help="codec.pth of a training run")
+    sub.add_argument("audio", metavar="AUDIO", type=Path, nargs="+", help="audio files; the first 4 s of each are used")
+    sub.add_argument("--out", type=Path, default=Path("listen.html"), metavar="FILE", help="(%(default)s)")
 
     sub = command(
         "frontends",

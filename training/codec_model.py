@@ -93,7 +93,7 @@ def unit_gain(codec: DAC) -> DAC:
             for layer in part.modules():
                 if isinstance(layer, nn.Conv1d | nn.ConvTranspose1d):
                     direction = layer.get_parameter("weight_v")
-                    direction /= direction.norm(dim=(1, 2), keepdim=True)
+                    direction.div_(direction.norm(dim=(1, 2), keepdim=True))
                 if id(layer) in residual:
                     continue
                 # weight_g is the norm of each filter; a transposed convolution's is that of each input channel.
