@@ -33,17 +33,27 @@ class MultiViewAutoencoder(nn.Module):
         self.encoder = PrivateSharedEncoder(dim, width, depth)
         self.decoder = mlp(dim, width, depth, dim)
 
-    def forward(self, x_1: Tensor, x_2: Tensor) -> TwoViews:
-        """Two views [pair, frame, dim] of equal length."""
+    def forward(self, x_1: Tensor, x_2: Tensor, mask: float = 0.0) -> TwoViews:
+        """Two views [pair, frame, dim] of equal length.
+
+        ``mask``: the share of entries of z_private, drawn anew in each call from torch's own random state, that the
+        decoder sees as zero. The rest is not scaled up (this is masking, not dropout), and z_private as returned,
+        which the cosine terms see, is whole.
+        """
         private_1, shared_1 = self.encoder(x_1)
         private_2, shared_2 = self.encoder(x_2)
         fused = (shared_1 + shared_2) / 2
         return TwoViews(
             target=(self.encoder.standardise(x_1), self.encoder.standardise(x_2)),
             reconstruction=(
-                self.decoder(torch.cat([private_1, fused], dim=-1)),
-                self.decoder(torch.cat([private_2, fused], dim=-1)),
+                self.decoder(torch.cat([_masked(private_1, mask), fused], dim=-1)),
+                self.decoder(torch.cat([_masked(private_2, mask), fused], dim=-1)),
             ),
             private=(private_1, private_2),
             shared=(shared_1, shared_2),
         )
+
+
+def _masked(z: Tensor, share: float) -> Tensor:
+    """``z`` with about ``share`` of its entries, at random, set to zero."""
+    return z * (torch.rand_like(z) >= share) if share else z

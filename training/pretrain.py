@@ -98,9 +98,11 @@ def pretrain(
         for epoch in range(start, recipe.epochs):
             batches = partial(_batches, store, recipe=recipe, bar=bar)
             try:
+                with torch.random.fork_rng():
+                    torch.manual_seed(_seed(seed, epoch + 1))  # for what the model draws
+                    train = _epoch(model, batches(pairs["train"], seed=_seed(seed, epoch + 1)), recipe, optimizer)
                 # Validation sees the same cuts in every epoch, so that its losses can be compared.
-                train = _epoch(model, batches(pairs["train"], seed=(seed, epoch + 1)), recipe, optimizer)
-                valid = _epoch(model, batches(pairs["valid"], seed=(seed, 0)), recipe)
+                valid = _epoch(model, batches(pairs["valid"], seed=_seed(seed, 0)), recipe)
             except FloatingPointError as error:
                 raise ValueError(
                     f"the loss of recipe {recipe.name} is not a number in epoch {epoch + 1} ({error}): lower its "
@@ -133,7 +135,7 @@ def _epoch(
     sums, seen = dict.fromkeys(recipe.objectives, 0.0), 0
     for x_1, x_2 in batches:
         with torch.set_grad_enabled(optimizer is not None):
-            out = model(x_1.to(device), x_2.to(device))
+            out = model(x_1.to(device), x_2.to(device), recipe.mask if optimizer is not None else 0.0)
             terms = {name: OBJECTIVES[name](out) for name in recipe.objectives}
             total = torch.stack([recipe.objectives[name] * term for name, term in terms.items()]).sum()
         if not torch.isfinite(total):
@@ -163,11 +165,11 @@ def _pairs(store: LatentStore, sensors: tuple[int, ...], name: str, recipe: Reci
 
 
 def _batches(
-    store: LatentStore, pairs: np.ndarray, *, recipe: Recipe, bar: tqdm[NoReturn], seed: tuple[int, int]
+    store: LatentStore, pairs: np.ndarray, *, recipe: Recipe, bar: tqdm[NoReturn], seed: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """The two views of ``batch_size`` of ``pairs`` at a time, each [pair, frame, dim], in an order and with cuts drawn
-    from ``seed``: the run's, and the epoch's number."""
-    generator = torch.Generator().manual_seed(int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1))
+    from ``seed``."""
+    generator = torch.Generator().manual_seed(seed)
     for chosen in torch.randperm(len(pairs), generator=generator).split(recipe.batch_size):
         both = pairs[chosen.numpy()]
         x = store.read(both.T.reshape(-1).tolist(), recipe.crop, generator)
@@ -186,6 +188,11 @@ def _claim(folder: Path, store: LatentStore) -> None:
             f"the run {folder} is of other latents than {store.path} (clips, split or front end differ): choose "
             "another folder for the runs, or delete it"
         )
+
+
+def _seed(run: int, epoch: int) -> int:
+    """A seed for one epoch of the run with seed ``run``; unlike a sum, no two runs share a stream."""
+    return int(np.random.SeedSequence((run, epoch)).generate_state(1, np.uint64)[0] >> 1)
 
 
 def _save_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, **progress: float) -> None:

@@ -31,6 +31,22 @@ def test_definition(model: MultiViewAutoencoder) -> None:
         )
 
 
+def test_a_mask_hides_entries_of_the_private_half_from_the_decoder_only(model: MultiViewAutoencoder) -> None:
+    seen: list[torch.Tensor] = []
+    model.decoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    x_1, x_2 = torch.randn(2, 50, 20, 6)
+    whole = model(x_1, x_2)
+    out = model(x_1, x_2, mask=0.4)
+    for i in range(2):
+        assert torch.equal(out.private[i], whole.private[i])
+        private, fused = seen[2 + i].split(3, dim=-1)
+        hidden = private == 0
+        assert hidden.float().mean() == pytest.approx(0.4, abs=0.03)
+        assert torch.equal(private[~hidden], whole.private[i][~hidden])
+        assert torch.equal(fused, seen[i][..., 3:])
+    assert not torch.equal(seen[2][..., :3] == 0, seen[3][..., :3] == 0)
+
+
 def test_the_views_are_treated_alike(model: MultiViewAutoencoder) -> None:
     x_1, x_2 = torch.randn(2, 3, 5, 6)
     one, two = model(x_1, x_2), model(x_2, x_1)

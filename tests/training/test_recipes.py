@@ -43,5 +43,7 @@ def test_recipes_are_frozen_through_and_through() -> None:
 def test_unknown_recipe_and_objective() -> None:
     with pytest.raises(ValueError, match="unknown recipe 'x': choose one of multiview_rec, multiview_cosine"):
         recipe_named("x")
+    with pytest.raises(ValueError, match=r"recipe r: mask 1\.0 is no share of entries"):
+        Recipe("r", {"reconstruction": 1.0}, mask=1.0)
     with pytest.raises(ValueError, match="recipe r: unknown objective 'magic': choose of reconstruction"):
         Recipe("r", {"magic": 1.0})
