@@ -125,7 +125,6 @@ def _codec(options: argparse.Namespace) -> None:
         options.out,
         options.audio,
         steps=options.steps,
-        batch=options.batch,
         seed=options.seed,
         device=_device(options.device),
     )
@@ -209,8 +208,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("out", metavar="OUT", type=Path, help="folder of the run")
     sub.add_argument("--audio", type=Path, metavar="DIR", help="folder of audio files (generated soundscapes)")
-    sub.add_argument("--steps", type=int, default=3000, metavar="N", help="(%(default)s)")
-    sub.add_argument("--batch", type=int, default=8, metavar="N", help="crops a step (%(default)s)")
+    sub.add_argument("--steps", type=int, default=1600, metavar="N", help="(%(default)s)")
     sub.add_argument("--seed", type=int, default=0, metavar="K", help="(%(default)s)")
     sub.add_argument("--device", default="cpu", metavar="NAME", help="cpu or cuda (%(default)s)")
 

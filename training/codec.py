@@ -22,7 +22,7 @@ from tqdm import tqdm
 from sonyc_tasks.synthesis import synthesize
 from training.bundle import seeded_codec, write_codec_bundle
 from training.codec_data import describe, draw_crops, load_sounds, through_other_microphones
-from training.codec_model import WEIGHTS, Trainee, unit_gain
+from training.codec_model import WEIGHTS, Trainee, unit_gain, whiten
 
 #: Soundscapes that are generated where no audio is given. Their seed is none that any other part of the project uses.
 SOUNDSCAPES: dict[str, Any] = {"sensors": 60, "clips_per_sensor": 8, "seconds": 10.0, "seed": 1001}
@@ -30,7 +30,7 @@ SOUNDSCAPES: dict[str, Any] = {"sensors": 60, "clips_per_sensor": 8, "seconds": 
 WARM_UP = 50
 #: Gradients longer than this are shortened to it.
 LONGEST_GRADIENT = 200.0
-#: How many crops of a step are decoded from their latents, without quantisation.
+#: The share of the crops that is decoded from their latents, without quantisation.
 DIRECT = 0.5
 #: Steps between validations, and the crops of each.
 INTERVAL, VALIDATION_CROPS = 100, 32
@@ -45,6 +45,7 @@ class Settings:
     seed: int
     learning_rate: float
     halving: int
+    head_start: int
     readout: bool
     codec: dict[str, Any]
     data: str
@@ -54,13 +55,14 @@ def train_codec(
     out: Path,
     audio: Path | None = None,
     *,
-    steps: int = 3000,
-    batch: int = 8,
-    seconds_per_crop: float = 0.37,
+    steps: int = 1600,
+    batch: int = 16,
+    seconds_per_crop: float = 0.19,
     seed: int = 0,
     device: str = "cpu",
-    learning_rate: float = 2.5e-4,
-    halving: int = 800,
+    learning_rate: float = 4e-4,
+    halving: int = 600,
+    head_start: int = 900,
     readout: bool = True,
     codec_arguments: dict[str, Any] | None = None,
 ) -> Path:
@@ -72,6 +74,7 @@ def train_codec(
         seconds_per_crop: rounded to whole frames.
         learning_rate: its peak, which it reaches after `WARM_UP` steps.
         halving: steps in which the learning rate halves: few for a short run, more for a long one.
+        head_start: of the steps, so many at first that train only the encoder and the read-out, at half the cost.
         readout: train the linear read-out of the log-mel spectrum, too; see `training.codec_model.Trainee`.
         codec_arguments: of ``dac.DAC``, instead of those in `training.bundle.ARGUMENTS`.
 
@@ -79,7 +82,7 @@ def train_codec(
         ValueError: an option out of its range, no usable audio, ``out`` holds another run or one that is further, or
             the loss is no number.
     """
-    _check(steps, batch, seconds_per_crop, seed, learning_rate, halving)
+    _check(steps, batch, seconds_per_crop, seed, learning_rate, halving, head_start)
     codec = unit_gain(seeded_codec(seed, **(codec_arguments or {})))
     crop = max(round(seconds_per_crop * codec.sample_rate / codec.hop_length), 1) * int(codec.hop_length)
     out.mkdir(parents=True, exist_ok=True)
@@ -89,9 +92,10 @@ def train_codec(
             synthesize(audio, **SOUNDSCAPES)
     sounds = load_sounds(audio, codec.sample_rate, crop)
     data = describe(audio, sounds, codec.sample_rate)
-    settings = Settings(batch, crop, seed, learning_rate, halving, readout, codec_arguments or {}, data)
+    settings = Settings(batch, crop, seed, learning_rate, halving, head_start, readout, codec_arguments or {}, data)
     _claim(out, settings)
 
+    whiten(codec, draw_crops(sounds.train, 64, crop, torch.Generator().manual_seed(seed)))
     torch.manual_seed(seed)
     trainee = Trainee(codec).to(device)
     optimizer = torch.optim.AdamW(trainee.parameters(), lr=learning_rate, betas=(0.8, 0.99))
@@ -116,7 +120,7 @@ def train_codec(
             crops = through_other_microphones(crops, codec.sample_rate, generator)
             direct = torch.rand(batch, generator=generator) < DIRECT
             trainee.train()
-            terms = trainee(crops.to(device), direct.to(device))
+            terms = trainee(crops.to(device), direct.to(device) if step >= head_start or not readout else None)
             total = _total(terms, readout)
             if not torch.isfinite(total):
                 raise ValueError(
@@ -137,8 +141,12 @@ def train_codec(
     return out / "demo_codec.safetensors"
 
 
-def _check(steps: int, batch: int, seconds_per_crop: float, seed: int, learning_rate: float, halving: int) -> None:
-    for name, number, least in (("steps", steps, 1), ("batch", batch, 1), ("halving", halving, 1), ("seed", seed, 0)):
+def _check(
+    steps: int, batch: int, seconds_per_crop: float, seed: int, learning_rate: float, halving: int, head_start: int
+) -> None:
+    numbers = {"steps": steps, "batch": batch, "halving": halving, "head_start": head_start, "seed": seed}
+    for name, number in numbers.items():
+        least = 0 if name in ("head_start", "seed") else 1
         if number < least:
             raise ValueError(f"{name} must be {least} or more, not {number}")
     # The longest window of the losses is 2048 samples, and its padding has to fit into the crop.

@@ -19,6 +19,8 @@ from torch import Tensor, nn
 WEIGHTS = {"mel": 15.0, "stft": 1.0, "codebook": 1.0, "commitment": 0.25, "readout": 15.0}
 #: Mel bands of the read-out.
 BANDS = 80
+#: Power, full scale 1, below which whitening raises nothing.
+QUIET = 1e-6
 #: Floor of every log: magnitudes below it count as silence.
 FLOOR = 1e-5
 
@@ -38,24 +40,31 @@ class Trainee(nn.Module):
         self.mel = mel_distance()
         self.stft = MultiScaleSTFTLoss()
 
-    def forward(self, audio: Tensor, direct: Tensor) -> dict[str, Tensor]:
+    def forward(self, audio: Tensor, direct: Tensor | None) -> dict[str, Tensor]:
         """The unweighted terms of the loss, by the names in `WEIGHTS`.
 
         Args:
             audio: whole frames of sound, [crop, 1, sample].
-            direct: bool [crop]: decode this crop from its latents, not from their quantised form.
+            direct: bool [crop]: decode this crop from its latents, not from their quantised form. None: decode nothing,
+                which leaves the read-out alone.
         """
+        rate = self.codec.sample_rate
+        original = AudioSignal(audio, rate)
         latents = self.codec.encoder(audio)
+        error = self.readout(latents) - log_mel(original, int(self.codec.hop_length))
+        # The frames' own error, and that of their average, which is what the latents are used for.
+        readout = error.abs().mean() + error.mean(-1).abs().mean()
+        if direct is None:
+            return {"readout": readout}
         quantised, _, _, commitment, codebook = self.codec.quantizer(latents)
         decoded = self.codec.decoder(torch.where(direct[:, None, None], latents, quantised))
-        rate = self.codec.sample_rate
-        original, copy = AudioSignal(audio, rate), AudioSignal(decoded, rate)
+        copy = AudioSignal(decoded, rate)
         return {
             "mel": self.mel(copy, original),
             "stft": self.stft(copy, original),
             "codebook": codebook,
             "commitment": commitment,
-            "readout": (self.readout(latents) - log_mel(original, int(self.codec.hop_length))).abs().mean(),
+            "readout": readout,
         }
 
 
@@ -104,6 +113,24 @@ def unit_gain(codec: DAC) -> DAC:
         # At −24 LUFS sound has a deviation of 0.05 to 0.1; the activations bend at 1.
         codec.encoder.block[0].weight_g.fill_(10.0)
         codec.decoder.model[-2].weight_g.fill_(0.01)
+    return codec
+
+
+def whiten(codec: DAC, sound: Tensor) -> DAC:
+    """``codec`` itself, its first layer's filters such that ``sound`` [crop, 1, sample] leaves it white.
+
+    Street sound falls by some 60 dB from its lowest to its highest frequencies. Behind random filters its upper half is
+    a thousandth of each activation, and a short training never gets to hear it.
+    """
+    first = codec.encoder.block[0]
+    patches = sound.unfold(-1, first.kernel_size[0], 1).reshape(-1, first.kernel_size[0])
+    power, directions = torch.linalg.eigh(patches.T @ patches / len(patches))
+    mix = torch.randn(first.out_channels, len(power), generator=torch.Generator().manual_seed(0)) / len(power) ** 0.5
+    filters = mix @ (directions * (power + QUIET).rsqrt()).T
+    norm = filters.norm(dim=1)
+    with torch.no_grad():
+        first.weight_g.copy_(norm[:, None, None])
+        first.weight_v.copy_((filters / norm[:, None])[:, None])
     return codec
 
 

@@ -67,11 +67,8 @@ def pretrain(
         )
     folder = run_folder(runs, recipe, seed)
     _claim(folder, store)
-    best_path, state_path, history_path = (
-        folder / "checkpoint.safetensors",
-        folder / "state.pt",
-        folder / "history.jsonl",
-    )
+    best_path, state_path = folder / "checkpoint.safetensors", folder / "state.pt"
+    history_path = folder / "history.jsonl"
     history = [json.loads(line) for line in history_path.read_text().splitlines()] if history_path.exists() else []
     if len(history) == recipe.epochs and best_path.exists() and not state_path.exists():
         return Run(best_path, history)
