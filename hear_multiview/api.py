@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from pathlib import Path
 
 import torch
@@ -65,8 +64,6 @@ def load_model(
         )
     front = load_frontend(wanted["name"], frontend_weights, precision)
     _same_weights(front, wanted, source)
-    if view != "frontend" and not saved.card.get("trained", True):
-        warnings.warn(f"{source.name}: {saved.card['note']}", stacklevel=2)
     return Embedder(front, saved.encoder(), view)
 
 

@@ -1,9 +1,8 @@
 """Checkpoints: one safetensors file with the weights, and a JSON card in its header that says where they come from.
 
 The card holds ``format`` (1), ``frontend`` {name, sha256, dim, hop, sample_rate, precision}, ``encoder`` {dim, width,
-depth}, ``recipe``, ``seed``, ``data``, ``split``, ``metrics``, ``versions`` and ``trained`` (false: seeded weights that
-have learned nothing, with ``note`` saying so). Tensors are named ``encoder.…`` and ``decoder.…``; only the first are
-needed for embeddings.
+depth}, ``recipe``, ``seed``, ``data``, ``split``, ``metrics`` and ``versions``. Tensors are named ``encoder.…`` and
+``decoder.…``; only the first are needed for embeddings.
 """
 
 from __future__ import annotations

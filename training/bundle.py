@@ -1,4 +1,4 @@
-"""The files in ``hear_multiview/bundled``: a small codec's encoder, and later the checkpoint trained on its latents."""
+"""The bundled small codec: its size, its untrained start, and the file its encoder is bundled in."""
 
 from __future__ import annotations
 

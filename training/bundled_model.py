@@ -79,8 +79,8 @@ recording. Its scores are not the paper's.
 
 - Codec: {codec_weights.bundle_note()}. Its training also asks for a linear read-out of the log-mel spectrum from every
   latent frame, so that part of what the latents hold is a log-mel spectrum. Two choices of that training (the whitened
-  first layer, the length of the head start) were made looking at probes of 157 real clips of 9 SONYC-UST-V2 sensors
-  (2, 1, 4, 7, 17, 18, 24, 27, 31): nothing was trained on them, but scores on them are optimistic.
+  first layer, the length of the head start) were made looking at probes of 157 real clips of 9 SONYC-UST-V2 sensors:
+  nothing was trained on them, but scores on them are optimistic.
 - Encoder: {card["data"]}; recipe `{card["recipe"]["name"]}` = `{json.dumps(card["recipe"], sort_keys=True)}`, seed
   {card["seed"]}; the best of {len(run.history)} epochs is {best["epoch"] + 1}, with validation losses: {losses}.
 - Made by `python -m training bundle` with {", ".join(f"{k} {v}" for k, v in card["versions"].items())}.

@@ -29,14 +29,15 @@ from training.store import LatentStore
 #: Sensors, clips of each, seconds of each clip, seed.
 SIZE: dict[str, Any] = {"sensors": 18, "clips_per_sensor": 30, "seconds": 4.0, "seed": 0}
 RECIPE = "demo"
-#: heareval's own names: its smallest grid of probe settings, and how many of them it tries.
+#: heareval's own grid of probe settings, and how many of them it tries; its still smaller grid, `faster`, takes ten
+#: steps at most on tasks of this size and leaves the probes untrained.
 GRID, GRID_POINTS = "fast", 2
 
 NEXT = """\
 With real data (SONYC-UST-V2 in DATA, 10 s clips; the official codec downloads itself, about 307 MB):
   python -m training latents DATA --store latents --frontend dac_44khz
   python -m training pretrain --recipe multiview_cosine_private_sample --store latents --runs runs
-  python -m sonyc_tasks build DATA --tasks-dir tasks
+  python -m sonyc_tasks build DATA --tasks-dir tasks --split latents/split.json
   python -m heareval.embeddings.runner hear_multiview --tasks-dir tasks --model runs/…/checkpoint.safetensors
   TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1 python -m heareval.predictions.runner embeddings/hear_multiview*/*
   python -m sonyc_tasks score embeddings"""

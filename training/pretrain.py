@@ -210,7 +210,6 @@ def _card(recipe: Recipe, store: LatentStore, seed: int, record: dict[str, Any])
         "metrics": record,
         "data": store.data,
         "split": {"train": store.split.train, "valid": store.split.valid, "probe": store.split.probe},
-        "trained": True,
         "versions": {package: version(package) for package in packages},
     }
 
