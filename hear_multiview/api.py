@@ -62,6 +62,11 @@ def load_model(
             f"frontend {frontend!r} does not fit {what}, which was trained on {wanted['name']!r}: "
             "leave frontend out, give a checkpoint trained on it, or take view='frontend', which needs none"
         )
+    if view not in (views := saved.card["views"]):
+        raise ValueError(
+            f"checkpoint {source} (recipe {saved.card['recipe']['name']}) has one undivided latent and no {view} half: "
+            f"take view {' or '.join(map(repr, views))}"
+        )
     front = load_frontend(wanted["name"], frontend_weights, precision)
     _same_weights(front, wanted, source)
     return Embedder(front, saved.encoder(), view)

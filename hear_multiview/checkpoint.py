@@ -1,7 +1,7 @@
 """Checkpoints: one safetensors file with the weights, and a JSON card in its header that says where they come from.
 
 The card holds ``format`` (1), ``frontend`` {name, sha256, dim, hop, sample_rate, precision}, ``encoder`` {dim, width,
-depth}, ``recipe``, ``seed``, ``data``, ``split``, ``metrics`` and ``versions``. Tensors are named ``encoder.…`` and
+depth}, ``views`` that its latent has, ``recipe``, ``seed``, ``data``, ``split``, ``metrics`` and ``versions``. Tensors are named ``encoder.…`` and
 ``decoder.…``; only the first are needed for embeddings.
 """
 
@@ -39,7 +39,7 @@ class Checkpoint:
 
     def _check(self) -> None:
         """Raise KeyError, TypeError or RuntimeError where a part is missing or does not fit."""
-        _ = self.card["frontend"]["name"], self.card["frontend"]["sha256"]
+        _ = self.card["frontend"]["name"], self.card["frontend"]["sha256"], self.card["views"]
         self.encoder()
 
 

@@ -25,6 +25,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 1
 
 
+def _download(options: argparse.Namespace) -> int:
+    from sonyc_tasks.download import RECORD, download
+
+    try:
+        download(options.dir, record=options.record or RECORD, keep_archives=options.keep_archives)
+    except KeyboardInterrupt:  # of a download of hours this is an ordinary end
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    print(f"next: python -m sonyc_tasks check {options.dir}")
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from sonyc_tasks.check import check
+
+    report = check(options.dir)
+    print(report.table())
+    if not report.sound:
+        raise ValueError(report.advice())
+    print(f"next: python -m sonyc_tasks build {options.dir} --tasks-dir tasks")
+    return 0
+
+
 def _synthesize(options: argparse.Namespace) -> int:
     from sonyc_tasks.synthesis import synthesize
 
@@ -106,6 +129,28 @@ def _parser() -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=summary, description=description)
         sub.set_defaults(run=run)
         return sub
+
+    sub = command(
+        "download",
+        _download,
+        "fetch SONYC-UST-V2 (13.3 GB, 18 GB unpacked)",
+        "Reads the Zenodo record of SONYC-UST-V2 (version 2.3, by Cartwright et al., CC BY 4.0) and its files, checked "
+        "by their md5; writes DIR/annotations.csv and DIR/audio/*.wav. Goes on where it was interrupted, and leaves "
+        "alone what is complete. Next: python -m sonyc_tasks check DIR",
+    )
+    sub.add_argument("dir", metavar="DIR", type=Path, help="folder to write")
+    sub.add_argument("--keep-archives", action="store_true", help="keep the archives after unpacking them")
+    sub.add_argument("--record", metavar="URL", help="another record, in Zenodo's API (SONYC-UST-V2's 3966543)")
+
+    sub = command(
+        "check",
+        _check,
+        "see whether a data set is all there and whole",
+        "Reads DIR/annotations.csv and the header of every audio file; lists what is missing, extra, unreadable, cut "
+        "short or of another sample rate. Writes nothing; the exit status is 1 if there is a problem. Next: python -m "
+        "sonyc_tasks build DIR --tasks-dir tasks",
+    )
+    sub.add_argument("dir", metavar="DIR", type=Path, help="data set in the layout of SONYC-UST-V2")
 
     sub = command(
         "synthesize",

@@ -32,9 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _device(name: str) -> str:
-    """``name``, if this machine has that device."""
+    """``name``, if this machine has that device; of ``auto`` the GPU, if there is one."""
     import torch
 
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
@@ -87,6 +89,24 @@ def _pretrain(options: argparse.Namespace) -> None:
     print(f"next: python -m heareval.embeddings.runner hear_multiview --tasks-dir tasks --model {run.checkpoint}")
 
 
+def _paper(options: argparse.Namespace) -> None:
+    from sonyc_tasks.splits import SensorSplit
+    from training.paper import paper
+
+    device = _device(options.device)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    paper(
+        options.out,
+        options.data,
+        seeds=options.seeds,
+        scale=options.scale or ("full" if options.data else "small"),
+        split=SensorSplit.load(options.split) if options.split else None,
+        frontend_weights=options.frontend_weights,
+        device=device,
+        workers=options.workers or (cores if device == "cpu" else 1),
+    )
+
+
 def _report(options: argparse.Namespace) -> None:
     import json
 
@@ -125,6 +145,7 @@ def _codec(options: argparse.Namespace) -> None:
         options.out,
         options.audio,
         steps=options.steps,
+        head_start=options.head_start,
         seed=options.seed,
         device=_device(options.device),
     )
@@ -190,6 +211,22 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--device", default="cpu", metavar="NAME", help="cpu or cuda (%(default)s)")
 
     sub = command(
+        "paper",
+        _paper,
+        "every table and figure of the paper",
+        "Latents, every recipe with every seed, heareval's probes, tables, figures and a page. Goes on where it was "
+        "stopped, and ends with the same numbers. OUT/overview.txt shows what is done and what is left.",
+    )
+    sub.add_argument("--data", type=Path, metavar="DATA", help="data set in the layout of SONYC-UST-V2 (generated)")
+    sub.add_argument("--out", type=Path, default=Path("paper"), metavar="DIR", help="folder to work in (%(default)s)")
+    sub.add_argument("--seeds", type=int, default=3, metavar="N", help="replications (%(default)s)")
+    sub.add_argument("--scale", choices=("small", "full"), help="(full with --data, else small)")
+    sub.add_argument("--split", type=Path, metavar="FILE", help="JSON with train, valid and probe sensors (else drawn)")
+    sub.add_argument("--frontend-weights", type=Path, metavar="FILE", help="weights in descript-audio-codec's format")
+    sub.add_argument("--device", default="auto", metavar="NAME", help="cpu, cuda or auto (%(default)s)")
+    sub.add_argument("--workers", type=int, metavar="N", help="runs trained at a time (one a core; 1 on a GPU)")
+
+    sub = command(
         "report",
         _report,
         "tables and curves as one HTML page",
@@ -208,7 +245,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("out", metavar="OUT", type=Path, help="folder of the run")
     sub.add_argument("--audio", type=Path, metavar="DIR", help="folder of audio files (generated soundscapes)")
-    sub.add_argument("--steps", type=int, default=1600, metavar="N", help="(%(default)s)")
+    sub.add_argument("--steps", type=int, default=6000, metavar="N", help="(%(default)s)")
+    sub.add_argument(
+        "--head-start", type=int, default=5000, metavar="N", help="steps of the encoder alone (%(default)s)"
+    )
     sub.add_argument("--seed", type=int, default=0, metavar="K", help="(%(default)s)")
     sub.add_argument("--device", default="cpu", metavar="NAME", help="cpu or cuda (%(default)s)")
 

@@ -2,8 +2,12 @@
 
 A run is a folder. After every `INTERVAL` steps it holds, complete: ``codec.pth`` (descript-audio-codec's own weight
 format), ``demo_codec.safetensors`` (the encoder in half precision, for the bundle), ``history.jsonl`` (a line a
-validation) and ``state.pt``, to go on from. Every random draw comes from the seed and the step's number, the learning
-rate from the step's number: an interrupted run goes on to the very same end, and a finished one can be taken further.
+validation) and ``state.pt``, to go on from. Every random draw comes from the seed and the step's number: an interrupted
+run goes on to the very same end.
+
+The training has two phases. In the first, the head start, the encoder learns alone, from the read-out of the log-mel
+spectrum (see `training.codec_model.Trainee`), at half the cost of a step; in the second the whole codec learns from all
+losses, its encoder slowly. The learning rate falls to an eighth in each.
 """
 
 from __future__ import annotations
@@ -26,10 +30,14 @@ from training.codec_model import WEIGHTS, Trainee, unit_gain, whiten
 
 #: Soundscapes that are generated where no audio is given. Their seed is none that any other part of the project uses.
 SOUNDSCAPES: dict[str, Any] = {"sensors": 60, "clips_per_sensor": 8, "seconds": 10.0, "seed": 1001}
-#: Steps of linear warm-up.
-WARM_UP = 50
+#: Steps of linear warm-up of a phase, and by how many halvings its learning rate falls in all.
+WARM_UP, HALVINGS = 50, 3
+#: Of the second phase's learning rate, the encoder's share: the decoder starts from nothing, the encoder does not.
+SLOWLY = 0.1
 #: Gradients longer than this are shortened to it.
 LONGEST_GRADIENT = 200.0
+#: Crops that show what the training sounds like, for the encoder's first filters and the read-out's scale.
+TYPICAL = 512
 #: The share of the crops that is decoded from their latents, without quantisation.
 DIRECT = 0.5
 #: Steps between validations, and the crops of each.
@@ -38,15 +46,14 @@ INTERVAL, VALIDATION_CROPS = 100, 32
 
 @dataclass(frozen=True)
 class Settings:
-    """What the weights depend on, besides the number of steps."""
+    """What the weights depend on."""
 
+    steps: int
+    head_start: int
     batch: int
     crop: int
     seed: int
     learning_rate: float
-    halving: int
-    head_start: int
-    readout: bool
     codec: dict[str, Any]
     data: str
 
@@ -55,15 +62,13 @@ def train_codec(
     out: Path,
     audio: Path | None = None,
     *,
-    steps: int = 1600,
+    steps: int = 6000,
+    head_start: int = 5000,
     batch: int = 16,
     seconds_per_crop: float = 0.19,
     seed: int = 0,
     device: str = "cpu",
     learning_rate: float = 4e-4,
-    halving: int = 600,
-    head_start: int = 900,
-    readout: bool = True,
     codec_arguments: dict[str, Any] | None = None,
 ) -> Path:
     """Train a codec in the folder ``out`` until it has seen ``steps`` steps; return the encoder bundle written there.
@@ -72,17 +77,14 @@ def train_codec(
         audio: a folder of audio files, of which one in twenty validates; else soundscapes are generated into ``out``.
         batch: crops a step.
         seconds_per_crop: rounded to whole frames.
-        learning_rate: its peak, which it reaches after `WARM_UP` steps.
-        halving: steps in which the learning rate halves: few for a short run, more for a long one.
-        head_start: of the steps, so many at first that train only the encoder and the read-out, at half the cost.
-        readout: train the linear read-out of the log-mel spectrum, too; see `training.codec_model.Trainee`.
+        steps, head_start: of both phases, and of the first.
+        learning_rate: its peak in both phases.
         codec_arguments: of ``dac.DAC``, instead of those in `training.bundle.ARGUMENTS`.
 
     Raises:
-        ValueError: an option out of its range, no usable audio, ``out`` holds another run or one that is further, or
-            the loss is no number.
+        ValueError: an option out of its range, no usable audio, ``out`` holds another run, or the loss is no number.
     """
-    _check(steps, batch, seconds_per_crop, seed, learning_rate, halving, head_start)
+    _check(steps, head_start, batch, seconds_per_crop, seed, learning_rate)
     codec = unit_gain(seeded_codec(seed, **(codec_arguments or {})))
     crop = max(round(seconds_per_crop * codec.sample_rate / codec.hop_length), 1) * int(codec.hop_length)
     out.mkdir(parents=True, exist_ok=True)
@@ -92,13 +94,20 @@ def train_codec(
             synthesize(audio, **SOUNDSCAPES)
     sounds = load_sounds(audio, codec.sample_rate, crop)
     data = describe(audio, sounds, codec.sample_rate)
-    settings = Settings(batch, crop, seed, learning_rate, halving, head_start, readout, codec_arguments or {}, data)
+    settings = Settings(steps, head_start, batch, crop, seed, learning_rate, codec_arguments or {}, data)
     _claim(out, settings)
 
-    whiten(codec, draw_crops(sounds.train, 64, crop, torch.Generator().manual_seed(seed)))
+    def drawn(count: int, generator: torch.Generator) -> torch.Tensor:
+        crops = draw_crops(sounds.train, count, crop, generator)
+        return through_other_microphones(crops, codec.sample_rate, generator)
+
+    typical = drawn(TYPICAL, torch.Generator().manual_seed(seed))
+    whiten(codec, typical)
     torch.manual_seed(seed)
-    trainee = Trainee(codec).to(device)
-    optimizer = torch.optim.AdamW(trainee.parameters(), lr=learning_rate, betas=(0.8, 0.99))
+    trainee = Trainee(codec, typical).to(device)
+    encoder = [*trainee.codec.encoder.parameters(), *trainee.readout.parameters()]
+    others = [*trainee.codec.quantizer.parameters(), *trainee.codec.decoder.parameters()]
+    optimizer = torch.optim.AdamW([{"params": encoder}, {"params": others}], lr=learning_rate, betas=(0.8, 0.99))
     start, history = 0, list[dict[str, Any]]()
     if (out / "state.pt").exists():
         state = torch.load(out / "state.pt", map_location=device, weights_only=True)
@@ -107,21 +116,19 @@ def train_codec(
         start = state["steps"]
         lines = (out / "history.jsonl").read_text().splitlines()
         history = [record for record in map(json.loads, lines) if record["step"] <= start]
-    if start > steps:
-        raise ValueError(f"the run in {out} has {start} steps behind it, more than {steps}: choose another folder")
     held_out = draw_crops(sounds.held_out, VALIDATION_CROPS, crop, torch.Generator().manual_seed(seed)).to(device)
 
     with tqdm(total=steps, initial=start, desc="training the codec", unit="step") as bar:
         for step in range(start, steps):
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate * min((step + 1) / WARM_UP, 1.0) * 0.5 ** (step / halving)
+            first, rate = step < head_start, learning_rate * _schedule(step, head_start, steps)
+            for group, share in zip(optimizer.param_groups, (1.0 if first else SLOWLY, 1.0), strict=True):
+                group["lr"] = rate * share
             generator = torch.Generator().manual_seed(seed * 1_000_003 + step + 1)
-            crops = draw_crops(sounds.train, batch, crop, generator)
-            crops = through_other_microphones(crops, codec.sample_rate, generator)
+            crops = drawn(batch, generator)
             direct = torch.rand(batch, generator=generator) < DIRECT
             trainee.train()
-            terms = trainee(crops.to(device), direct.to(device) if step >= head_start or not readout else None)
-            total = _total(terms, readout)
+            terms = trainee(crops.to(device), None if first else direct.to(device))
+            total = torch.stack([WEIGHTS[name] * value for name, value in terms.items()]).sum()
             if not torch.isfinite(total):
                 raise ValueError(
                     f"the loss is not a number in step {step + 1}: lower the learning rate; {out} keeps the state of "
@@ -141,12 +148,13 @@ def train_codec(
     return out / "demo_codec.safetensors"
 
 
-def _check(
-    steps: int, batch: int, seconds_per_crop: float, seed: int, learning_rate: float, halving: int, head_start: int
-) -> None:
-    numbers = {"steps": steps, "batch": batch, "halving": halving, "head_start": head_start, "seed": seed}
-    for name, number in numbers.items():
-        least = 0 if name in ("head_start", "seed") else 1
+def _check(steps: int, head_start: int, batch: int, seconds_per_crop: float, seed: int, learning_rate: float) -> None:
+    for name, number, least in (
+        ("steps", steps, 1),
+        ("head_start", head_start, 0),
+        ("batch", batch, 1),
+        ("seed", seed, 0),
+    ):
         if number < least:
             raise ValueError(f"{name} must be {least} or more, not {number}")
     # The longest window of the losses is 2048 samples, and its padding has to fit into the crop.
@@ -156,6 +164,12 @@ def _check(
     ):
         if not low <= value <= high:
             raise ValueError(f"{name} must be from {low:g} to {high:g}, not {value:g}")
+
+
+def _schedule(step: int, head_start: int, steps: int) -> float:
+    """The learning rate in ``step``, 1 at its peak: warm-up, then down by `HALVINGS`, once in each phase."""
+    start, end = (0, min(head_start, steps)) if step < head_start else (head_start, steps)
+    return min((step - start + 1) / WARM_UP, 1.0) * 0.5 ** (HALVINGS * (step - start) / (end - start))
 
 
 def _claim(out: Path, settings: Settings) -> None:
@@ -171,10 +185,6 @@ def _claim(out: Path, settings: Settings) -> None:
             )
         return
     _replace(path, lambda part: part.write_text(json.dumps(wanted)))
-
-
-def _total(terms: dict[str, Tensor], readout: bool) -> Tensor:
-    return torch.stack([WEIGHTS[name] * value for name, value in terms.items() if readout or name != "readout"]).sum()
 
 
 @torch.no_grad()

@@ -19,6 +19,8 @@ from torch import Tensor, nn
 WEIGHTS = {"mel": 15.0, "stft": 1.0, "codebook": 1.0, "commitment": 0.25, "readout": 15.0}
 #: Mel bands of the read-out.
 BANDS = 80
+#: Deviation, in log10 of the magnitude, below which a direction of the log-mel space counts as noise.
+FINEST = 0.02
 #: Power, full scale 1, below which whitening raises nothing.
 QUIET = 1e-6
 #: Floor of every log: magnitudes below it count as silence.
@@ -31,10 +33,22 @@ class Trainee(nn.Module):
     What is used of the codec are its latents before quantisation, averaged over frames. So each crop can pass the
     quantiser by, for the latents themselves and not just their codes to carry the sound; and the log-mel spectrum has
     to be linear in each frame, a form in which it survives the average.
+
+    Almost all of a log-mel spectrum's variance lies in its coarse shape; what tells one place or microphone from
+    another is finer, and a plain error would hardly ask for it. So the error is measured half whitened: a direction
+    counts as the inverse square root of its deviation, among frames and among their averages.
     """
 
-    def __init__(self, codec: DAC) -> None:
+    by_frame: Tensor
+    by_mean: Tensor
+
+    def __init__(self, codec: DAC, typical: Tensor) -> None:
+        """``typical``: crops of the training sound, [crop, 1, sample]."""
         super().__init__()
+        with torch.no_grad():
+            spectra = log_mel(AudioSignal(typical, codec.sample_rate), int(codec.hop_length))
+        self.register_buffer("by_frame", half_whitening(spectra.mT.reshape(-1, BANDS)))
+        self.register_buffer("by_mean", half_whitening(spectra.mean(-1)))
         self.codec: DAC = _with_fast_snakes(codec)
         self.readout = nn.Conv1d(codec.latent_dim, BANDS, 1)
         self.mel = mel_distance()
@@ -53,7 +67,7 @@ class Trainee(nn.Module):
         latents = self.codec.encoder(audio)
         error = self.readout(latents) - log_mel(original, int(self.codec.hop_length))
         # The frames' own error, and that of their average, which is what the latents are used for.
-        readout = error.abs().mean() + error.mean(-1).abs().mean()
+        readout = (self.by_frame @ error).abs().mean() + (error.mean(-1) @ self.by_mean).abs().mean()
         if direct is None:
             return {"readout": readout}
         quantised, _, _, commitment, codebook = self.codec.quantizer(latents)
@@ -72,6 +86,15 @@ def log_mel(audio: AudioSignal, hop: int) -> Tensor:
     """log10 of the mel magnitudes about the centre of each frame of ``hop`` samples: [crop, band, frame]."""
     mel = audio.mel_spectrogram(BANDS, window_length=4 * hop, hop_length=hop, match_stride=True)
     return mel[:, 0].clamp(FLOOR).log10()
+
+
+def half_whitening(x: Tensor) -> Tensor:
+    """The symmetric [dim, dim] that scales each principal direction of ``x`` [item, dim] by the inverse square root of
+    its deviation, all of them by one factor such that the largest keeps its size."""
+    x = (x - x.mean(0)).double()
+    power, directions = torch.linalg.eigh(x.T @ x / len(x))
+    deviation = (power.clamp(0) + FINEST**2).sqrt()
+    return ((directions * (deviation[-1] / deviation).sqrt()) @ directions.T).float()
 
 
 def mel_distance() -> MelSpectrogramLoss:
@@ -124,9 +147,9 @@ def whiten(codec: DAC, sound: Tensor) -> DAC:
     """
     first = codec.encoder.block[0]
     patches = sound.unfold(-1, first.kernel_size[0], 1).reshape(-1, first.kernel_size[0])
-    power, directions = torch.linalg.eigh(patches.T @ patches / len(patches))
+    power, directions = torch.linalg.eigh((patches.T @ patches / len(patches)).double())
     mix = torch.randn(first.out_channels, len(power), generator=torch.Generator().manual_seed(0)) / len(power) ** 0.5
-    filters = mix @ (directions * (power + QUIET).rsqrt()).T
+    filters = mix @ (directions * (power.clamp(0) + QUIET).rsqrt()).T.float()
     norm = filters.norm(dim=1)
     with torch.no_grad():
         first.weight_g.copy_(norm[:, None, None])

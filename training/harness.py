@@ -6,9 +6,11 @@ heareval's own marks, is not started again.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -32,22 +34,31 @@ ENVIRONMENT = {
 }
 
 
+#: Commands that are printed one by one; of more, the first.
+MOST_SHOWN = 8
+
+
 @dataclass(frozen=True)
 class Submission:
-    """A HEAR module as heareval takes it: ``model`` is its weight file, if any; ``options`` go to ``load_model``."""
+    """A HEAR module as heareval takes it: ``model`` is its weight file, if any; ``options`` go to ``load_model``.
+
+    heareval names its output by module and options only; ``label`` keeps several models of one module apart.
+    """
 
     module: str = "hear_multiview"
     model: Path | None = None
     options: Mapping[str, str] = field(default_factory=dict)
+    label: str = ""
 
     @property
     def folder(self) -> str:
-        """heareval's name for the folder of its embeddings.
+        """Where its embeddings lie below ``embeddings``.
 
-        >>> Submission(options={"view": "private"}).folder
-        'hear_multiview-view=private'
+        >>> Submission(options={"view": "private"}, label="single_view").folder
+        'single_view/hear_multiview-view=private'
         """
-        return "-".join([self.module, *(f"{slugify(key)}={slugify(value)}" for key, value in self.options.items())])
+        options = (f"{slugify(key)}={slugify(value)}" for key, value in self.options.items())
+        return "/".join(filter(None, [self.label, "-".join([self.module, *options])]))
 
 
 def views_of(checkpoint: Path, views: Iterable[str]) -> list[Submission]:
@@ -55,32 +66,40 @@ def views_of(checkpoint: Path, views: Iterable[str]) -> list[Submission]:
     return [Submission(model=checkpoint, options={} if view == "joint" else {"view": view}) for view in views]
 
 
-def embed(folder: Path, submissions: Sequence[Submission]) -> None:
+def embed(folder: Path, submissions: Sequence[Submission], frames: Path | None = None) -> None:
     """Embeddings of every task in ``folder/tasks`` by each of the ``submissions``, in ``folder/embeddings``. A front
-    end computes each clip once: views and tasks share its frames through `hear_multiview.cache`, in ``folder/frames``.
+    end computes each clip once: views and tasks share its frames through `hear_multiview.cache`, in ``frames``, by
+    default ``folder/frames``.
 
     Raises:
         ValueError: heareval failed; the message names its log.
     """
-    commands = []
     tasks = sorted((folder / "tasks").iterdir())
     clips = sum(len(json.loads(path.read_text())) for task in tasks for path in _split_files(task))
-    for submission in submissions:
-        out = folder / "embeddings" / submission.folder
-        if all((out / task.name / ".done.embeddings").exists() for task in tasks):
-            continue
-        model = ["--model", os.path.relpath(submission.model, folder)] if submission.model else []
-        options = ["--model-options", json.dumps(dict(submission.options))] if submission.options else []
-        commands.append(["heareval.embeddings.runner", submission.module, *model, "--tasks-dir", "tasks", *options])
-    started = time.time()
+    environment = {cache.VARIABLE: os.path.relpath(frames or folder / "frames", folder)}
+    # The first alone, with every core, fills the cache; the others then mostly read it, side by side.
+    for together, threads in ((submissions[:1], _cores()), (submissions[1:], 1)):
+        waiting = {s.folder: s for s in together if not _embedded(folder / "embeddings" / s.folder, tasks)}
+        commands = []
+        for s in waiting.values():
+            model = ["--model", os.path.relpath(s.model, folder)] if s.model else []
+            options = ["--model-options", json.dumps(dict(s.options))] if s.options else []
+            out = ["--embeddings-dir", f"embeddings/{s.label}"] if s.label else []
+            commands.append(["heareval.embeddings.runner", s.module, *model, "--tasks-dir", "tasks", *out, *options])
 
-    def done() -> int:
-        files = (folder / "embeddings").glob("*/*/*/*.embedding.npy")
-        return sum(path.stat().st_mtime >= started - 1 for path in files)
+        def done(waiting: Iterable[str] = tuple(waiting)) -> int:
+            return sum(_clips_embedded(folder / "embeddings" / name, tasks, clips) for name in waiting)
 
-    # The first alone fills the cache; the others then mostly read it, side by side.
-    for together in (commands[:1], commands[1:]):
-        _run(together, folder, "embedding clips (heareval)", done, clips * len(together))
+        _run(commands, folder, "embedding clips (heareval)", done, clips * len(commands), threads, environment)
+
+
+def _embedded(out: Path, tasks: Sequence[Path]) -> bool:
+    return all((out / task.name / ".done.embeddings").exists() for task in tasks)
+
+
+def _clips_embedded(out: Path, tasks: Sequence[Path], clips: int) -> int:
+    """How many of the ``clips`` of ``tasks`` have an embedding in ``out``."""
+    return clips if _embedded(out, tasks) else sum(1 for _ in out.glob("*/*/*.embedding.npy"))
 
 
 def predict(folder: Path, grid: str, grid_points: int) -> None:
@@ -89,7 +108,8 @@ def predict(folder: Path, grid: str, grid_points: int) -> None:
     Raises:
         ValueError: heareval failed; the message names its log.
     """
-    waiting = [p for p in sorted((folder / "embeddings").glob("*/*")) if not (p / "prediction-done.json").exists()]
+    embedded = sorted(mark.parent for mark in (folder / "embeddings").rglob(".done.embeddings"))
+    waiting = [path for path in embedded if not (path / "prediction-done.json").exists()]
     names = [str(path.relative_to(folder)) for path in waiting]
     options = ["--grid", grid, "--grid-points", str(grid_points)]
     jobs = min(_cores(), len(names))
@@ -98,20 +118,34 @@ def predict(folder: Path, grid: str, grid_points: int) -> None:
     def done() -> int:
         return sum((path / "prediction-done.json").exists() for path in waiting)
 
-    _run(commands, folder, "probing tasks (heareval)", done, len(waiting))
+    _run(commands, folder, "probing tasks (heareval)", done, len(waiting), 1, {})
 
 
-def _run(commands: Sequence[Sequence[str]], folder: Path, what: str, done: Callable[[], int], expected: int) -> None:
-    """Run ``python -m`` of each command in ``folder``, as many at a time as there are cores, and watch ``done()``."""
+def _run(
+    commands: Sequence[Sequence[str]],
+    folder: Path,
+    what: str,
+    done: Callable[[], int],
+    expected: int,
+    threads: int,
+    environment: Mapping[str, str],
+) -> None:
+    """Run ``python -m`` of each command in ``folder``, as many at a time as there are cores, and watch ``done()``.
+
+    ``threads`` of each must not depend on how many are left: sums in another order would give other last digits, and an
+    interrupted job must end with the same result.
+    """
     if not commands:
         return
     (folder / "logs").mkdir(exist_ok=True)
-    at_once = min(_cores(), len(commands))
-    threads = str(max(1, _cores() // at_once))
-    environment = {**os.environ, **ENVIRONMENT, cache.VARIABLE: "frames", "OMP_NUM_THREADS": threads}
+    at_once = max(1, _cores() // threads)
+    environment = {**os.environ, **ENVIRONMENT, **environment, "OMP_NUM_THREADS": str(threads)}
     queue = list(commands)
-    for command in queue:
+    shown = queue[: None if len(queue) <= MOST_SHOWN else 1]
+    for command in shown:
         print("  $ python -m " + shlex.join(command), flush=True)
+    if len(shown) < len(queue):
+        print(f"  … and {len(queue) - len(shown)} like it", flush=True)
     running: list[tuple[subprocess.Popen[bytes], Path]] = []
     before = done()
     try:
@@ -128,9 +162,10 @@ def _run(commands: Sequence[Sequence[str]], folder: Path, what: str, done: Calla
                             stdin=subprocess.DEVNULL,
                             stdout=file,
                             stderr=subprocess.STDOUT,
+                            preexec_fn=die_with_parent,
                         )
                     running.append((process, log))
-                time.sleep(0.2)
+                time.sleep(0.3)
                 for process, log in running:
                     if process.poll() not in (None, 0):
                         last = log.read_text(errors="replace").strip().splitlines() or ["no output"]
@@ -141,6 +176,17 @@ def _run(commands: Sequence[Sequence[str]], folder: Path, what: str, done: Calla
     finally:
         for process, _ in running:
             process.terminate()
+
+
+_C_LIBRARY = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+def die_with_parent() -> None:
+    """Called in a child process: Linux then kills it where its parent dies, even of SIGKILL. An orphan would go on
+    writing into the folder that a restarted parent works in."""
+    if _C_LIBRARY is not None:
+        set_parent_death_signal = 1
+        _C_LIBRARY.prctl(set_parent_death_signal, signal.SIGKILL)
 
 
 def _split_files(task: Path) -> list[Path]:

@@ -51,7 +51,7 @@ def extract(
         raise ValueError("the data set has no clips of the split's train and valid sensors")
     seconds = [duration(clip.path) for clip in tqdm(clips, desc="reading lengths", unit="clip", leave=False)]
     longest = math.ceil(math.ceil(max(seconds) * frontend.sample_rate) / frontend.hop)
-    stored = [StoredClip(clip.name, clip.sensor) for clip in clips]
+    stored = [StoredClip(clip.name, clip.sensor, clip.sources) for clip in clips]
     store = LatentStore.create(path, stored, describe(frontend), longest, split, data)
     frontend = frontend.to(device)
     if missing := store.missing():

@@ -1,18 +1,47 @@
-"""The multi-view autoencoder: shared-weight encoder, fused shared half, decoder (section 2 of the paper)."""
+"""The methods: the paper's multi-view autoencoder, and the baselines that share its encoder (sections 2 and 3).
+
+Each takes one `Batch` and returns what its objectives look at. All train the same `PrivateSharedEncoder`, so that every
+method ends as the same kind of checkpoint.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from hear_multiview.encoder import PrivateSharedEncoder, mlp
+from sonyc_tasks.taxonomy import COARSE
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pairs of clips of one sensor.
+
+    Attributes:
+        views: front-end frames (x_1, x_2) of the two clips, each [pair, frame, dim], of equal length.
+        sources: of each clip, which of the coarse classes it holds: two of 0 and 1, [pair, class]. Only the supervised
+            method looks at them, and at ``sensor``.
+        sensor: of both clips, as its place among the training sensors: int64 [pair].
+    """
+
+    views: tuple[Tensor, Tensor]
+    sources: tuple[Tensor, Tensor]
+    sensor: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on ``device``."""
+        x_1, x_2 = (x.to(device) for x in self.views)
+        sources_1, sources_2 = (x.to(device) for x in self.sources)
+        return replace(self, views=(x_1, x_2), sources=(sources_1, sources_2), sensor=self.sensor.to(device))
 
 
 @dataclass(frozen=True)
 class TwoViews:
-    """What the model makes of two views x_1, x_2 [pair, frame, dim]; each field is (of view 1, of view 2).
+    """What an autoencoder makes of two views x_1, x_2 [pair, frame, dim]; each field is (of view 1, of view 2).
 
     ``target``: the standardised views; ``reconstruction``: x̂_i, like them; ``private``, ``shared``: z_p and z_s,
     [pair, frame, dim / 2].
@@ -24,36 +53,157 @@ class TwoViews:
     shared: tuple[Tensor, Tensor]
 
 
+@dataclass(frozen=True)
+class Embedded:
+    """What the contrastive method makes of two views: the clips' embeddings z̄_1, z̄_2 [pair, dim]; its temperature."""
+
+    embedding: tuple[Tensor, Tensor]
+    temperature: float
+
+
+@dataclass(frozen=True)
+class Classified:
+    """What the supervised method makes of all clips of a batch, view 1 before view 2: logits and truth.
+
+    ``source_logits``, ``sources``: [clip, class]; ``sensor_logits``: [clip, sensor]; ``sensor``: int64 [clip].
+    """
+
+    source_logits: Tensor
+    sources: Tensor
+    sensor_logits: Tensor
+    sensor: Tensor
+
+
 class MultiViewAutoencoder(nn.Module):
     """Encoder and decoder of the paper: x̂_i = decoder(z_p,i ⊕ z_S) with z_S = (z_s,1 + z_s,2) / 2, frame by frame."""
 
-    def __init__(self, dim: int, width: int, depth: int) -> None:
-        """``dim`` of a front-end frame; ``width`` and ``depth`` of the hidden layers of encoder and decoder alike."""
+    def __init__(self, dim: int, width: int, depth: int, mask: float = 0.0) -> None:
+        """``dim`` of a front-end frame; ``width`` and ``depth`` of the hidden layers of encoder and decoder alike.
+
+        ``mask``: while training, the share of entries of z_private, drawn anew in each call from torch's own random
+        state, that the decoder sees as zero. The rest is not scaled up (this is masking, not dropout), and z_private
+        as returned, which the cosine terms see, is whole.
+        """
         super().__init__()
         self.encoder = PrivateSharedEncoder(dim, width, depth)
         self.decoder = mlp(dim, width, depth, dim)
+        self.mask = mask
 
-    def forward(self, x_1: Tensor, x_2: Tensor, mask: float = 0.0) -> TwoViews:
-        """Two views [pair, frame, dim] of equal length.
-
-        ``mask``: the share of entries of z_private, drawn anew in each call from torch's own random state, that the
-        decoder sees as zero. The rest is not scaled up (this is masking, not dropout), and z_private as returned,
-        which the cosine terms see, is whole.
-        """
+    def forward(self, batch: Batch) -> TwoViews:
+        """Both views with one fused shared half."""
+        x_1, x_2 = batch.views
         private_1, shared_1 = self.encoder(x_1)
         private_2, shared_2 = self.encoder(x_2)
         fused = (shared_1 + shared_2) / 2
         return TwoViews(
             target=(self.encoder.standardise(x_1), self.encoder.standardise(x_2)),
             reconstruction=(
-                self.decoder(torch.cat([_masked(private_1, mask), fused], dim=-1)),
-                self.decoder(torch.cat([_masked(private_2, mask), fused], dim=-1)),
+                self.decoder(torch.cat([self._masked(private_1), fused], dim=-1)),
+                self.decoder(torch.cat([self._masked(private_2), fused], dim=-1)),
             ),
             private=(private_1, private_2),
             shared=(shared_1, shared_2),
         )
 
+    def _masked(self, z: Tensor) -> Tensor:
+        return z * (torch.rand_like(z) >= self.mask) if self.mask and self.training else z
 
-def _masked(z: Tensor, share: float) -> Tensor:
-    """``z`` with about ``share`` of its entries, at random, set to zero."""
-    return z * (torch.rand_like(z) >= share) if share else z
+
+class SingleViewAutoencoder(nn.Module):
+    """The baseline without views: the same encoder and decoder, each clip reconstructed from its own whole latent."""
+
+    def __init__(self, dim: int, width: int, depth: int) -> None:
+        """As for `MultiViewAutoencoder`."""
+        super().__init__()
+        self.encoder = PrivateSharedEncoder(dim, width, depth)
+        self.decoder = mlp(dim, width, depth, dim)
+
+    def forward(self, batch: Batch) -> TwoViews:
+        """The two clips of each pair, one after the other."""
+        x_1, x_2 = batch.views
+        latents = [self.encoder(x) for x in (x_1, x_2)]
+        x_hat_1, x_hat_2 = (self.decoder(torch.cat(z, dim=-1)) for z in latents)
+        (private_1, shared_1), (private_2, shared_2) = latents
+        return TwoViews(
+            target=(self.encoder.standardise(x_1), self.encoder.standardise(x_2)),
+            reconstruction=(x_hat_1, x_hat_2),
+            private=(private_1, private_2),
+            shared=(shared_1, shared_2),
+        )
+
+
+class ContrastiveEncoder(nn.Module):
+    """The contrastive baseline: the same encoder, one undivided latent, no decoder."""
+
+    def __init__(self, dim: int, width: int, depth: int, temperature: float) -> None:
+        """``temperature`` divides the similarities of InfoNCE; the rest as for `MultiViewAutoencoder`."""
+        super().__init__()
+        self.encoder = PrivateSharedEncoder(dim, width, depth)
+        self.temperature = temperature
+
+    def forward(self, batch: Batch) -> Embedded:
+        """The mean latent of each clip."""
+        z_1, z_2 = (torch.cat(self.encoder(x), dim=-1).mean(dim=1) for x in batch.views)
+        return Embedded((z_1, z_2), self.temperature)
+
+
+class SupervisedEncoder(nn.Module):
+    """The supervised baseline: the same encoder, and one linear layer on the mean latent of a clip.
+
+    It has outputs for the sources and for the training sensors; a recipe trains either by the objective it names.
+    """
+
+    def __init__(self, dim: int, width: int, depth: int, sensors: int) -> None:
+        """``sensors``: how many train; the rest as for `MultiViewAutoencoder`."""
+        super().__init__()
+        self.encoder = PrivateSharedEncoder(dim, width, depth)
+        self.head = nn.Linear(dim, len(COARSE) + sensors)
+
+    def forward(self, batch: Batch) -> Classified:
+        """Each clip of each pair on its own."""
+        z = torch.cat([torch.cat(self.encoder(x), dim=-1).mean(dim=1) for x in batch.views])
+        logits = self.head(z)
+        return Classified(
+            source_logits=logits[:, : len(COARSE)],
+            sources=torch.cat(batch.sources),
+            sensor_logits=logits[:, len(COARSE) :],
+            sensor=batch.sensor.repeat(2),
+        )
+
+
+Model = MultiViewAutoencoder | SingleViewAutoencoder | ContrastiveEncoder | SupervisedEncoder
+
+
+class Settings(Protocol):
+    """What a model takes from a recipe (see `training.recipes.Recipe`)."""
+
+    @property
+    def width(self) -> int: ...
+    @property
+    def depth(self) -> int: ...
+    @property
+    def mask(self) -> float: ...
+    @property
+    def temperature(self) -> float: ...
+
+
+@dataclass(frozen=True)
+class Method:
+    """A line of the registry.
+
+    Attributes:
+        model: of a recipe's settings, the dimensions of a frame and the number of training sensors, the model.
+        divided: whether its latent has two halves that mean something; if not, only the joint view of it does.
+    """
+
+    model: Callable[[Settings, int, int], Model]
+    divided: bool = False
+
+
+#: Every method that a recipe may name.
+METHODS: dict[str, Method] = {
+    "multiview": Method(lambda r, dim, _: MultiViewAutoencoder(dim, r.width, r.depth, r.mask), divided=True),
+    "single_view": Method(lambda r, dim, _: SingleViewAutoencoder(dim, r.width, r.depth)),
+    "contrastive": Method(lambda r, dim, _: ContrastiveEncoder(dim, r.width, r.depth, r.temperature)),
+    "supervised": Method(lambda r, dim, sensors: SupervisedEncoder(dim, r.width, r.depth, sensors)),
+}

@@ -9,12 +9,13 @@ before the cosine.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cosine_similarity, cross_entropy, mse_loss
+from torch.nn.functional import binary_cross_entropy_with_logits, cosine_similarity, cross_entropy, mse_loss
 
-from training.models import TwoViews
+from training.models import Classified, Embedded, TwoViews
 
 #: Keeps a similarity away from 0 and 1. At 1e-4 no term exceeds −log 1e-4 = 9.2, nor its slope 1e4.
 FLOOR = 1e-4
@@ -69,11 +70,34 @@ def cosine_private_batch(out: TwoViews) -> Tensor:
     return -(1 - similarity(private_1[:, None], private_2[None])).log().mean()
 
 
-#: Every term that a recipe may weight, by name.
-OBJECTIVES: dict[str, Callable[[TwoViews], Tensor]] = {
+def info_nce(out: Embedded) -> Tensor:
+    """The contrastive baseline: −E_j log( exp(cos(z̄_1^j, z̄_2^j) / τ) / Σ_k exp(cos(z̄_1^j, z̄_2^k) / τ) ), the mean of
+    it from view 1 to view 2 and back. The paper says "InfoNCE" and no more; pairs k of one sensor count as negatives.
+    """
+    z_1, z_2 = out.embedding
+    logits = cosine_similarity(z_1[:, None], z_2[None], dim=-1) / out.temperature
+    truth = torch.arange(len(logits), device=logits.device)
+    return (cross_entropy(logits, truth) + cross_entropy(logits.T, truth)) / 2
+
+
+def source_entropy(out: Classified) -> Tensor:
+    """The supervised baseline for sources: binary cross-entropy, the mean over clips and classes."""
+    return binary_cross_entropy_with_logits(out.source_logits, out.sources)
+
+
+def sensor_entropy(out: Classified) -> Tensor:
+    """The supervised baseline for sensors: cross-entropy over the training sensors, the mean over clips."""
+    return cross_entropy(out.sensor_logits, out.sensor)
+
+
+#: Every term that a recipe may weight, by name; each takes what its method returns.
+OBJECTIVES: dict[str, Callable[[Any], Tensor]] = {
     "reconstruction": reconstruction,
     "cosine_shared_sample": cosine_shared_sample,
     "cosine_private_sample": cosine_private_sample,
     "cosine_shared_batch": cosine_shared_batch,
     "cosine_private_batch": cosine_private_batch,
+    "info_nce": info_nce,
+    "source_entropy": source_entropy,
+    "sensor_entropy": sensor_entropy,
 }

@@ -10,24 +10,24 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 from tqdm import tqdm
 
 from hear_multiview import checkpoint
-from training.models import MultiViewAutoencoder
+from hear_multiview.encoder import VIEWS
+from training.batches import batches, draw_pairs
+from training.models import METHODS, Batch, Model
 from training.objectives import OBJECTIVES
 from training.recipes import Recipe
 from training.store import LatentStore
-from training.views import same_sensor_pairs
 
 #: Gradients longer than this are shortened to it: near sim = 1 a cosine objective has a slope of up to 1 / floor.
 LONGEST_GRADIENT = 1.0
@@ -73,10 +73,11 @@ def pretrain(
     if len(history) == recipe.epochs and best_path.exists() and not state_path.exists():
         return Run(best_path, history)
 
-    pairs = {name: _pairs(store, getattr(store.split, name), name, recipe, seed) for name in ("train", "valid")}
+    pairs = draw_pairs(store, recipe, seed)
+    method = METHODS[recipe.method]
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = MultiViewAutoencoder(store.frontend["dim"], recipe.width, recipe.depth)
+        model = method.model(recipe, store.frontend["dim"], len(store.split.train))
     model.encoder.mean, model.encoder.scale = store.statistics(np.unique(pairs["train"]).tolist())
     model.to(device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate)
@@ -93,13 +94,13 @@ def pretrain(
     what = f"pretraining {recipe.name}"
     with tqdm(total=recipe.epochs * steps, initial=start * steps, desc=what, unit="step") as bar:
         for epoch in range(start, recipe.epochs):
-            batches = partial(_batches, store, recipe=recipe, bar=bar)
             try:
                 with torch.random.fork_rng():
-                    torch.manual_seed(_seed(seed, epoch + 1))  # for what the model draws
-                    train = _epoch(model, batches(pairs["train"], seed=_seed(seed, epoch + 1)), recipe, optimizer)
+                    of_epoch = _seed(seed, epoch + 1)
+                    torch.manual_seed(of_epoch)  # for what the model draws
+                    train = _epoch(model, batches(store, pairs["train"], recipe, of_epoch, bar), recipe, optimizer)
                 # Validation sees the same cuts in every epoch, so that its losses can be compared.
-                valid = _epoch(model, batches(pairs["valid"], seed=_seed(seed, 0)), recipe)
+                valid = _epoch(model, batches(store, pairs["valid"], recipe, _seed(seed, 0), bar), recipe)
             except FloatingPointError as error:
                 raise ValueError(
                     f"the loss of recipe {recipe.name} is not a number in epoch {epoch + 1} ({error}): lower its "
@@ -118,8 +119,8 @@ def pretrain(
 
 
 def _epoch(
-    model: MultiViewAutoencoder,
-    batches: Iterable[tuple[Tensor, Tensor]],
+    model: Model,
+    batches: Iterable[Batch],
     recipe: Recipe,
     optimizer: torch.optim.Optimizer | None = None,
 ) -> dict[str, float]:
@@ -130,9 +131,9 @@ def _epoch(
     device = model.encoder.mean.device
     model.train(optimizer is not None)
     sums, seen = dict.fromkeys(recipe.objectives, 0.0), 0
-    for x_1, x_2 in batches:
+    for batch in batches:
         with torch.set_grad_enabled(optimizer is not None):
-            out = model(x_1.to(device), x_2.to(device), recipe.mask if optimizer is not None else 0.0)
+            out = model(batch.to(device))
             terms = {name: OBJECTIVES[name](out) for name in recipe.objectives}
             total = torch.stack([recipe.objectives[name] * term for name, term in terms.items()]).sum()
         if not torch.isfinite(total):
@@ -143,35 +144,10 @@ def _epoch(
             torch.nn.utils.clip_grad_norm_(model.parameters(), LONGEST_GRADIENT)
             optimizer.step()
         for name, term in terms.items():
-            sums[name] += term.item() * len(x_1)
-        seen += len(x_1)
+            sums[name] += term.item() * len(batch.sensor)
+        seen += len(batch.sensor)
     means = {name: value / seen for name, value in sums.items()}
     return {**means, "total": sum(recipe.objectives[name] * value for name, value in means.items())}
-
-
-def _pairs(store: LatentStore, sensors: tuple[int, ...], name: str, recipe: Recipe, seed: int) -> np.ndarray:
-    """Pairs [pair, 2] of store indices, of the clips of ``sensors``."""
-    indices = np.array([i for i, clip in enumerate(store.clips) if clip.sensor in sensors], np.int64)
-    pairs = same_sensor_pairs([store.clips[i].sensor for i in indices], recipe.pairs_per_clip, seed)
-    if not len(pairs):
-        raise ValueError(
-            f"the {name} sensors {', '.join(map(str, sensors))} have no two clips of one sensor in {store.path}: "
-            "choose another split"
-        )
-    return indices[pairs]
-
-
-def _batches(
-    store: LatentStore, pairs: np.ndarray, *, recipe: Recipe, bar: tqdm[NoReturn], seed: int
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """The two views of ``batch_size`` of ``pairs`` at a time, each [pair, frame, dim], in an order and with cuts drawn
-    from ``seed``."""
-    generator = torch.Generator().manual_seed(seed)
-    for chosen in torch.randperm(len(pairs), generator=generator).split(recipe.batch_size):
-        both = pairs[chosen.numpy()]
-        x = store.read(both.T.reshape(-1).tolist(), recipe.crop, generator)
-        yield x[: len(both)], x[len(both) :]
-        bar.update()
 
 
 def _claim(folder: Path, store: LatentStore) -> None:
@@ -205,6 +181,7 @@ def _card(recipe: Recipe, store: LatentStore, seed: int, record: dict[str, Any])
     return {
         "frontend": store.frontend,
         "encoder": {"dim": store.frontend["dim"], "width": recipe.width, "depth": recipe.depth},
+        "views": list(VIEWS) if METHODS[recipe.method].divided else ["joint", "frontend"],
         "recipe": recipe.as_dict(),
         "seed": seed,
         "metrics": record,

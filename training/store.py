@@ -27,10 +27,14 @@ IN_MEMORY = 4 << 30
 
 @dataclass(frozen=True)
 class StoredClip:
-    """Name of a clip in its data set, and the sensor that recorded it."""
+    """Name of a clip in its data set, the sensor that recorded it, the coarse classes heard in it."""
 
     name: str
     sensor: int
+    sources: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sources", tuple(self.sources))  # JSON has lists only
 
 
 class LatentStore:

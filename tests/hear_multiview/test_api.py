@@ -31,6 +31,7 @@ def saved_checkpoint(folder: Path, sha256: str | None = None) -> Path:
     card = {
         "frontend": {"name": "demo", "sha256": sha256 or front.digest},
         "encoder": {"dim": front.dim, "width": 32, "depth": 1},
+        "views": ["joint", "private", "shared", "frontend"],
     }
     path = folder / "c.safetensors"
     checkpoint.save(path, {f"encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}, card)

@@ -16,6 +16,7 @@ from hear_multiview.encoder import PrivateSharedEncoder
 CARD: dict[str, Any] = {
     "frontend": {"name": "demo", "sha256": "0" * 64},
     "encoder": {"dim": 4, "width": 8, "depth": 1},
+    "views": ["joint", "private", "shared", "frontend"],
     "note": "ü",
 }
 

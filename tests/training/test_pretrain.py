@@ -167,6 +167,6 @@ def test_an_unfinished_store(store: LatentStore, tmp_path: Path) -> None:
 
 def test_run_name_follows_the_science_and_not_the_published_numbers() -> None:
     recipe: Recipe = RECIPES["multiview_rec"]
-    assert replace(recipe, published=None).digest == recipe.digest
+    assert replace(recipe, published=(None, None)).digest == recipe.digest
     assert replace(recipe, learning_rate=2e-3).digest != recipe.digest
     assert json.dumps(recipe.as_dict())

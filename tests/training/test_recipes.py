@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import hear_multiview.checkpoint
+from hear_multiview.encoder import VIEWS
 from sonyc_tasks.splits import SensorSplit
 from training.pretrain import pretrain
 from training.recipes import RECIPES, Recipe, recipe_named
@@ -18,13 +19,18 @@ from training.store import LatentStore, StoredClip
 @pytest.mark.parametrize("name", sorted(RECIPES))
 def test_every_recipe_trains_and_its_checkpoint_gives_an_encoder(name: str, tmp_path: Path) -> None:
     frontend = {"name": "demo", "sha256": "0" * 64, "dim": 8, "hop": 512, "sample_rate": 44_100}
-    clips = [StoredClip(f"{sensor:02d}_{k:06d}.wav", sensor) for sensor in range(2) for k in range(4)]
+    clips = [
+        StoredClip(f"{sensor:02d}_{k:06d}.wav", sensor, ("dog",)[: k % 2]) for sensor in range(2) for k in range(4)
+    ]
     store = LatentStore.create(tmp_path / "s", clips, frontend, 5, SensorSplit((0,), (1,), ()), "")
     for index in range(len(clips)):
         store.write(index, np.random.default_rng(index).normal(size=(5, 8)))
     run = pretrain(replace(RECIPES[name], epochs=1, width=16), store, tmp_path / "runs")
     assert np.isfinite(run.history[0]["valid"]["total"])
-    assert hear_multiview.checkpoint.load(run.checkpoint).encoder().dim == 8
+    saved = hear_multiview.checkpoint.load(run.checkpoint)
+    assert saved.encoder().dim == 8
+    whole = name.startswith(("multiview", "bundled", "demo"))
+    assert saved.card["views"] == list(VIEWS if whole else ("joint", "frontend"))
 
 
 def test_names_and_digests_are_unique() -> None:
@@ -45,5 +51,9 @@ def test_unknown_recipe_and_objective() -> None:
         recipe_named("x")
     with pytest.raises(ValueError, match=r"recipe r: mask 1\.0 is no share of entries"):
         Recipe("r", {"reconstruction": 1.0}, mask=1.0)
+    with pytest.raises(ValueError, match="recipe r: unknown method 'magic': choose of multiview, single_view"):
+        Recipe("r", {"reconstruction": 1.0}, method="magic")
+    with pytest.raises(ValueError, match="recipe r: a sensor that does not train has no class"):
+        Recipe("r", {"sensor_entropy": 1.0}, method="supervised")
     with pytest.raises(ValueError, match="recipe r: unknown objective 'magic': choose of reconstruction"):
         Recipe("r", {"magic": 1.0})

@@ -1,0 +1,236 @@
+"""``make paper``: every row of the paper's tables and Figure 2, from a data set, by one command that can be killed.
+
+Data → latents → every recipe × seed → checkpoints → HEAR tasks → heareval's probes → tables, figures, a page. Each step
+leaves its result in the folder, whole or not at all, and is not repeated: the same command goes on where it stopped and
+ends with the same numbers.
+
+A seed is a whole replication on one division of the sensors: it draws the pairs, the weights and the batches of a run,
+and which clips of the probe sensors train, validate and test the probes. So the rows without training have several
+values, too, and every difference between two rows of a seed is one on the same clips.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hear_multiview.frontends import FrontEnd, codec_weights, load_frontend
+from sonyc_tasks.annotations import read_clips
+from sonyc_tasks.build import build, choose_split
+from sonyc_tasks.splits import SensorSplit
+from sonyc_tasks.synthesis import synthesize
+from training import harness
+from training.batches import draw_pairs
+from training.harness import Submission
+from training.latents import extract
+from training.models import METHODS
+from training.paper_results import Evidence, write_results
+from training.pool import epochs_done, train_all
+from training.pretrain import run_folder
+from training.recipes import ABLATION, BASELINES, BEST, Recipe, small
+from training.store import LatentStore
+
+#: Generated where no data is given: its seed is that of no other part of the project.
+DATA: dict[str, Any] = {"sensors": 44, "clips_per_sensor": 24, "seconds": 5.0, "seed": 3001}
+#: Of its sensors; where data is given, the shares of the paper.
+SENSORS = {"train": 27, "valid": 5, "probe": 12}
+CODEC, LOG_MEL = "codec", "log_mel"
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What a size of the whole is made of: the recipes, the front end, and heareval's probes."""
+
+    recipe: Callable[[Recipe], Recipe]
+    frontend: str
+    grid: str
+    grid_points: int
+
+
+#: ``full`` is the paper's own size and codec, with heareval's own default grid.
+SCALES = {
+    "small": Scale(small, "demo", "fast", 2),
+    "full": Scale(lambda recipe: recipe, "dac_44khz", "default", 8),
+}
+
+
+def paper(
+    folder: Path,
+    data: Path | None = None,
+    *,
+    seeds: int = 3,
+    scale: str = "small",
+    split: SensorSplit | None = None,
+    frontend_weights: Path | None = None,
+    device: str = "cpu",
+    workers: int = 1,
+) -> Path:
+    """Do all of it in ``folder``; return the page.
+
+    Args:
+        data: in the layout of SONYC-UST-V2; None generates a mini-SONYC into ``folder``.
+        seeds: how many replications; more can be asked for later, and keep those that are there.
+        scale: of `SCALES`.
+        split: the sensors' roles; None is the published split, or a draw where the data set is another.
+        workers: processes that train at the same time.
+
+    Raises:
+        ValueError: an unknown scale, fewer than one seed, a folder of something else, or what any step refuses.
+    """
+    if scale not in SCALES:
+        raise ValueError(f"unknown scale {scale!r}: choose {' or '.join(SCALES)}")
+    if seeds < 1:
+        raise ValueError(f"{seeds} seeds are no replication: ask for 1 or more")
+    size, generated = SCALES[scale], data is None
+    recipes = [size.recipe(recipe) for recipe in (*ABLATION, *BASELINES)]
+    front = load_frontend(size.frontend, frontend_weights)
+    folder.mkdir(parents=True, exist_ok=True)
+
+    _say(1, "data")
+    if data is None:
+        data = folder / "mini-sonyc"
+        if not data.exists():
+            synthesize(data, **DATA)
+    clips = read_clips(data)
+    split = split or choose_split(clips, SENSORS if generated else {}, seed=DATA["seed"])
+    split.check(clip.sensor for clip in clips)
+    counts = ", ".join(f"{len(getattr(split, part))} {part}" for part in ("train", "valid", "probe"))
+    print(f"  {len(clips)} clips in {data}; sensors: {counts}")
+
+    _say(2, f"latents of the front end {front.name}, once for each clip")
+    words = f"generated: a mini-SONYC, {json.dumps(DATA)}" if generated else f"{data.resolve().name}"
+    store = extract(clips, split, front, folder / "latents", data=words, device=device)
+    _claim(folder, store, scale, recipes)
+    draw_pairs(store, recipes[0], 0)  # says what is wrong with the split before anything trains on it
+
+    overview = _Overview(folder, recipes, seeds)
+    _say(3, f"pretraining: {len(recipes)} recipes, {seeds} seeds; {overview.path} shows how far each is")
+    jobs = [(recipe, seed) for seed in range(seeds) for recipe in recipes]
+    train_all(jobs, store.path, folder / "runs", device=device, workers=workers, look=overview.write)
+
+    _say(4, "HEAR tasks on the probe sensors")
+    for seed in range(seeds):
+        build(data, folder / f"seed{seed}" / "tasks", split=split, seed=seed)
+    print(f"  {folder / 'seed0' / 'tasks'} and so on")
+
+    _say(5, "hear-eval-kit, unmodified: embeddings of every view, then probes")
+    for seed in range(seeds):
+        print(f"  seed {seed}, {seed + 1} of {seeds}")
+        place = folder / f"seed{seed}"
+        harness.embed(place, list(submissions(folder, recipes, seed, front, frontend_weights)), folder / "frames")
+        overview.write(None)
+        harness.predict(place, size.grid, size.grid_points)
+        overview.write(None)
+
+    _say(6, "tables, figures, page")
+    about = _about(store, front, split, seeds, scale, size, generated)
+    page = write_results(folder, Evidence(recipes, seeds, about, BEST.name, _histories(folder, recipes, seeds)))
+    print((folder / "table1.md").read_text(encoding="utf-8"))
+    print((folder / "table2.md").read_text(encoding="utf-8"))
+    print("\n".join(about), f"\nPage: {page}", sep="\n")
+    return page
+
+
+def submissions(
+    folder: Path, recipes: Sequence[Recipe], seed: int, front: FrontEnd, weights: Path | None
+) -> Sequence[Submission]:
+    """What heareval embeds for one seed: the codec first, whose frames the others then find in the cache."""
+    of_codec = {} if weights is None else {"frontend_weights": str(weights.resolve())}
+    rows = [
+        Submission(options={"view": "frontend", "frontend": front.name, **of_codec}, label=CODEC),
+        Submission("hear_multiview.references.mel_statistics", label=LOG_MEL),
+    ]
+    for recipe in recipes:
+        checkpoint = run_folder(folder / "runs", recipe, seed) / "checkpoint.safetensors"
+        for view in ("joint", "private", "shared") if METHODS[recipe.method].divided else ("joint",):
+            options = {"view": view, **of_codec}
+            rows.append(Submission(model=checkpoint, options=options, label=recipe.name))
+    return rows
+
+
+def _claim(folder: Path, store: LatentStore, scale: str, recipes: Sequence[Recipe]) -> None:
+    """Make ``folder`` this paper's: results of other recipes or latents must not end in one table."""
+    made_of = {"scale": scale, "recipes": {r.name: r.digest for r in recipes}, "latents": store.digest}
+    record = folder / "made-of.json"
+    if not record.exists():
+        part = record.with_suffix(".part")
+        part.write_text(json.dumps(made_of))
+        part.replace(record)
+        return
+    found = json.loads(record.read_text())
+    if differs := [name for name, value in made_of.items() if found.get(name) != value]:
+        raise ValueError(
+            f"{folder} holds results of another {' and '.join(differs)}: choose another folder with --out, or delete it"
+        )
+
+
+class _Overview:
+    """A text file that says of every row and seed how far it is."""
+
+    def __init__(self, folder: Path, recipes: Sequence[Recipe], seeds: int) -> None:
+        self.folder, self.recipes, self.seeds = folder, recipes, seeds
+        self.path, self.started = folder / "overview.txt", time.time()
+
+    def write(self, seconds_left: float | None) -> None:
+        """Look at the folder and write the file anew; ``seconds_left`` of the pretraining, where that is going on."""
+        width = max(len(recipe.name) for recipe in self.recipes)
+        head = " " * width + "".join(f"  {f'seed {seed}':22}" for seed in range(self.seeds))
+        lines = [f"{time.strftime('%Y-%m-%d %H:%M:%S')}, at work for {(time.time() - self.started) / 60:.0f} min", head]
+        names = [(CODEC, None), (LOG_MEL, None), *((recipe.name, recipe) for recipe in self.recipes)]
+        for name, recipe in names:
+            states = (self._state(name, recipe, seed) for seed in range(self.seeds))
+            lines.append(f"{name:{width}}" + "".join(f"  {state:22}" for state in states).rstrip())
+        if seconds_left is not None:
+            lines.append(f"pretraining: about {seconds_left / 60:.0f} min left")
+        part = self.path.with_suffix(".part")
+        part.write_text("\n".join(lines) + "\n")
+        part.replace(self.path)
+
+    def _state(self, name: str, recipe: Recipe | None, seed: int) -> str:
+        embedded = [p.parent for p in (self.folder / f"seed{seed}/embeddings" / name).glob("*/*/.done.embeddings")]
+        if embedded:
+            probed = sum((path / "prediction-done.json").exists() for path in embedded)
+            return f"{probed} of {len(embedded)} probes"
+        if recipe is None:
+            return "waiting"
+        epochs = epochs_done(run_folder(self.folder / "runs", recipe, seed))
+        return "trained" if epochs == recipe.epochs else f"epoch {epochs} of {recipe.epochs}" if epochs else "waiting"
+
+
+def _histories(folder: Path, recipes: Sequence[Recipe], seeds: int) -> Mapping[str, Sequence[dict[str, Any]]]:
+    runs = [run_folder(folder / "runs", recipe, seed) for recipe in recipes for seed in range(seeds)]
+    return {run.name: [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()] for run in runs}
+
+
+def _about(
+    store: LatentStore, front: FrontEnd, split: SensorSplit, seeds: int, scale: str, size: Scale, generated: bool
+) -> list[str]:
+    """What the numbers stand on, a sentence each."""
+    lines = []
+    if generated:
+        lines.append(
+            "Audio and labels are generated; no real recording is in them, and none of this is the paper's data."
+        )
+    lines.append(
+        f"Data: {store.data}. {len(store.clips)} clips of {len(split.train)} sensors train and of "
+        f"{len(split.valid)} validate; the probes are on {len(split.probe)} other sensors."
+    )
+    if front.name == "demo":
+        lines.append(
+            f"The codec is not the official 44.1 kHz DAC but the bundled small one: {codec_weights.bundle_note()}."
+        )
+    else:
+        lines.append(f"Codec: {front.name}, weights with sha256 {front.digest}.")
+    lines.append(
+        f"Scale {scale}; {seeds} seeds, each with its own pretraining and its own probe clips; probes: the best "
+        f"of {size.grid_points} settings of heareval's '{size.grid}' grid."
+    )
+    return lines
+
+
+def _say(step: int, what: str) -> None:
+    print(f"\n[{step}/6] {what}", flush=True)

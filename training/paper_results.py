@@ -1,0 +1,140 @@
+"""From heareval's predictions to what people look at: score file, tables, Figure 2, curves, and the page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sonyc_tasks.build import SENSOR_TASK, SOURCE_TASK
+from sonyc_tasks.results import load_predictions, split_model_name
+from sonyc_tasks.score import MEASURES
+from training import tables
+from training.figures import figure_2, training_curves
+from training.page import PageClip, Room, write_page
+from training.recipes import Recipe
+
+#: Rows that nothing of ours is trained for: name in the scores → (printed name, the paper's numbers).
+REFERENCES: dict[str, tuple[str, tuple[float | None, float | None]]] = {
+    "codec": ("codec latents, untrained", (0.583, 0.684)),
+    "log_mel": ("log-mel mean and deviation (our reference)", (None, None)),
+}
+#: Printed names of the recipes.
+NAMES = {
+    "multiview_rec": "reconstruction",
+    "multiview_cosine_private_sample": "+ L_cos− sample",
+    "multiview_cosine_private_batch": "+ L_cos− batch",
+    "multiview_cosine_shared_sample": "+ L_cos+ sample",
+    "multiview_cosine_shared_batch": "+ L_cos+ batch",
+    "multiview_mask_0.2": "+ mask z_p, r = 0.2",
+    "multiview_mask_0.4": "+ mask z_p, r = 0.4",
+    "multiview_mask_0.6": "+ mask z_p, r = 0.6",
+    "multiview_mask_0.8": "+ mask z_p, r = 0.8",
+    "single_view": "single-view autoencoder",
+    "contrastive": "contrastive (InfoNCE)",
+    "supervised_source": "supervised, source",
+    "supervised_sensor": "supervised, sensor",
+}
+#: Rows that the others are tested against.
+AGAINST = ("codec", "single_view")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the results are made from, besides the folder: the recipes, how many seeds, sentences on what it all stands
+    on, the name of the recipe that is "multi-view" in Table 1, and the losses of every run."""
+
+    recipes: Sequence[Recipe]
+    seeds: int
+    about: Sequence[str]
+    best: str
+    histories: Mapping[str, Sequence[Mapping[str, Any]]]
+
+
+def write_results(folder: Path, given: Evidence) -> Path:
+    """Write ``scores.csv``, ``table1`` and ``table2`` (.md, .csv, .tex), ``figure2`` and ``curves`` (.png, .pdf) and
+    ``page.html`` into ``folder``; return the page."""
+    scores = read_all(folder, given)
+    tables.write_scores(folder / "scores.csv", scores)
+    published = {recipe.name: recipe.published for recipe in given.recipes}
+    multiview = [recipe.name for recipe in given.recipes if recipe.name.startswith("multiview_")]
+    others = [recipe.name for recipe in given.recipes if recipe.name not in multiview]
+    references = [tables.Row(name, method, numbers) for method, (name, numbers) in REFERENCES.items()]
+
+    first = [tables.Row(f"multi-view ({NAMES[given.best]})", given.best, published[given.best])]
+    first += [tables.Row(NAMES[name], name, published[name]) for name in others] + references
+    second = [tables.Row(NAMES[name], name, published[name]) for name in multiview] + references
+    shown = []
+    for stem, heading, rows in (
+        ("table1", "Table 1: methods", first),
+        ("table2", "Table 2: objectives of the multi-view method", second),
+    ):
+        table = tables.table(rows, scores, AGAINST)
+        text = tables.markdown(table)
+        for ending, content in ((".md", text), (".csv", tables.csv_text(table)), (".tex", tables.latex(table))):
+            part = folder / f"{stem}{ending}.part"
+            part.write_text(content, encoding="utf-8")
+            part.replace(folder / f"{stem}{ending}")
+        shown.append((heading, text))
+
+    source, sensor = tables.points(second, scores)
+    codec = [
+        float(np.mean(list(scores["codec", "joint", m].values()))) for m in ("source_jaccard_micro", "sensor_accuracy")
+    ]
+    picture, _ = figure_2(source, sensor, codec[0], codec[1], folder / "figure2")
+    curves, _ = training_curves(given.histories, folder / "curves")
+    figures = [
+        ("Figure 2: what each half holds, against the overall score. Dashed: codec latents.", picture),
+        ("Losses of every run.", curves),
+    ]
+    return write_page(
+        folder / "page.html",
+        "Multi-view embeddings of urban sound",
+        given.about,
+        shown,
+        figures,
+        room(folder, given.best),
+    )
+
+
+def read_all(folder: Path, given: Evidence) -> dict[tuple[str, str, str], dict[int, float]]:
+    """Every score of every method, view and seed; the views of codec and log-mel are called "joint", for their one
+    embedding."""
+    scores: dict[tuple[str, str, str], dict[int, float]] = {}
+    for seed in range(given.seeds):
+        for method in (*REFERENCES, *(recipe.name for recipe in given.recipes)):
+            for place in sorted((folder / f"seed{seed}" / "embeddings" / method).iterdir()):
+                view = split_model_name(place.name)[1] if method not in REFERENCES else "joint"
+                found = {task: _task(place, task) for task in (SOURCE_TASK, SENSOR_TASK)}
+                predictions = {task: load_predictions(path / "test.predictions.pkl") for task, path in found.items()}
+                for measure, (task, metric) in MEASURES.items():
+                    value = metric(predictions[task].target, predictions[task].prediction)
+                    scores.setdefault((method, view, measure), {})[seed] = value
+    return scores
+
+
+def room(folder: Path, method: str) -> Room:
+    """The clips of the probe sensors and what the ``method``'s first seed makes of them, for the page's map."""
+    place = folder / "seed0"
+    source, sensor = (_task(place / "tasks", task) for task in (SOURCE_TASK, SENSOR_TASK))
+    (audio,) = (path for path in source.iterdir() if path.is_dir())
+    clips = []
+    for split in ("train", "valid", "test"):
+        sensors = json.loads((sensor / f"{split}.json").read_text())
+        for name, sources in json.loads((source / f"{split}.json").read_text()).items():
+            clips.append(PageClip(Path(name).stem, sensors[name][0], tuple(sources), audio / split / name))
+    embeddings = {}
+    for row in (*(place / "embeddings" / method).iterdir(), *(place / "embeddings" / "codec").iterdir()):
+        frames = _task(row, SOURCE_TASK)
+        files = [frames / clip.audio.parent.name / f"{clip.audio.name}.embedding.npy" for clip in clips]
+        embeddings[split_model_name(row.name)[1]] = np.stack([np.load(file) for file in files])
+    return Room(clips, embeddings)
+
+
+def _task(folder: Path, name: str) -> Path:
+    (found,) = folder.glob(f"{name}-*")
+    return found
