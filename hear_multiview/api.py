@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from hear_multiview import cache, checkpoint
+from hear_multiview import cache, checkpoint, hub
 from hear_multiview.embedder import Embedder
 from hear_multiview.encoder import VIEWS
-from hear_multiview.frontends import FRONTENDS, PRECISIONS, FrontEnd, load_frontend
+from hear_multiview.frontends import ANY_MODULE, FRONTENDS, PRECISIONS, PREFIX, FrontEnd, load_frontend
 
 #: The checkpoint of ``load_model()`` without a path, inside the package.
 BUNDLED = Path(__file__).parent / "bundled" / "multiview.safetensors"
@@ -28,15 +29,19 @@ def load_model(
     """The model that the two embedding functions take: a frozen front end and the trained private/shared encoder.
 
     Args:
-        path: a checkpoint that ``python -m training pretrain`` wrote; empty or None is the bundled one.
+        path: a checkpoint that ``python -m training pretrain`` wrote, or ``hf://org/name`` or
+            ``hf://org/name@revision`` for one on the Hugging Face Hub; empty or None is the bundled one.
         view: what the embedding is. ``joint`` is z_p ⊕ z_s, ``private`` z_p, ``shared`` z_s, ``frontend`` the front
             end's own output (for a codec its continuous latents: the paper's baseline "without training").
-        frontend: the front end's name, one of `FRONTENDS`. Normally left out: the checkpoint knows its own, and one
-            that differs is refused. With ``view="frontend"`` it needs no checkpoint.
+        frontend: the front end's name, one of `FRONTENDS`, or ``hear:<module>`` for any HEAR module for torch. Normally
+            left out: the checkpoint knows its own (and so names a module to import), and one that differs is refused.
+            With ``view="frontend"`` it needs no checkpoint.
         frontend_weights: a weight file in descript-audio-codec's own format, for the front end to use instead of
-            looking in the codec's cache and downloading. A checkpoint refuses any weights but those it was trained on.
+            looking in the codec's cache and downloading; for a HEAR module what its ``load_model`` takes. A checkpoint
+            refuses any weights but those it was trained on.
         precision: ``fp32``, or ``bf16`` to run the front end in bfloat16. The latents' relative error then depends
-            on the weights: about 1 % for seeded ones of the official codec's size, about 6 % for the bundled ones.
+            on the weights: about 1 % for seeded ones of the official codec's size, about 6 % for the bundled ones. A
+            HEAR module runs in fp32 only.
 
     Returns:
         An `Embedder` in eval mode on the CPU; move it with ``.to(device)``, it never moves itself.
@@ -47,13 +52,13 @@ def load_model(
     """
     _one_of("view", view, VIEWS)
     _one_of("precision", precision, PRECISIONS)
-    if frontend is not None:
-        _one_of("frontend", frontend, FRONTENDS)
+    if frontend is not None and not str(frontend).startswith(PREFIX):
+        _one_of("frontend", frontend, (*FRONTENDS, ANY_MODULE))
 
     if view == "frontend" and frontend is not None and not path:
         return Embedder(load_frontend(frontend, frontend_weights, precision), None, view)
 
-    source = Path(path) if path else BUNDLED
+    source = hub.local(path) if path else BUNDLED
     saved = checkpoint.load(source)
     wanted = saved.card["frontend"]
     if frontend not in (None, wanted["name"]):
@@ -77,7 +82,7 @@ def get_scene_embeddings(audio: Tensor, model: Embedder) -> Tensor:
 
     Args:
         audio: [clip, sample], floating point, mono at ``model.sample_rate``, nominally in [-1, 1]; any level, since
-            each clip is normalised to −24 LUFS on its own.
+            with a codec each clip is normalised to −24 LUFS on its own; a HEAR module is given the audio as it is.
         model: from `load_model`.
 
     Returns:
@@ -93,15 +98,15 @@ def get_scene_embeddings(audio: Tensor, model: Embedder) -> Tensor:
 
 
 def get_timestamp_embeddings(audio: Tensor, model: Embedder) -> tuple[Tensor, Tensor]:
-    """One embedding a frame, with the time of each frame's centre.
+    """One embedding a frame, with the time of each frame.
 
     Args:
         audio, model: as for `get_scene_embeddings`.
 
     Returns:
         float32 embeddings [clip, frame, ``model.timestamp_embedding_size``] and float32 timestamps [clip, frame] in
-        milliseconds: ``(i + 0.5) · hop / sample_rate · 1000``. A last frame whose centre lies beyond the end of the
-        audio is left out.
+        milliseconds: with a codec the centres ``(i + 0.5) · hop / sample_rate · 1000``, where a last frame whose centre
+        lies beyond the end of the audio is left out; with a HEAR module as the front end its own timestamps.
 
     Raises:
         ValueError: as for `get_scene_embeddings`.
@@ -125,8 +130,7 @@ def _batches(audio: Tensor, model: Embedder) -> tuple[Tensor, ...]:
     clips, samples = audio.shape
     if clips == 0 or samples == 0:
         raise ValueError(f"audio is empty: shape {tuple(audio.shape)}")
-    if model.frame_count(samples) == 0:
-        shortest = (model.frontend.hop + 1) // 2
+    if samples < (shortest := math.ceil(model.frontend.hop / 2)):
         raise ValueError(
             f"audio of {samples} samples is shorter than half a frame: give at least {shortest} samples "
             f"at {model.sample_rate} Hz"

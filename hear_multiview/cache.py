@@ -38,8 +38,7 @@ def stream(frontend: FrontEnd, audio: Tensor) -> Iterator[Tensor]:
         yield from frontend.stream(audio)
         return
     path = where / f"{_key(frontend, audio)}.f32"
-    frames = -(-audio.shape[1] // frontend.hop)
-    if _is_whole(path, 4 * frames * frontend.dim):
+    if frames := _frames_held(path, frontend.dim):
         for start in range(0, frames, STRETCH):
             shape = (1, min(STRETCH, frames - start), frontend.dim)
             part = np.fromfile(path, "<f4", count=shape[1] * shape[2], offset=4 * start * frontend.dim)
@@ -64,15 +63,16 @@ def _key(frontend: FrontEnd, audio: Tensor) -> str:
     return digest.hexdigest()
 
 
-def _is_whole(path: Path, size: int) -> bool:
-    """Whether ``path`` holds ``size`` bytes of frames and their checksum."""
+def _frames_held(path: Path, dim: int) -> int:
+    """How many frames ``path`` holds; 0 where it is not there, or is not frames and their checksum."""
     try:
         with path.open("rb") as file:
-            if os.fstat(file.fileno()).st_size != size + 32:
-                return False
+            size = os.fstat(file.fileno()).st_size - 32
+            if size <= 0 or size % (4 * dim):
+                return 0
             checksum = hashlib.sha256()
             for start in range(0, size, 1 << 20):
                 checksum.update(file.read(min(1 << 20, size - start)))
-            return file.read() == checksum.digest()
+            return size // (4 * dim) if file.read() == checksum.digest() else 0
     except FileNotFoundError:
-        return False
+        return 0

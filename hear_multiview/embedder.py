@@ -43,20 +43,20 @@ class Embedder(nn.Module):
         return self._here.device
 
     def frame_count(self, samples: int) -> int:
-        """How many frames of ``samples`` samples have their centre within the audio."""
-        hop = self.frontend.hop
-        return (2 * samples + hop) // (2 * hop)
+        """How many frames the embeddings of clips of ``samples`` samples have."""
+        return len(self.frontend.frame_times(samples))
 
     def frame_times(self, samples: int) -> Tensor:
-        """The centres of those frames in milliseconds, float32 [frame]."""
-        frames = torch.arange(self.frame_count(samples), dtype=torch.float64)
-        return ((frames + 0.5) * (1000 * self.frontend.hop / self.sample_rate)).float()
+        """Where those frames lie, in milliseconds, float32 [frame] on the CPU: for a codec, their centres."""
+        return self.frontend.frame_times(samples)
 
     def stream(self, audio: Tensor) -> Iterator[Tensor]:
         """Embeddings of consecutive stretches of ``audio`` [clip, sample], each [clip, frame, size]: memory is bounded
-        by a stretch, however long the audio."""
-        left = self.frame_count(audio.shape[1])
+        by a stretch, however long the audio, with a codec; a HEAR module as the front end takes all of it at once."""
+        left = None
         for x in cache.stream(self.frontend, audio):
+            # Not asked before: a HEAR module that has seen the clip need not be run again to know.
+            left = self.frame_count(audio.shape[1]) if left is None else left
             if left > 0:
                 yield embed(self.encoder, x[:, :left], self.view)
             left -= x.shape[1]
@@ -71,9 +71,10 @@ class Embedder(nn.Module):
 
     def frames(self, audio: Tensor) -> Tensor:
         """[clip, sample] to every frame embedding, float32 [clip, frame, size]."""
-        out = audio.new_empty(len(audio), self.frame_count(audio.shape[1]), self.timestamp_embedding_size)
-        start = 0
+        out, start = audio.new_empty(0), 0
         for z in self.stream(audio):
+            if start == 0:  # not before the first stretch: see stream
+                out = audio.new_empty(len(audio), self.frame_count(audio.shape[1]), self.timestamp_embedding_size)
             out[:, start : start + z.shape[1]] = z
             start += z.shape[1]
         return out

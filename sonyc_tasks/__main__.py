@@ -118,6 +118,25 @@ def _score(options: argparse.Namespace) -> int:
     return 0
 
 
+def _compare(options: argparse.Namespace) -> int:
+    from sonyc_tasks.compare import compare
+    from sonyc_tasks.compare_report import markdown, write_report
+
+    comparison = compare(options.embeddings_dirs, baseline=options.baseline)
+    written = write_report(comparison, options.out) if options.out else []
+    print(markdown(comparison))
+    for path in written:
+        print(f"written: {path}")
+    return 0
+
+
+def _leaderboard(options: argparse.Namespace) -> int:
+    from sonyc_tasks.leaderboard import leaderboard
+
+    print(leaderboard(options.embeddings_dir, published=options.published, name=options.name, out=options.out))
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m sonyc_tasks",
@@ -237,6 +256,29 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--json", type=Path, metavar="FILE", help="also write the scores here, as JSON")
     sub.add_argument("--resamples", type=int, default=1000, metavar="N", help="of the bootstrap (%(default)s)")
     sub.add_argument("--seed", type=int, default=0, metavar="K", help="of the bootstrap (%(default)s)")
+
+    sub = command(
+        "compare",
+        _compare,
+        "put any HEAR modules side by side, on any scene tasks",
+        "Reads the results of python -m heareval.predictions.runner in EMBEDDINGS_DIR/<module>[-option=value]/<task>/; "
+        "prints each task's scores with 95 % intervals and tests them against the best. Writes only into --out.",
+    )
+    sub.add_argument("embeddings_dirs", nargs="+", metavar="EMBEDDINGS_DIR", type=Path, help="heareval's folders")
+    sub.add_argument("--baseline", metavar="NAME", help="module to test the others against (the best on each task)")
+    sub.add_argument("--out", type=Path, metavar="DIR", help="also write compare.md, .csv, .html, .png and .pdf here")
+
+    sub = command(
+        "leaderboard",
+        _leaderboard,
+        "make the row of hearbenchmark.com's leaderboard",
+        "Reads heareval's scores of the 19 official HEAR tasks in EMBEDDINGS_DIR/<module>/<task>/; prints a row a "
+        "module and, with --published, its rank on each task among the published ones. Writes only the file of --out.",
+    )
+    sub.add_argument("embeddings_dir", metavar="EMBEDDINGS_DIR", type=Path, help="heareval's, or one module's in it")
+    sub.add_argument("--published", type=Path, metavar="CSV", help="a copy of the leaderboard's CSV file")
+    sub.add_argument("--name", metavar="NAME", help="of the model in its row (its folder's)")
+    sub.add_argument("--out", type=Path, metavar="FILE", help="also write heading and row here, as CSV")
     return parser
 
 

@@ -5,7 +5,8 @@
     python -m sonyc_tasks.heareval embeddings …     for  python -m heareval.embeddings.runner …
     python -m sonyc_tasks.heareval predictions …    for  python -m heareval.predictions.runner …
 
-with the same arguments, for any HEAR module. Nothing of heareval is changed on disk: what today's libraries lack for
+with the same arguments, for any HEAR module; a ``+`` between the arguments of several calls makes them one after the
+other in one process, which saves the half of a minute that heareval's imports take. Nothing of heareval is changed on disk: what today's libraries lack for
 it is put in place in this process, one function of this module each, before its command is called. Besides that, the
 three averages of the Jaccard index become scores that a task's ``evaluation`` may name.
 
@@ -29,7 +30,7 @@ COMMANDS = ("embeddings", "predictions")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one of heareval's commands; ends the process, as heareval's own commands do, with their exit status."""
+    """Run one of heareval's commands, once or several times; exits, as heareval's own commands do, where one fails."""
     command, *rest = (sys.argv[1:] if arguments is None else arguments) or [""]
     if command not in COMMANDS:
         wanted = f"{'|'.join(COMMANDS)} … (each with --help, and with the arguments of heareval.<command>.runner)"
@@ -40,7 +41,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(usage)
     try:
         runner = prepared(command)
-        runner.main(args=rest, prog_name=f"python -m sonyc_tasks.heareval {command}")
+        for call in calls(rest):
+            try:
+                runner.main(args=call, prog_name=f"python -m sonyc_tasks.heareval {command}")
+            except SystemExit as end:  # click's way to return
+                if end.code:
+                    raise
     except ModuleNotFoundError as error:
         if error.name == "heareval":
             raise SystemExit(
@@ -54,10 +60,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise
 
 
+def calls(arguments: Sequence[str]) -> list[list[str]]:
+    """The arguments of each call.
+
+    >>> calls(["a", "--task", "t", "+", "b"])
+    [['a', '--task', 't'], ['b']]
+    """
+    found: list[list[str]] = [[]]
+    for argument in arguments:
+        if argument == "+":
+            found.append([])
+        else:
+            found[-1].append(argument)
+    return found
+
+
 def prepared(command: str) -> Any:
     """heareval's click command of that name, with everything in place that it needs."""
     if command == "embeddings":
-        with tensorflow_or_stand_in() as tensorflow, gpu_without_tensorflow(tensorflow):
+        with tensorflow_or_stand_in():
             runner = import_module("heareval.embeddings.runner").runner
     else:
         runner = import_module("heareval.predictions.runner").runner
@@ -79,14 +100,14 @@ def tensorflow_or_stand_in() -> Iterator[Any]:
         if error.name != "tensorflow":
             raise
     else:
-        yield tensorflow
+        with gpu_without_tensorflow(tensorflow):
+            yield tensorflow
         return
     print("TensorFlow is not installed: heareval can embed with torch models only", file=sys.stderr, flush=True)
     stand_in: Any = ModuleType("tensorflow", "What heareval asks of TensorFlow, for torch models.")
     stand_in.__spec__ = ModuleSpec("tensorflow", loader=None)
     stand_in.Module = type("Module", (), {"__doc__": "The class of TensorFlow models: no object is one."})
-    stand_in.test = SimpleNamespace(is_gpu_available=lambda **_: False)
-    stand_in.config = SimpleNamespace(list_physical_devices=lambda _: [])
+    stand_in.test = SimpleNamespace(is_gpu_available=lambda **_: True)  # there is no model that could miss it
     sys.modules["tensorflow"] = stand_in
     try:
         yield stand_in
@@ -98,9 +119,9 @@ def tensorflow_or_stand_in() -> Iterator[Any]:
 def gpu_without_tensorflow(tensorflow: Any) -> Iterator[None]:
     """Let torch use a GPU that ``tensorflow`` does not see; a line says so."""
 
-    # Without it, heareval.embeddings.runner raises at import where torch sees a GPU and TensorFlow none: tensorflow-cpu
-    # and every build for another CUDA. heareval asks only where torch sees one. list_physical_devices answers too, and
-    # unlike is_gpu_available, deprecated since TensorFlow 2.1, does not take the GPU's memory.
+    # Without it, heareval.embeddings.runner raises at import where torch sees a GPU and TensorFlow none: any version
+    # without GPU support or for another CUDA. heareval asks only where torch sees one. is_gpu_available, deprecated
+    # since TensorFlow 2.1, would also take the GPU's memory.
     def yes(**_: object) -> bool:
         if not tensorflow.config.list_physical_devices("GPU"):
             print("TensorFlow sees no GPU: torch models use it, others do not", file=sys.stderr, flush=True)
@@ -146,9 +167,8 @@ def allow_checkpoint_classes() -> None:
 
 def let_the_epoch_be_set() -> None:
     """Make ``trainer.fit_loop.current_epoch = epoch`` set the epoch of pytorch-lightning's trainer."""
-    # Without it, event tasks end at their test with KeyError on pytorch-lightning 1.6 to 1.9: heareval sets the epoch
-    # whose post-processing is to be used, these versions keep it elsewhere, and the trainer stays at the epoch after
-    # the last one. In 1.5, which heareval is of the time of, the attribute is such a property.
+    # Without it, event tasks end at their test with KeyError on pytorch-lightning 1.9.5: heareval sets the epoch whose
+    # post-processing is to be used, but since 1.6 the trainer reads it elsewhere, and stays at the one after the last.
     fit_loop: Any = import_module("pytorch_lightning.loops").FitLoop
     if hasattr(fit_loop, "current_epoch"):
         return

@@ -1,4 +1,4 @@
-"""The scores of the two tasks, on arrays over test clips, and how sure they are.
+"""The scores of scene tasks, on arrays over test clips, and how sure they are.
 
 Targets and predictions are [clip, class]. Labels are boolean; for the rank-based and the single-label score,
 predictions are real numbers, larger where the class is likelier. All sums are float64.
@@ -6,7 +6,7 @@ predictions are real numbers, larger where the class is likelier. All sums are f
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -54,6 +54,78 @@ def accuracy(target: np.ndarray, prediction: np.ndarray) -> float:
     return float(np.mean(target.argmax(axis=1) == prediction.argmax(axis=1)))
 
 
+def area_under_roc(target: np.ndarray, prediction: np.ndarray) -> float:
+    """Mean over classes of the area under the ROC curve, as heareval's aucroc: boolean ``target``, real ``prediction``.
+
+    The area is the chance that a positive clip is predicted above a negative one, equal predictions counting half. A
+    class with positive clips only, or with negative ones only, has none and is left out; NaN if no class has one, as
+    heareval has it (where it makes NaN of the whole for a single such class).
+
+    >>> area_under_roc(np.array([[1], [0], [1]], bool), np.array([[0.9], [0.5], [0.5]]))
+    0.75
+    """
+    areas = []
+    for labels, values in zip(target.T, prediction.T, strict=True):
+        above, below = values[labels], np.sort(values[~labels])
+        if len(above) and len(below):
+            # left counts the negatives that are smaller, right also the equal ones: their mean takes half of these
+            smaller = (np.searchsorted(below, above, side) for side in ("left", "right"))
+            areas.append(sum(float(found.mean()) for found in smaller) / 2 / len(below))
+    return float(np.mean(areas)) if areas else float("nan")
+
+
+def weighted(metric: str, target: np.ndarray, prediction: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """A score of many resamples at once, float64 [draw]: in each, clip i counts ``weights[i, draw]`` times.
+
+    Weights that count how often a clip was drawn make it the score of a bootstrap resample. With the predictions of two
+    models one below the other and weights of 0 and 1, one of each clip's two, it is the score of a mixture of the two.
+
+    Args:
+        metric: "mAP", "aucroc", "top1_acc", "jaccard_micro", "jaccard_macro" or "jaccard_samples"; the functions of
+            this module say how each is defined.
+        target: bool [clip, class].
+        prediction: [clip, class]; real, for the Jaccard index bool.
+        weights: whole numbers from 0 [clip, draw], with the same sum in every draw; float64 is fastest.
+
+    Raises:
+        ValueError: there is no such metric.
+    """
+    if metric in ("mAP", "aucroc"):
+        scores = [_ranked(metric, *columns, weights) for columns in zip(target.T, prediction.T, strict=True)]
+        if metric == "mAP":
+            return np.mean(scores, axis=0)
+        there = np.count_nonzero(~np.isnan(scores), axis=0)
+        return np.where(there > 0, np.nansum(scores, axis=0) / np.maximum(there, 1), np.nan)
+    if metric == "top1_acc":
+        right = target.argmax(axis=1) == prediction.argmax(axis=1)
+        return right.astype(np.float64) @ weights / weights.sum(axis=0)
+    if metric not in [f"jaccard_{average}" for average in JACCARD_AVERAGES]:
+        raise ValueError(f"the score {metric!r} cannot be computed from predictions here; give one that can")
+    both, either = (target & prediction).astype(np.float64), (target | prediction).astype(np.float64)
+    if metric == "jaccard_samples":
+        sizes = either.sum(axis=1)
+        return np.where(sizes == 0, 1.0, both.sum(axis=1) / np.maximum(sizes, 1)) @ weights / weights.sum(axis=0)
+    if metric == "jaccard_micro":
+        both, either = both.sum(axis=1, keepdims=True), either.sum(axis=1, keepdims=True)
+    both, either = both.T @ weights, either.T @ weights
+    somewhere = np.count_nonzero(either, axis=0)
+    return np.where(somewhere == 0, 1.0, (both / np.maximum(either, 1)).sum(axis=0) / np.maximum(somewhere, 1))
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Each p value corrected for all of them after Holm: the k-th smallest of m is max_{j ≤ k} (m - j + 1) p_(j), at
+    most 1.
+
+    >>> holm([0.01, 0.03, 0.5])
+    [0.03, 0.06, 0.5]
+    """
+    corrected, largest = [0.0] * len(p), 0.0
+    for rank, place in enumerate(sorted(range(len(p)), key=p.__getitem__)):
+        largest = max(largest, min(1.0, (len(p) - rank) * p[place]))
+        corrected[place] = largest
+    return corrected
+
+
 def bootstrap(
     statistic: Callable[[np.ndarray], float], n_clips: int, resamples: int = 1000, seed: int = 0
 ) -> tuple[float, float]:
@@ -78,3 +150,37 @@ def _average_precision(target: np.ndarray, prediction: np.ndarray) -> float:
     # Clips with equal predictions come in together: only the last of each run is a point of the curve.
     ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
     return float(np.sum(np.diff(hits[ends], prepend=0) * hits[ends] / (ends + 1)) / hits[-1])
+
+
+def _ranked(metric: str, target: np.ndarray, prediction: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """`weighted` for one class: ``target`` bool [clip], ``prediction`` [clip], ``weights`` [clip, draw] to [draw].
+
+    The order of the clips is the same in every draw, so one walk down it serves all of them, a row of draws at a time.
+    """
+    order = np.argsort(-prediction, kind="stable")
+    ranked = prediction[order]
+    ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True)) + 1
+    hits, area, term = np.zeros((3, weights.shape[1]))
+    # Not 0, so that nothing among nothing is 0 and not NaN; gone for good with the first clip that counts.
+    passed = np.full_like(hits, 1e-300)
+    start = 0
+    for end in ends.tolist():  # a run of clips with equal predictions
+        run, start = order[start:end], end
+        found = run[target[run]]
+        misses_above = passed - hits if len(found) and metric == "aucroc" else 0.0
+        for clip in run.tolist():
+            passed += weights[clip]
+        if not len(found):
+            continue
+        gained = weights[found[0]] if len(found) == 1 else weights[found].sum(axis=0)
+        hits += gained
+        if metric == "mAP":
+            np.divide(hits, passed, out=term)  # precision
+        else:
+            np.add(misses_above, passed - hits, out=term)  # twice the negative clips above, of equal ones the half
+        term *= gained
+        area += term
+    if metric == "mAP":
+        return area / np.maximum(hits, 1)
+    pairs = hits * (passed - hits)
+    return np.where(pairs == 0, np.nan, 1 - area / 2 / np.maximum(pairs, 1))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
 import os
+import re
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -113,3 +117,124 @@ def file_server(tmp_path: Path) -> Iterator[tuple[Path, str, type[_RangeHandler]
     yield folder, f"http://127.0.0.1:{server.server_port}", handler
     server.shutdown()
     server.server_close()
+
+
+class FakeHub(ThreadingHTTPServer):
+    """As much of the Hugging Face Hub as its library asks for: repositories, commits, files, and refusals.
+
+    Attributes:
+        repos: by ``org/name``: ``private``, ``gated``, ``commits`` (id to files by name) and ``refs`` (branch to id).
+        requests: method and path of every request.
+    """
+
+    TOKEN = "hf_letmein"
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _HubHandler)
+        self.url = f"http://127.0.0.1:{self.server_port}"
+        self.repos: dict[str, dict[str, object]] = {}
+        self.requests: list[str] = []
+
+    def commit(self, repo: str, files: dict[str, bytes], branch: str = "main", **state: bool) -> str:
+        """Put ``files`` on top of what ``branch`` of ``repo`` holds; the commit's id."""
+        known = self.repos.setdefault(repo, {"private": False, "gated": False, "commits": {}, "refs": {}, **state})
+        files = {**known["commits"].get(known["refs"].get(branch), {}), **files}  # type: ignore[attr-defined]
+        oid = hashlib.sha1(repr((branch, sorted(files.items()))).encode()).hexdigest()
+        known["commits"][oid], known["refs"][branch] = files, oid  # type: ignore[index]
+        return oid
+
+    def stop(self) -> None:
+        """From now on nobody answers."""
+        self.shutdown()
+        self.server_close()
+
+
+class _HubHandler(BaseHTTPRequestHandler):
+    server: FakeHub
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        self.server.requests.append(f"{self.command} {self.path}")
+        file = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", self.path)
+        name = file[1] if file else self.path.removeprefix("/api/models/").split("?")[0]
+        repo = self.server.repos.get(name)
+        if repo is None or (repo["private"] and not self._trusted()):
+            return self._answer(401, {"X-Error-Code": "RepoNotFound", "X-Error-Message": "Repository not found"})
+        if not file:
+            return self._answer(200, body=json.dumps({"id": name, "private": repo["private"]}).encode())
+        if repo["gated"]:
+            return self._answer(403, {"X-Error-Code": "GatedRepo", "X-Error-Message": "Access is restricted"})
+        commits, refs = repo["commits"], repo["refs"]
+        oid = refs.get(file[2].replace("%2F", "/"), file[2])  # type: ignore[attr-defined]
+        if oid not in commits:  # type: ignore[operator]
+            return self._answer(404, {"X-Error-Code": "RevisionNotFound", "X-Error-Message": "Invalid rev id"})
+        body = commits[oid].get(file[3])  # type: ignore[index]
+        if body is None:
+            return self._answer(404, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": oid})
+        self._answer(200, {"X-Repo-Commit": oid, "ETag": f'"{hashlib.sha256(body).hexdigest()}"'}, body)
+
+    def do_POST(self) -> None:
+        self.server.requests.append(f"{self.command} {self.path}")
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path == "/api/validate-yaml":
+            return self._json({"errors": [], "warnings": []})
+        if not self._trusted():
+            return self._answer(401, {"X-Error-Message": "Invalid username or password."})
+        if self.path == "/api/repos/create":
+            asked = json.loads(body)
+            name = f"{asked['organization']}/{asked['name']}"
+            if name in self.server.repos:
+                return self._json({"url": f"{self.server.url}/{name}"}, 409)
+            self.server.commit(name, {}, private=asked.get("private") is True or asked.get("visibility") == "private")
+            return self._json({"url": f"{self.server.url}/{name}"})
+        _, _, _, org, name, action, branch = self.path.split("/")
+        if action == "preupload":
+            files = json.loads(body)["files"]
+            return self._json(
+                {"files": [{"path": file["path"], "uploadMode": "regular", "shouldIgnore": False} for file in files]}
+            )
+        lines = [json.loads(line) for line in body.splitlines()]
+        added = {v["path"]: base64.b64decode(v["content"]) for v in (x["value"] for x in lines if x["key"] == "file")}
+        oid = self.server.commit(f"{org}/{name}", added, branch)
+        self._json({"commitUrl": f"{self.server.url}/{org}/{name}/commit/{oid}", "commitOid": oid})
+
+    def _trusted(self) -> bool:
+        return self.headers.get("Authorization") == f"Bearer {self.server.TOKEN}"
+
+    def _json(self, content: object, status: int = 200) -> None:
+        self._answer(status, {"Content-Type": "application/json"}, json.dumps(content).encode())
+
+    def _answer(self, status: int, headers: dict[str, str] | None = None, body: bytes = b"") -> None:
+        self.send_response(status)
+        for key, value in {**(headers or {}), "Content-Length": str(len(body))}.items():
+            self.send_header(key, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
+    """A local Hub, to which huggingface_hub in this process talks, with an empty cache in ``tmp_path``.
+
+    The library reads its environment at import; what it made of it is replaced.
+    """
+    constants = pytest.importorskip("huggingface_hub.constants")
+    server = FakeHub()
+    monkeypatch.setattr(constants, "ENDPOINT", server.url)
+    template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf" / "hub"))
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "hf" / "token"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    yield server
+    server.stop()

@@ -19,7 +19,8 @@ from sonyc_tasks.splits import SensorSplit
 from sonyc_tasks.synthesis import synthesize
 from training.bundle import seeded_codec, write_codec_bundle
 from training.latents import extract
-from training.pretrain import Run, pretrain
+from training.model_card import training_record, versions
+from training.pretrain import pretrain
 from training.recipes import recipe_named
 
 #: Generated for pretraining alone; the demo and the tests use other seeds.
@@ -55,16 +56,14 @@ def bundle(work: Path, codec: Path | None = None) -> Path:
     trained = checkpoint.load(run.checkpoint)
     encoder = {name: tensor for name, tensor in trained.tensors.items() if name.startswith("encoder.")}
     checkpoint.save(BUNDLED, encoder, {k: v for k, v in trained.card.items() if k != "format"})
-    (BUNDLED.parent / "README.md").write_text(model_card(run), encoding="utf-8")
+    (BUNDLED.parent / "README.md").write_text(model_card(), encoding="utf-8")
     return BUNDLED
 
 
-def model_card(run: Run) -> str:
+def model_card() -> str:
     """The card beside the two files, in Markdown."""
     card = checkpoint.load(BUNDLED).card
-    best = card["metrics"]
     codec, sha256 = codec_weights.BUNDLE, codec_weights.sha256
-    losses = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in best["valid"].items())
     return f"""# The bundled model
 
 Two files, which `hear_multiview.load_model()` serves without a path, offline.
@@ -81,8 +80,7 @@ recording. Its scores are not the paper's.
   latent frame, so that part of what the latents hold is a log-mel spectrum. Two choices of that training (the whitened
   first layer, the length of the head start) were made looking at probes of 157 real clips of 9 SONYC-UST-V2 sensors:
   nothing was trained on them, but scores on them are optimistic.
-- Encoder: {card["data"]}; recipe `{card["recipe"]["name"]}` = `{json.dumps(card["recipe"], sort_keys=True)}`, seed
-  {card["seed"]}; the best of {len(run.history)} epochs is {best["epoch"] + 1}, with validation losses: {losses}.
-- Made by `python -m training bundle` with {", ".join(f"{k} {v}" for k, v in card["versions"].items())}.
+- Encoder: {training_record(card)}.
+- Made by `python -m training bundle` with {versions(card)}.
 - Scores: `docs/results.md` of the repository. Licence: MIT, like the code.
 """

@@ -20,10 +20,12 @@ from sonyc_tasks.score import score_table
 from sonyc_tasks.score_report import markdown
 from sonyc_tasks.synthesis import synthesize
 from training import harness
+from training.figures import training_curves
 from training.latents import extract
+from training.page import write_page
 from training.pretrain import pretrain
 from training.recipes import recipe_named
-from training.report import write_report
+from training.room import read_room
 from training.store import LatentStore
 
 #: Sensors, clips of each, seconds of each clip, seed.
@@ -80,7 +82,16 @@ def demo(folder: Path) -> None:
     tables = [score_table(model, views) for model, views in read_scores(folder / "embeddings").items()]
     print(markdown(tables))
     about = _about(store)
-    page = write_report(folder / "report.html", tables, {recipe.name: run.history}, about)
+    curves, _ = training_curves({run.checkpoint.parent.name: run.history}, folder / "curves")
+    room = read_room(folder / "tasks", sorted((folder / "embeddings").iterdir()))
+    page = write_page(
+        folder / "report.html",
+        "hear_multiview: the demo",
+        about,
+        [("Scores of the views", markdown(tables))],
+        [("Losses of the pretraining.", curves)],
+        room,
+    )
     print("\n".join(about), f"\n\n{NEXT}\n\nReport page: {page}", sep="\n")
 
 

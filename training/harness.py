@@ -1,7 +1,7 @@
-"""Unmodified heareval in its own processes: the commands of its README, with one progress bar over all of them.
+"""Unmodified heareval in its own processes, through `sonyc_tasks.heareval`, with one progress bar over all of them.
 
-Each runs as a user would type it (the command is printed), with its output in a log file; what is done already, by
-heareval's own marks, is not started again.
+Each runs as a user would type it (the first command is printed), with its output in a log file; what is done already,
+by heareval's own marks, is not started again.
 """
 
 from __future__ import annotations
@@ -24,18 +24,12 @@ from tqdm import tqdm
 from hear_multiview import cache
 
 ENVIRONMENT = {
-    # heareval's predictions runner loads checkpoints that hold classes, which torch >= 2.6 refuses unless told so.
-    "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1",
-    # heareval refuses to start where torch sees a GPU and TensorFlow, here a build without GPU support, does not.
-    "CUDA_VISIBLE_DEVICES": "",
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "TF_ENABLE_ONEDNN_OPTS": "0",
     "PYTHONWARNINGS": "ignore",
+    # Threads that wait must not spin: beside another busy process, everything would be 20 times slower.
+    "OMP_WAIT_POLICY": "PASSIVE",
 }
-
-
-#: Commands that are printed one by one; of more, the first.
-MOST_SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -80,17 +74,20 @@ def embed(folder: Path, submissions: Sequence[Submission], frames: Path | None =
     # The first alone, with every core, fills the cache; the others then mostly read it, side by side.
     for together, threads in ((submissions[:1], _cores()), (submissions[1:], 1)):
         waiting = {s.folder: s for s in together if not _embedded(folder / "embeddings" / s.folder, tasks)}
-        commands = []
-        for s in waiting.values():
-            model = ["--model", os.path.relpath(s.model, folder)] if s.model else []
-            options = ["--model-options", json.dumps(dict(s.options))] if s.options else []
-            out = ["--embeddings-dir", f"embeddings/{s.label}"] if s.label else []
-            commands.append(["heareval.embeddings.runner", s.module, *model, "--tasks-dir", "tasks", *out, *options])
+        calls = [_arguments(s, folder) for s in waiting.values()]
 
         def done(waiting: Iterable[str] = tuple(waiting)) -> int:
             return sum(_clips_embedded(folder / "embeddings" / name, tasks, clips) for name in waiting)
 
-        _run(commands, folder, "embedding clips (heareval)", done, clips * len(commands), threads, environment)
+        what = "embedding clips (heareval)"
+        _run("embeddings", calls, folder, what, done, clips * len(calls), threads, environment)
+
+
+def _arguments(submission: Submission, folder: Path) -> list[str]:
+    model = ["--model", os.path.relpath(submission.model, folder)] if submission.model else []
+    options = ["--model-options", json.dumps(dict(submission.options))] if submission.options else []
+    out = ["--embeddings-dir", f"embeddings/{submission.label}"] if submission.label else []
+    return [submission.module, *model, "--tasks-dir", "tasks", *out, *options]
 
 
 def _embedded(out: Path, tasks: Sequence[Path]) -> bool:
@@ -111,18 +108,19 @@ def predict(folder: Path, grid: str, grid_points: int) -> None:
     embedded = sorted(mark.parent for mark in (folder / "embeddings").rglob(".done.embeddings"))
     waiting = [path for path in embedded if not (path / "prediction-done.json").exists()]
     names = [str(path.relative_to(folder)) for path in waiting]
-    options = ["--grid", grid, "--grid-points", str(grid_points)]
-    jobs = min(_cores(), len(names))
-    commands = [["heareval.predictions.runner", *names[job::jobs], *options] for job in range(jobs)]
+    calls = [[name, "--grid", grid, "--grid-points", str(grid_points)] for name in names]
 
     def done() -> int:
         return sum((path / "prediction-done.json").exists() for path in waiting)
 
-    _run(commands, folder, "probing tasks (heareval)", done, len(waiting), 1, {})
+    # Probes are small: a GPU would not speed them up, and would add its own last digits.
+    environment = {"CUDA_VISIBLE_DEVICES": ""}
+    _run("predictions", calls, folder, "probing tasks (heareval)", done, len(waiting), 1, environment)
 
 
 def _run(
-    commands: Sequence[Sequence[str]],
+    command: str,
+    calls: Sequence[Sequence[str]],
     folder: Path,
     what: str,
     done: Callable[[], int],
@@ -130,47 +128,48 @@ def _run(
     threads: int,
     environment: Mapping[str, str],
 ) -> None:
-    """Run ``python -m`` of each command in ``folder``, as many at a time as there are cores, and watch ``done()``.
+    """Make all ``calls`` of a heareval ``command`` in ``folder``, in as many processes as there are cores for, and
+    watch ``done()``.
 
     ``threads`` of each must not depend on how many are left: sums in another order would give other last digits, and an
     interrupted job must end with the same result.
     """
-    if not commands:
+    if not calls:
         return
     (folder / "logs").mkdir(exist_ok=True)
-    at_once = max(1, _cores() // threads)
     environment = {**os.environ, **ENVIRONMENT, **environment, "OMP_NUM_THREADS": str(threads)}
-    queue = list(commands)
-    shown = queue[: None if len(queue) <= MOST_SHOWN else 1]
-    for command in shown:
-        print("  $ python -m " + shlex.join(command), flush=True)
-    if len(shown) < len(queue):
-        print(f"  … and {len(queue) - len(shown)} like it", flush=True)
-    running: list[tuple[subprocess.Popen[bytes], Path]] = []
+    at_once = min(max(1, _cores() // threads), len(calls))
+    print("  $ python -m " + shlex.join(["sonyc_tasks.heareval", command, *calls[0]]), flush=True)
+    if len(calls) > 1:
+        print(f"  … and {len(calls) - 1} more", flush=True)
+    logged = len(list((folder / "logs").glob("*.log")))
     before = done()
+    running: list[tuple[subprocess.Popen[bytes], Path]] = []
     try:
+        for number in range(at_once):
+            first, *others = calls[number::at_once]
+            arguments = [command, *first, *(part for call in others for part in ("+", *call))]
+            log = folder / "logs" / f"{command}-{logged + number + 1}.log"
+            with log.open("wb") as file:
+                process = subprocess.Popen(
+                    [sys.executable, "-m", "sonyc_tasks.heareval", *arguments],
+                    cwd=folder,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=file,
+                    stderr=subprocess.STDOUT,
+                    preexec_fn=die_with_parent,
+                )
+            running.append((process, log))
         with tqdm(total=expected, desc=f"  {what}") as bar:
-            while queue or running:
-                while queue and len(running) < at_once:
-                    command = queue.pop(0)
-                    log = folder / "logs" / f"{command[0]}-{len(list((folder / 'logs').glob('*.log'))) + 1}.log"
-                    with log.open("wb") as file:
-                        process = subprocess.Popen(
-                            [sys.executable, "-m", *command],
-                            cwd=folder,
-                            env=environment,
-                            stdin=subprocess.DEVNULL,
-                            stdout=file,
-                            stderr=subprocess.STDOUT,
-                            preexec_fn=die_with_parent,
-                        )
-                    running.append((process, log))
+            ended = False
+            while not ended:
                 time.sleep(0.3)
+                ended = all(process.poll() is not None for process, _ in running)
                 for process, log in running:
                     if process.poll() not in (None, 0):
                         last = log.read_text(errors="replace").strip().splitlines() or ["no output"]
                         raise ValueError(f"heareval failed ({last[-1].strip()}); all of its output is in {log}")
-                running = [(process, log) for process, log in running if process.poll() is None]
                 if more := done() - before - bar.n:
                     bar.update(more)
     finally:

@@ -50,10 +50,12 @@ def extract(
     if not clips:
         raise ValueError("the data set has no clips of the split's train and valid sensors")
     seconds = [duration(clip.path) for clip in tqdm(clips, desc="reading lengths", unit="clip", leave=False)]
-    longest = math.ceil(math.ceil(max(seconds) * frontend.sample_rate) / frontend.hop)
+    frontend.to(device)
+    samples = math.ceil(max(seconds) * frontend.sample_rate)
+    # A codec gives a last frame that has no time within the audio, a HEAR module perhaps more frames than whole hops.
+    longest = max(math.ceil(samples / frontend.hop), len(frontend.frame_times(samples)))
     stored = [StoredClip(clip.name, clip.sensor, clip.sources) for clip in clips]
     store = LatentStore.create(path, stored, describe(frontend), longest, split, data)
-    frontend = frontend.to(device)
     if missing := store.missing():
         for index in tqdm(missing, desc=f"latents ({frontend.name})", unit="clip"):
             audio = torch.from_numpy(read_mono(clips[index].path, frontend.sample_rate))[None].to(device)

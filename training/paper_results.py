@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,9 @@ from sonyc_tasks.results import load_predictions, split_model_name
 from sonyc_tasks.score import MEASURES
 from training import tables
 from training.figures import figure_2, training_curves
-from training.page import PageClip, Room, write_page
+from training.page import write_page
 from training.recipes import Recipe
+from training.room import read_room, task_folder
 
 #: Rows that nothing of ours is trained for: name in the scores → (printed name, the paper's numbers).
 REFERENCES: dict[str, tuple[str, tuple[float | None, float | None]]] = {
@@ -91,14 +91,13 @@ def write_results(folder: Path, given: Evidence) -> Path:
         ("Figure 2: what each half holds, against the overall score. Dashed: codec latents.", picture),
         ("Losses of every run.", curves),
     ]
-    return write_page(
-        folder / "page.html",
-        "Multi-view embeddings of urban sound",
-        given.about,
-        shown,
-        figures,
-        room(folder, given.best),
-    )
+    first_seed = folder / "seed0"
+    shown_models = [
+        *(first_seed / "embeddings" / given.best).iterdir(),
+        *(first_seed / "embeddings" / "codec").iterdir(),
+    ]
+    room = read_room(first_seed / "tasks", shown_models)
+    return write_page(folder / "page.html", "Multi-view embeddings of urban sound", given.about, shown, figures, room)
 
 
 def read_all(folder: Path, given: Evidence) -> dict[tuple[str, str, str], dict[int, float]]:
@@ -109,32 +108,9 @@ def read_all(folder: Path, given: Evidence) -> dict[tuple[str, str, str], dict[i
         for method in (*REFERENCES, *(recipe.name for recipe in given.recipes)):
             for place in sorted((folder / f"seed{seed}" / "embeddings" / method).iterdir()):
                 view = split_model_name(place.name)[1] if method not in REFERENCES else "joint"
-                found = {task: _task(place, task) for task in (SOURCE_TASK, SENSOR_TASK)}
+                found = {task: task_folder(place, task) for task in (SOURCE_TASK, SENSOR_TASK)}
                 predictions = {task: load_predictions(path / "test.predictions.pkl") for task, path in found.items()}
                 for measure, (task, metric) in MEASURES.items():
                     value = metric(predictions[task].target, predictions[task].prediction)
                     scores.setdefault((method, view, measure), {})[seed] = value
     return scores
-
-
-def room(folder: Path, method: str) -> Room:
-    """The clips of the probe sensors and what the ``method``'s first seed makes of them, for the page's map."""
-    place = folder / "seed0"
-    source, sensor = (_task(place / "tasks", task) for task in (SOURCE_TASK, SENSOR_TASK))
-    (audio,) = (path for path in source.iterdir() if path.is_dir())
-    clips = []
-    for split in ("train", "valid", "test"):
-        sensors = json.loads((sensor / f"{split}.json").read_text())
-        for name, sources in json.loads((source / f"{split}.json").read_text()).items():
-            clips.append(PageClip(Path(name).stem, sensors[name][0], tuple(sources), audio / split / name))
-    embeddings = {}
-    for row in (*(place / "embeddings" / method).iterdir(), *(place / "embeddings" / "codec").iterdir()):
-        frames = _task(row, SOURCE_TASK)
-        files = [frames / clip.audio.parent.name / f"{clip.audio.name}.embedding.npy" for clip in clips]
-        embeddings[split_model_name(row.name)[1]] = np.stack([np.load(file) for file in files])
-    return Room(clips, embeddings)
-
-
-def _task(folder: Path, name: str) -> Path:
-    (found,) = folder.glob(f"{name}-*")
-    return found

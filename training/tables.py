@@ -17,7 +17,7 @@ from pathlib import Path
 from sonyc_tasks.results import VIEWS
 from sonyc_tasks.score import MEASURES, THRESHOLD
 from training.figures import Point
-from training.statistics import Difference, Mean, compare, mean, paired
+from training.replications import Difference, Mean, compare, mean, paired
 
 #: (method, view, measure) → seed → score, 0 to 1. View and measure as in `sonyc_tasks`.
 Scores = Mapping[tuple[str, str, str], Mapping[int, float]]

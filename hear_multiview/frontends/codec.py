@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from hear_multiview import loudness
 from hear_multiview.frontends import codec_weights
+from hear_multiview.frontends.centres import frame_centres
 from hear_multiview.frontends.codec_weights import CodecWeights
 
 #: Frames encoded at a time, without context: 1 s at 44.1 kHz.
@@ -44,6 +45,10 @@ class CodecFrontEnd(nn.Module):
         self.context = _context(self.encoder, self.hop)
         self.encoder.to({"fp32": torch.float32, "bf16": torch.bfloat16}[precision])
         self.requires_grad_(False).eval()
+
+    def frame_times(self, samples: int) -> Tensor:
+        """The centres of the frames within ``samples`` samples, in milliseconds, float32 [frame]."""
+        return frame_centres(samples, self.hop, self.sample_rate)
 
     def stream(self, audio: Tensor) -> Iterator[Tensor]:
         """Latents of consecutive stretches of ``audio`` [clip, sample]: each float32 [clip, up to `PIECE`, dim]."""

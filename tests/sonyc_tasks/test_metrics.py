@@ -1,16 +1,27 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from sklearn.metrics import average_precision_score, jaccard_score
+from sklearn.metrics import average_precision_score, jaccard_score, roc_auc_score
 
-from sonyc_tasks.metrics import JACCARD_AVERAGES, accuracy, bootstrap, jaccard, mean_average_precision
+from sonyc_tasks.metrics import (
+    JACCARD_AVERAGES,
+    accuracy,
+    area_under_roc,
+    bootstrap,
+    holm,
+    jaccard,
+    mean_average_precision,
+    weighted,
+)
 
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=2, max_side=7)
 BOOLEAN_PAIRS = SHAPES.flatmap(lambda shape: st.tuples(*[hnp.arrays(bool, shape)] * 2))
@@ -120,3 +131,61 @@ def test_the_bootstrap_is_seeded() -> None:
 
     assert bootstrap(mean, 10, 50) == bootstrap(mean, 10, 50)
     assert bootstrap(mean, 10, 50) != bootstrap(mean, 10, 50, seed=1)
+
+
+@given(RANKED_PAIRS)
+@settings(max_examples=200, deadline=None)
+def test_area_under_roc_is_its_definition(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    areas = []
+    for hits, scores in zip(pair[0].T, pair[1].T, strict=True):
+        pairs = [(a > b) + (a == b) / 2 for a in scores[hits] for b in scores[~hits]]
+        areas += [sum(pairs) / len(pairs)] if pairs else []
+    expected = sum(areas) / len(areas) if areas else math.nan
+    assert area_under_roc(*pair) == pytest.approx(expected, nan_ok=True)
+
+
+def test_area_under_roc_agrees_with_heareval() -> None:
+    draw = np.random.default_rng(0)
+    target, prediction = draw.random((200, 8)) < 0.2, np.round(draw.random((200, 8)), 2)
+    assert math.isclose(area_under_roc(target, prediction), roc_auc_score(target, prediction, average="macro"))
+
+
+SCORES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
+    "mAP": mean_average_precision,
+    "aucroc": area_under_roc,
+    "top1_acc": accuracy,
+    **{f"jaccard_{average}": partial(jaccard, average=average) for average in JACCARD_AVERAGES},
+}
+
+
+@pytest.mark.parametrize("metric", SCORES)
+def test_a_weight_is_how_often_a_clip_is_there(metric: str) -> None:
+    draw = np.random.default_rng(1)
+    for classes in (1, 5):
+        target = draw.random((12, classes)) < 0.3
+        target[:, -1] &= classes == 1  # a class without a positive clip
+        prediction: np.ndarray = np.round(draw.random(target.shape), 1)  # ties
+        if metric.startswith("jaccard"):
+            prediction = prediction > 0.5
+        weights = draw.multinomial(12, np.full(12, 1 / 12), size=40).T
+        found = weighted(metric, target, prediction, weights.astype(float))
+        expected = [SCORES[metric](np.repeat(target, w, axis=0), np.repeat(prediction, w, axis=0)) for w in weights.T]
+        np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def test_no_such_weighted_score() -> None:
+    with pytest.raises(ValueError, match="the score 'd_prime' cannot be computed from predictions here"):
+        weighted("d_prime", np.ones((1, 1), bool), np.ones((1, 1)), np.ones((1, 1)))
+
+
+@given(st.lists(st.floats(0, 1), max_size=7))
+@settings(deadline=None)
+def test_holm_rejects_as_its_procedure_does(p: list[float]) -> None:
+    """Down from the smallest p, each tested at alpha / (tests left), until one is not rejected."""
+    for alpha in (0.01, 0.05, 0.3):
+        rejected = set()
+        for rank, place in enumerate(sorted(range(len(p)), key=lambda place: p[place])):
+            if p[place] * (len(p) - rank) > alpha:
+                break
+            rejected.add(place)
+        assert {place for place, corrected in enumerate(holm(p)) if corrected <= alpha} == rejected

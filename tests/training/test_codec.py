@@ -78,8 +78,8 @@ def test_losses_fall(soundscapes: Path, tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(module, "INTERVAL", 2)
     train_codec(tmp_path, soundscapes, **{**TINY, "steps": 30, "learning_rate": 1e-3})
     first, last = history(tmp_path)[0], history(tmp_path)[-1]
-    for name in ("mel_from_latents", "mel_from_codes", "readout"):
-        assert last[name] < 0.95 * first[name], (name, history(tmp_path))
+    for name, at_most in (("mel_from_latents", 0.95), ("mel_from_codes", 0.95), ("readout", 0.99)):
+        assert last[name] < at_most * first[name], (name, history(tmp_path))
 
 
 def test_an_interrupted_run_ends_the_same(

@@ -1,4 +1,4 @@
-"""The mel reference against float64 numpy, and the HEAR contract."""
+"""The mel reference against float64 numpy; the contract is tested with the other references'."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-import torch
 from torch import Tensor
 
 from hear_multiview.references import mel_statistics as mel
@@ -24,22 +23,3 @@ def test_frames_against_numpy(noise: Callable[..., Tensor]) -> None:
         expected = np.log(np.abs(spectrum) ** 2 @ bands + mel.FLOOR)
         np.testing.assert_allclose(frames[0, i].numpy(), expected, atol=1e-3)
         assert times[0, i] == pytest.approx(1000 * (i + 0.5) * mel.HOP / mel.SAMPLE_RATE)
-
-
-@pytest.mark.parametrize("seconds", [0.01, 0.5, 3.74])
-def test_contract(noise: Callable[..., Tensor], seconds: float) -> None:
-    model = mel.load_model()
-    audio = noise(3, seconds)
-    scene = mel.get_scene_embeddings(audio, model)
-    frames, times = mel.get_timestamp_embeddings(audio, model)
-    assert scene.shape == (3, model.scene_embedding_size)
-    assert frames.shape == (*times.shape, model.timestamp_embedding_size)
-    assert scene.dtype == frames.dtype == times.dtype == torch.float32
-    assert torch.isfinite(scene).all()
-    torch.testing.assert_close(scene[:, : mel.BANDS], frames.mean(1))
-    torch.testing.assert_close(scene[1:2], mel.get_scene_embeddings(audio[1:2], model), atol=1e-4, rtol=1e-4)
-
-
-def test_it_has_no_weights() -> None:
-    with pytest.raises(ValueError, match=r"mel_statistics has no weights to load from w\.pt"):
-        mel.load_model("w.pt")

@@ -1,0 +1,175 @@
+"""Any HEAR module as a front end: its timestamp embeddings are the frames.
+
+A clip is handed over whole and as it is, level included: what the module does with a clip may depend on all of it, so
+memory grows with the clip's length as the module's own does. The frames lie where the module's own timestamps say.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hear_multiview.frontends.codec_weights import sha256
+
+#: The name of such a front end is this and the module's name, as one imports it.
+PREFIX = "hear:"
+#: How the name is written in help and error messages.
+ANY_MODULE = f"{PREFIX}<module>"
+#: Seconds of faint noise that show how the module's frames are spaced; as long as hearvalidator's.
+PROBE = 2
+#: How far a spacing of timestamps may be from their mean, in milliseconds: hearvalidator's own limit.
+TOLERANCE = 1e-3
+
+
+class HearModuleFrontEnd(nn.Module):
+    """A frozen HEAR module. See `hear_multiview.frontends` for what a front end is.
+
+    Attributes:
+        name, sample_rate, digest, precision: as for every front end. The digest is of the module's name, the tensors
+            of its model and the weight file; a change of the module's code alone does not show in it.
+        hop: the spacing of the module's timestamps in samples, to 1 / 1000; it need not be a whole number.
+        dim: of a frame. A module of an odd number of dimensions gets one more, always 0, for halves of equal size.
+        model: what the module's ``load_model`` gave.
+    """
+
+    _here: Tensor
+    _last: tuple[int, Tensor]  # samples of the last clip, and the times of its frames
+
+    def __init__(self, name: str, weights: Path | None = None, precision: str = "fp32") -> None:
+        """``name``: `PREFIX` and a module's name. ``weights``: handed to the module's ``load_model``, if given.
+
+        Raises:
+            ValueError: the module cannot be imported or loaded, is no HEAR module for torch, or has irregular frames.
+            FileNotFoundError: ``weights`` does not exist.
+        """
+        super().__init__()
+        if precision != "fp32":
+            raise ValueError(f"front end {name} cannot run in {precision}, only the codecs can: take precision fp32")
+        if weights is not None and not weights.is_file():
+            raise FileNotFoundError(f"weight file {weights} of front end {name} does not exist")
+        load, self._timestamp_embeddings = _functions(name)
+        self.name = name
+        self.precision = precision
+        self.model = _loaded(name, load, weights)
+        self.requires_grad_(False).eval()
+        self.register_buffer("_here", torch.empty(0), persistent=False)  # the module may have no tensors at all
+        self.sample_rate = int(self.model.sample_rate)  # type: ignore[arg-type]  # any attribute may be a Module
+        self.digest = _digest(name, self.model, weights)  # before the first clip: a model may remember what it saw
+        frames, times = self._embed(self._noise(PROBE * self.sample_rate))
+        hop = round(_spacing(name, times) * self.sample_rate / 1000, 3)
+        self.hop = int(hop) if hop.is_integer() else hop
+        self.dim = frames.shape[2]
+
+    def frame_times(self, samples: int) -> Tensor:
+        """The module's own timestamps for clips of ``samples`` samples, in milliseconds, float32 [frame].
+
+        Only the module knows them, so it is run for them, on faint noise, unless the last clip was just as long.
+        """
+        known, times = self._last
+        return times if known == samples else self._embed(self._noise(samples))[1]
+
+    def stream(self, audio: Tensor) -> Iterator[Tensor]:
+        """The module's timestamp embeddings of ``audio`` [clip, sample] in one stretch, float32 [clip, frame, dim].
+
+        Raises:
+            ValueError: the module gives no frame, or none of the shape that HEAR asks for.
+        """
+        yield self._embed(audio)[0]
+
+    def _embed(self, audio: Tensor) -> tuple[Tensor, Tensor]:
+        """Frames float32 [clip, frame, dim] where ``audio`` is, and their times float32 [frame] on the CPU."""
+        with torch.no_grad():
+            frames, times = self._timestamp_embeddings(audio, self.model)
+        if frames.ndim != 3 or len(frames) != len(audio) or times.shape != frames.shape[:2]:
+            raise ValueError(
+                f"front end {self.name} gives embeddings {tuple(frames.shape)} and timestamps {tuple(times.shape)} for "
+                f"{len(audio)} clips: HEAR asks for [clip, frame, dim] and [clip, frame]"
+            )
+        if frames.shape[1] == 0:
+            raise ValueError(
+                f"front end {self.name} gives no frame for audio of {audio.shape[1]} samples: give longer audio"
+            )
+        padded = nn.functional.pad(frames.to(audio.device, torch.float32), (0, frames.shape[2] % 2))
+        self._last = audio.shape[1], times[0].to("cpu", torch.float32)
+        return padded, self._last[1]
+
+    def _noise(self, samples: int) -> Tensor:
+        """Faint seeded noise [1, ``samples``] where the model is: of silence, some modules make NaN."""
+        return 0.01 * torch.randn(1, samples, generator=torch.Generator().manual_seed(0)).to(self._here.device)
+
+
+def _functions(name: str) -> tuple[Callable[..., Any], Callable[..., tuple[Tensor, Tensor]]]:
+    """``load_model`` and ``get_timestamp_embeddings`` of the module that ``name`` names."""
+    module_name = name.removeprefix(PREFIX)
+    if not re.fullmatch(r"\w+(\.\w+)*", module_name):
+        raise ValueError(f"front end {name!r} names no module: write {PREFIX} and a module as one imports it")
+    try:
+        module = import_module(module_name)
+    except Exception as error:  # a module of somebody else may fail in any way at all
+        raise ValueError(
+            f"front end {name}: module {module_name} cannot be imported ({_first_line(error)}): install it with all "
+            "that it needs, or put its folder into PYTHONPATH"
+        ) from error
+    needed = ("load_model", "get_timestamp_embeddings")
+    if missing := [function for function in needed if not callable(getattr(module, function, None))]:
+        raise ValueError(
+            f"front end {name}: module {module_name} is no HEAR module, it lacks {' and '.join(missing)}: name the "
+            "module that has the functions of the HEAR API"
+        )
+    return module.load_model, module.get_timestamp_embeddings
+
+
+def _loaded(name: str, load: Callable[..., Any], weights: Path | None) -> nn.Module:
+    """What the module's ``load_model`` gives, if that can be a front end."""
+    try:
+        model = load() if weights is None else load(str(weights))
+    except Exception as error:  # as above
+        source = "without a weight file" if weights is None else f"from {weights}"
+        raise ValueError(
+            f"front end {name} cannot be loaded {source} ({_first_line(error)}): give as frontend_weights the file "
+            "that this module loads, or nothing if it needs none"
+        ) from error
+    if not isinstance(model, nn.Module):
+        raise ValueError(
+            f"front end {name}: its load_model gives a {type(model).__name__}, not a torch.nn.Module: take a HEAR "
+            "module for torch"
+        )
+    if not hasattr(model, "sample_rate"):
+        raise ValueError(f"front end {name}: its model lacks sample_rate, which the HEAR API asks for: add it")
+    return model
+
+
+def _spacing(name: str, times: Tensor) -> float:
+    """The spacing of ``times`` in their unit, which must be regular."""
+    steps = times.double().diff()
+    mean = float(steps.mean()) if len(steps) else 0.0
+    if mean <= 0 or (steps - mean).abs().max() > TOLERANCE:
+        spaced = f" that lie {steps.min():.4g} to {steps.max():.4g} ms apart" if len(steps) else ""
+        raise ValueError(
+            f"front end {name} gives {len(times)} timestamps{spaced} for {PROBE} s of noise: take a module with frames "
+            "at regular intervals, as hearvalidator asks for"
+        )
+    return mean
+
+
+def _digest(name: str, model: nn.Module, weights: Path | None) -> str:
+    """The sha256 of the name, of every tensor of the model with its name, and of the weight file, in hexadecimal."""
+    digest = hashlib.sha256(name.encode())
+    for key, value in sorted(model.state_dict().items()):
+        if isinstance(value, Tensor):
+            digest.update(f"\n{key} {value.dtype} {tuple(value.shape)}\n".encode())
+            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    if weights is not None:
+        digest.update(f"\nfile {sha256(weights)}".encode())
+    return digest.hexdigest()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).split("\n", 1)[0]

@@ -1,0 +1,309 @@
+"""HEAR modules as front ends, against the modules themselves."""
+
+from __future__ import annotations
+
+import copy
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import hear_multiview
+from hear_multiview import cache, checkpoint
+from hear_multiview.embedder import Embedder
+from hear_multiview.encoder import VIEWS, PrivateSharedEncoder
+from hear_multiview.frontends import FrontEnd, load_frontend
+from hear_multiview.references import mel_statistics, random_projection
+from training.latents import describe
+
+REFERENCES = pytest.mark.parametrize(
+    "module", [mel_statistics, random_projection], ids=lambda module: module.__name__.rsplit(".", 1)[1]
+)
+#: A module as others write them, at numbers unlike ours: 22,050 Hz, a frame each 10 ms (220.5 samples) from time 0 on,
+#: so floor(seconds / 0.01) + 1 frames, of 5 dimensions; it loads a file, counts its runs, and is born in training mode.
+THEIRS = """
+import torch
+
+calls = []
+HOP_MS = 10.0
+
+
+class Model(torch.nn.Module):
+    sample_rate, scene_embedding_size, timestamp_embedding_size = 22_050, 5, 5
+
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.arange(1.0, 6.0))
+        self.drop = torch.nn.Dropout(0.5)
+
+
+def load_model(model_file_path=""):
+    model = Model()
+    if model_file_path:
+        model.load_state_dict(torch.load(model_file_path, weights_only=True))
+    return model
+
+
+def get_timestamp_embeddings(audio, model):
+    calls.append(tuple(audio.shape))
+    frames = int(audio.shape[1] / 22.05 / HOP_MS + 1e-6) + 1
+    padded = torch.nn.functional.pad(audio, (110, 331))
+    centres = (torch.arange(frames) * 220.5).long()
+    level = padded.unfold(1, 220, 1)[:, centres].square().mean(-1, keepdim=True).sqrt()
+    times = (torch.arange(frames) * HOP_MS).expand(len(audio), -1)
+    return model.drop(level * model.scale), times
+
+
+def get_scene_embeddings(audio, model):
+    return get_timestamp_embeddings(audio, model)[0].mean(1)
+"""
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ModuleType]:
+    """``write(name, source)``: an importable module with that source, forgotten after the test."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def make(name: str, source: str) -> ModuleType:
+        (tmp_path / f"{name}.py").write_text(source)
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        module = import_module(name)
+        monkeypatch.setitem(sys.modules, name, module)
+        return module
+
+    return make
+
+
+@pytest.fixture
+def theirs(write: Callable[..., ModuleType]) -> ModuleType:
+    return write("theirs", THEIRS)
+
+
+def named(module: ModuleType) -> str:
+    return f"hear:{module.__name__}"
+
+
+def sound(rate: int, clips: int, seconds: float, seed: int = 0) -> Tensor:
+    return 0.1 * torch.randn(clips, round(seconds * rate), generator=torch.Generator().manual_seed(seed))
+
+
+def frames_of(front: FrontEnd, audio: Tensor) -> Tensor:
+    return torch.cat(list(front.stream(audio)), dim=1)
+
+
+def saved(path: Path, front: FrontEnd, width: int = 8) -> Path:
+    """A checkpoint on ``front`` with seeded weights."""
+    torch.manual_seed(0)
+    encoder = PrivateSharedEncoder(front.dim, width=width, depth=1)
+    size = {"dim": front.dim, "width": width, "depth": 1}
+    card = {"frontend": describe(front), "encoder": size, "views": VIEWS, "recipe": {"name": "seeded"}}
+    checkpoint.save(path, {f"encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}, card)
+    return path
+
+
+# Frames
+
+
+@REFERENCES
+@pytest.mark.parametrize("seconds", [0.1, 1.0, 2.34])
+def test_frames_and_times_are_the_modules_own(module: ModuleType, seconds: float) -> None:
+    front = load_frontend(named(module))
+    assert (front.name, front.sample_rate, front.hop) == (named(module), module.SAMPLE_RATE, module.HOP)
+    audio = sound(front.sample_rate, 3, seconds)
+    frames, times = module.get_timestamp_embeddings(audio, module.load_model())
+    assert torch.equal(frames_of(front, audio), frames)
+    assert torch.equal(front.frame_times(audio.shape[1]), times[0])
+    assert front.dim == frames.shape[2]
+    found = hear_multiview.get_timestamp_embeddings(audio, Embedder(front, None, "frontend"))
+    torch.testing.assert_close(found, (frames, times))
+
+
+def test_a_module_with_other_times_a_hop_between_samples_and_odd_dimensions(theirs: ModuleType) -> None:
+    front = load_frontend("hear:theirs")
+    assert (front.sample_rate, front.hop, front.dim) == (22_050, 220.5, 6)
+    audio = sound(22_050, 2, 1.0)
+    expected, times = theirs.get_timestamp_embeddings(audio, theirs.load_model().eval())
+    model = Embedder(front, None, "frontend")
+    frames, found_times = hear_multiview.get_timestamp_embeddings(audio, model)
+    assert frames.shape == (2, 101, 6)
+    torch.testing.assert_close(frames[..., :5], expected)
+    assert not frames[..., 5].any()
+    assert torch.equal(found_times, times)
+    assert found_times[0, -1] == 1000
+    torch.testing.assert_close(hear_multiview.get_scene_embeddings(audio, model), frames.mean(1))
+    # Its own level: nothing is normalised for it.
+    torch.testing.assert_close(hear_multiview.get_scene_embeddings(3 * audio, model), 3 * frames.mean(1))
+
+
+def test_a_clip_is_run_once(theirs: ModuleType) -> None:
+    model = Embedder(load_frontend("hear:theirs"), None, "frontend")
+    for function in (hear_multiview.get_scene_embeddings, hear_multiview.get_timestamp_embeddings):
+        for samples in (5_000, 6_000, 5_000):
+            theirs.calls.clear()
+            function(torch.rand(2, samples), model)
+            assert theirs.calls == [(1, samples)] * 2
+
+
+def test_times_are_known_before_any_clip_of_that_length(theirs: ModuleType) -> None:
+    front = load_frontend("hear:theirs")
+    theirs.calls.clear()
+    assert front.frame_times(4_410).tolist() == [10.0 * frame for frame in range(21)]
+    assert len(front.frame_times(4_410)) == 21
+    assert theirs.calls == [(1, 4_410)]
+
+
+def test_it_is_frozen_moves_and_can_be_copied(theirs: ModuleType) -> None:
+    front = load_frontend("hear:theirs")
+    assert isinstance(front, torch.nn.Module)
+    assert not any(module.training for module in front.modules())
+    assert not any(parameter.requires_grad for parameter in front.parameters())
+    with torch.enable_grad():
+        assert not frames_of(front, sound(22_050, 1, 0.2)).requires_grad
+    model = Embedder(front, None, "frontend")
+    twin = copy.deepcopy(model).to("meta")
+    assert {tensor.device.type for tensor in twin.state_dict().values()} == {"meta"}
+    assert {tensor.device.type for tensor in model.state_dict().values()} == {"cpu"}
+
+
+def test_the_frame_cache_serves_it(theirs: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "frames"))
+    audio = sound(22_050, 3, 0.7)
+    first = hear_multiview.get_timestamp_embeddings(audio, Embedder(load_frontend("hear:theirs"), None, "frontend"))
+    again = Embedder(load_frontend("hear:theirs"), None, "frontend")  # as in another process
+    theirs.calls.clear()
+    second = hear_multiview.get_timestamp_embeddings(audio, again)
+    assert theirs.calls == [(1, audio.shape[1])]  # for the times alone; once, not for every clip
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    assert len(list((tmp_path / "frames").iterdir())) == 3
+
+
+# Which weights
+
+
+def test_the_digest_is_of_name_tensors_and_file(
+    theirs: ModuleType, write: Callable[..., ModuleType], tmp_path: Path
+) -> None:
+    files = [tmp_path / "a.pt", tmp_path / "b.pt"]
+    for value, path in enumerate(files):
+        torch.save({"scale": torch.full((5,), float(value))}, path)
+    write("copied", THEIRS)
+    fronts = [load_frontend("hear:theirs"), *(load_frontend("hear:theirs", path) for path in files)]
+    fronts.append(load_frontend("hear:copied"))
+    assert len({front.digest for front in fronts}) == 4
+    assert load_frontend("hear:theirs", str(files[1])).digest == fronts[2].digest
+    assert not frames_of(fronts[1], sound(22_050, 1, 0.2)).any()
+    # The same tensors from a file that differs are another front end; so is one bit in a tensor.
+    model = theirs.load_model()
+    torch.save(model.state_dict(), files[0])
+    assert load_frontend("hear:theirs", files[0]).digest != fronts[0].digest
+    theirs.load_model = lambda _="": model
+    assert load_frontend("hear:theirs").digest == fronts[0].digest
+    model.scale.data[3] = np.nextafter(np.float32(4), np.float32(5)).item()
+    assert load_frontend("hear:theirs").digest != fronts[0].digest
+
+
+def test_a_checkpoint_refuses_other_weights_and_other_modules(theirs: ModuleType, tmp_path: Path) -> None:
+    weights = tmp_path / "weights.pt"
+    torch.save(theirs.load_model().state_dict(), weights)
+    path = saved(tmp_path / "c.safetensors", load_frontend("hear:theirs", weights))
+    for frontend in (None, "hear:theirs"):
+        model = hear_multiview.load_model(path, frontend=frontend, frontend_weights=weights)
+        assert model.scene_embedding_size == 6
+    with pytest.raises(ValueError, match=r"was trained on hear:theirs weights with .* as frontend_weights"):
+        hear_multiview.load_model(path)
+    torch.save({"scale": torch.zeros(5)}, weights)
+    with pytest.raises(ValueError, match=r"was trained on hear:theirs weights with sha256"):
+        hear_multiview.load_model(path, frontend_weights=weights)
+    with pytest.raises(ValueError, match=r"frontend 'hear:other' does not fit checkpoint .* trained on 'hear:theirs'"):
+        hear_multiview.load_model(path, frontend="hear:other")
+    sys.modules.pop("theirs")
+    (tmp_path / "theirs.py").unlink()
+    with pytest.raises(ValueError, match="hear:theirs: module theirs cannot be imported"):
+        hear_multiview.load_model(path, frontend_weights=weights)
+
+
+# What cannot be a front end
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("hear:", "front end 'hear:' names no module: write hear: and a module as one imports it"),
+        ("hear:.relative", "names no module"),
+        ("hear:a b", "names no module"),
+        (
+            "hear:no_such_module",
+            r"module no_such_module cannot be imported \(No module named 'no_such_module'\): install",
+        ),
+        ("hear:json", r"module json is no HEAR module, it lacks load_model and get_timestamp_embeddings: name"),
+        ("hera:json", "choose one of dac_44khz, demo, hear:<module>"),
+    ],
+)
+def test_names_that_are_no_hear_module(name: str, message: str) -> None:
+    for load in (load_frontend, lambda name: hear_multiview.load_model(view="frontend", frontend=name)):
+        with pytest.raises(ValueError, match=message):
+            load(name)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("raise RuntimeError('broken')", r"module odd cannot be imported \(broken\)"),
+        (
+            "def load_model(path=''): raise OSError('no file\\nat all')",
+            r"loaded without a weight file \(no file\): give",
+        ),
+        ("def load_model(path=''): return 3", r"its load_model gives a int, not a torch\.nn\.Module"),
+        ("def load_model(path=''): return torch.nn.Identity()", "its model lacks sample_rate"),
+        ("HOP_MS = 5000", r"gives 1 timestamps for 2 s of noise: take a module with frames at regular intervals"),
+        (
+            "own = get_timestamp_embeddings\n"
+            "def get_timestamp_embeddings(audio, model): z, t = own(audio, model); return z, t ** 1.01",
+            r"gives 201 timestamps that lie 10\.\d+ to 10\.\d+ ms apart for 2 s of noise",
+        ),
+        (
+            "own = get_timestamp_embeddings\n"
+            "def get_timestamp_embeddings(audio, model): z, t = own(audio, model); return z, t[0]",
+            r"gives embeddings \(1, 201, 5\) and timestamps \(201,\) for 1 clips: HEAR asks for",
+        ),
+        (
+            "own = get_timestamp_embeddings\n"
+            "def get_timestamp_embeddings(audio, model): z, t = own(audio, model); return z[:, :0], t[:, :0]",
+            "gives no frame for audio of 44100 samples: give longer audio",
+        ),
+    ],
+)
+def test_modules_that_cannot_be_a_front_end(
+    change: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "odd", raising=False)
+    (tmp_path / "odd.py").write_text(f"{THEIRS}\n{change}\n")
+    with pytest.raises(ValueError, match=message) as raised:
+        load_frontend("hear:odd")
+    assert "\n" not in str(raised.value)
+    sys.modules.pop("odd", None)
+
+
+def test_precision_and_weights_that_do_not_fit(tmp_path: Path) -> None:
+    name = named(mel_statistics)
+    with pytest.raises(ValueError, match="mel_statistics cannot run in bf16, only the codecs can: take precision fp32"):
+        load_frontend(name, precision="bf16")
+    with pytest.raises(FileNotFoundError, match=r"weight file nowhere\.pt of front end hear:.*mel_statistics does not"):
+        load_frontend(name, "nowhere.pt")
+    (tmp_path / "w.pt").write_bytes(b"0")
+    with pytest.raises(ValueError, match=r"cannot be loaded from .*w\.pt \(mel_statistics has no weights"):
+        load_frontend(name, tmp_path / "w.pt")
+
+
+def test_audio_too_short_for_it(theirs: ModuleType) -> None:
+    model = Embedder(load_frontend("hear:theirs"), None, "frontend")
+    with pytest.raises(ValueError, match="shorter than half a frame: give at least 111 samples at 22050 Hz"):
+        hear_multiview.get_scene_embeddings(torch.rand(1, 110), model)
+    assert hear_multiview.get_scene_embeddings(torch.rand(1, 111), model).shape == (1, 6)

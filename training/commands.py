@@ -1,0 +1,173 @@
+"""What each subcommand of ``python -m training`` does, from its parsed options.
+
+Each imports what it needs when it runs: ``--help`` has to answer at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+
+def _device(name: str) -> str:
+    """``name``, if this machine has that device; of ``auto`` the GPU, if there is one."""
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).split("\n", 1)[0]
+        raise ValueError(f"--device {name} cannot be used here ({reason}): use cpu, or cuda with a GPU") from None
+    return name
+
+
+def run_latents(options: argparse.Namespace) -> None:
+    """``python -m training latents``."""
+    from hear_multiview.frontends import load_frontend
+    from sonyc_tasks.annotations import read_clips
+    from sonyc_tasks.build import choose_split
+    from sonyc_tasks.splits import SensorSplit
+    from training.latents import extract
+
+    clips = read_clips(options.data)
+    counts = {part: getattr(options, f"{part}_sensors") for part in ("train", "valid", "probe")}
+    split = (
+        SensorSplit.load(options.split)
+        if options.split
+        else choose_split(clips, counts, min_probe_clips=options.min_probe_clips, seed=options.seed)
+    )
+    split.check(clip.sensor for clip in clips)
+    frontend = load_frontend(options.frontend, options.frontend_weights, options.precision)
+    print(f"front end {frontend.name}: {frontend.dim} dimensions, weights sha256 {frontend.digest}")
+    generated = " (generated)" if (options.data / "truth.csv").exists() else ""
+    data = f"{options.data.resolve().name}{generated}: train sensors {split.train}, valid {split.valid}"
+    store = extract(clips, split, frontend, options.store, data=data, device=_device(options.device))
+    split.save(store.path / "split.json")
+    print(f"{store.path}: {len(store.clips)} clips, {int(store.length.sum())} frames")
+    print(f"next: python -m training pretrain --store {options.store}")
+    print(f"and tasks on other sensors: python -m sonyc_tasks build {options.data} --split {store.path / 'split.json'}")
+
+
+def run_pretrain(options: argparse.Namespace) -> None:
+    """``python -m training pretrain``."""
+    from training.pretrain import pretrain
+    from training.recipes import recipe_named
+    from training.store import LatentStore
+
+    run = pretrain(
+        recipe_named(options.recipe),
+        LatentStore(options.store),
+        options.runs,
+        seed=options.seed,
+        device=_device(options.device),
+    )
+    best = min(run.history, key=lambda record: record["valid"]["total"])
+    print(f"best of {len(run.history)} epochs: {best['epoch'] + 1}, validation loss {best['valid']['total']:.4f}")
+    print(f"checkpoint: {run.checkpoint}")
+    print(f"next: python -m heareval.embeddings.runner hear_multiview --tasks-dir tasks --model {run.checkpoint}")
+
+
+def run_paper(options: argparse.Namespace) -> None:
+    """``python -m training paper``."""
+    from sonyc_tasks.splits import SensorSplit
+    from training.paper import paper
+
+    device = _device(options.device)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    paper(
+        options.out,
+        options.data,
+        seeds=options.seeds,
+        scale=options.scale or ("full" if options.data else "small"),
+        split=SensorSplit.load(options.split) if options.split else None,
+        frontend_weights=options.frontend_weights,
+        device=device,
+        workers=options.workers or (cores if device == "cpu" else 1),
+    )
+
+
+def run_report(options: argparse.Namespace) -> None:
+    """``python -m training report``."""
+    import json
+
+    from sonyc_tasks.results import read_scores, split_model_name
+    from sonyc_tasks.score import score_table
+    from sonyc_tasks.score_report import markdown
+    from training.figures import training_curves
+    from training.page import write_page
+    from training.room import read_room
+
+    results = read_scores(options.embeddings)
+    scores = markdown([score_table(model, views) for model, views in results.items()])
+    files = sorted(options.runs.glob("*/history.jsonl"))
+    histories = {file.parent.name: [json.loads(line) for line in file.read_text().splitlines()] for file in files}
+    figures = []
+    if histories:
+        curves, _ = training_curves(histories, options.out.with_name(f"{options.out.stem}-curves"))
+        figures.append(("Losses of every run.", curves))
+    first = next(iter(results))
+    models = [place for place in sorted(options.embeddings.iterdir()) if split_model_name(place.name)[0] == first]
+    about = [f"Scores from {options.embeddings}, training runs from {options.runs}; map and clips: {first}."]
+    room = read_room(options.tasks_dir, models)
+    print(write_page(options.out, "hear_multiview: scores", about, [("Scores of the views", scores)], figures, room))
+
+
+def run_listen(options: argparse.Namespace) -> None:
+    """``python -m training listen``."""
+    from training.listen import listening_page, load_codec
+
+    found = listening_page(options.audio, load_codec(options.codec), options.out)
+    means = ", ".join(f"{name} {sum(values) / len(values):.3f}" for name, values in found.items())
+    print(f"mean mel distance over {len(options.audio)} clips: {means}")
+    print(options.out)
+
+
+def run_frontends(options: argparse.Namespace) -> None:
+    """``python -m training frontends``."""
+    from training.frontend_table import frontend_table
+
+    table = frontend_table(options.data, options.folder, options.codec)
+    print(table)
+    (options.folder / "table.md").write_text(table + "\n", encoding="utf-8")
+
+
+def run_codec(options: argparse.Namespace) -> None:
+    """``python -m training codec``."""
+    from training.codec import train_codec
+
+    written = train_codec(
+        options.out,
+        options.audio,
+        steps=options.steps,
+        head_start=options.head_start,
+        seed=options.seed,
+        device=_device(options.device),
+    )
+    print(f"next: python -m training bundle --codec {written}")
+
+
+def run_bundle(options: argparse.Namespace) -> None:
+    """``python -m training bundle``."""
+    from training.bundled_model import bundle
+
+    print(bundle(options.work, options.codec))
+
+
+def run_publish(options: argparse.Namespace) -> None:
+    """``python -m training publish``."""
+    from training.publish import publish
+
+    print(publish(options.checkpoint, options.repository, private=options.private, dry_run=options.dry_run))
+    if options.dry_run:
+        print(f"nothing was uploaded; look at {options.dry_run / 'README.md'}, then publish without --dry-run")
+    else:
+        print(f'load it: hear_multiview.load_model("hf://{options.repository}")')
+
+
+def run_demo(options: argparse.Namespace) -> None:
+    """``python -m training demo``."""
+    from training.demo import demo
+
+    demo(options.folder)
