@@ -41,7 +41,7 @@ setup: .venv/.installed
 
 .venv/.packages: .venv/.created setup.cfg
 	@echo "set-up 2/4: this project and its dependencies; torch is the large one (0.8 GB to fetch on Linux, more with its GPU libraries)"
-	@$(PIP) --quiet --progress-bar on -e ".[eval,train,dev]" && touch $@
+	@$(PIP) --quiet --progress-bar on -e ".[eval,train,dev,hub]" && touch $@
 
 .venv/.hear: .venv/.packages
 	@echo "set-up 3/4: hear-eval-kit and hearvalidator, unmodified, without their 2021 pins (setup.cfg has what they need)"

@@ -6,9 +6,9 @@
     python -m sonyc_tasks.heareval predictions …    for  python -m heareval.predictions.runner …
 
 with the same arguments, for any HEAR module; a ``+`` between the arguments of several calls makes them one after the
-other in one process, which saves the half of a minute that heareval's imports take. Nothing of heareval is changed on disk: what today's libraries lack for
-it is put in place in this process, one function of this module each, before its command is called. Besides that, the
-three averages of the Jaccard index become scores that a task's ``evaluation`` may name.
+other in one process, which saves the seconds that heareval's imports take. Nothing of heareval is changed on disk: what
+today's libraries lack for it is put in place in this process, one function of this module each, before its command is
+called. Besides that, the three averages of the Jaccard index become scores that a task's ``evaluation`` may name.
 
 ``import heareval`` is the installed package here too, as imports in this project are absolute.
 """

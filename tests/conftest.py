@@ -56,7 +56,7 @@ def python() -> Callable[..., subprocess.CompletedProcess[str]]:
         return subprocess.run(
             [sys.executable, *arguments],
             cwd=cwd,
-            env={**os.environ, "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1", **environment},
+            env={**os.environ, "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1", "OMP_WAIT_POLICY": "PASSIVE", **environment},
             capture_output=True,
             text=True,
             timeout=900,

@@ -121,8 +121,6 @@ def test_the_validator_says_looks_good(python: Run, elsewhere: dict[str, str], t
     done = python("-v", "-m", "hearvalidator.validate", "hear_multiview", cwd=tmp_path, **elsewhere)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.rstrip().endswith("Looks good!")
-    loaded = [
-        line for line in done.stderr.splitlines() if "hear_multiview" in line and line.startswith("# code object")
-    ]
+    loaded = [line for line in done.stderr.splitlines() if "/hear_multiview/" in line and "# code object" in line]
     assert loaded
     assert all(elsewhere["PYTHONPATH"] in line for line in loaded)

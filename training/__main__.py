@@ -118,7 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("out", metavar="OUT", type=Path, help="folder of the run")
     sub.add_argument("--audio", type=Path, metavar="DIR", help="folder of audio files (generated soundscapes)")
-    sub.add_argument("--steps", type=int, default=6000, metavar="N", help="(%(default)s)")
+    sub.add_argument("--steps", type=int, default=5600, metavar="N", help="(%(default)s)")
     sub.add_argument(
         "--head-start", type=int, default=5000, metavar="N", help="steps of the encoder alone (%(default)s)"
     )

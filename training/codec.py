@@ -62,7 +62,7 @@ def train_codec(
     out: Path,
     audio: Path | None = None,
     *,
-    steps: int = 6000,
+    steps: int = 5600,
     head_start: int = 5000,
     batch: int = 16,
     seconds_per_crop: float = 0.19,

@@ -128,10 +128,10 @@ def paper(
 
     _say(6, "tables, figures, page")
     about = _about(store, front, split, seeds, scale, size, generated)
-    page = write_results(folder, Evidence(recipes, seeds, about, BEST.name, _histories(folder, recipes, seeds)))
-    print((folder / "table1.md").read_text(encoding="utf-8"))
-    print((folder / "table2.md").read_text(encoding="utf-8"))
-    print("\n".join(about), f"\nPage: {page}", sep="\n")
+    page, summary = write_results(
+        folder, Evidence(recipes, seeds, about, BEST.name, _histories(folder, recipes, seeds))
+    )
+    print(summary, "", *about, "", f"Page: {page}", sep="\n")
     return page
 
 

@@ -16,11 +16,12 @@ from training import tables
 from training.figures import figure_2, training_curves
 from training.page import write_page
 from training.recipes import Recipe
+from training.replications import Mean
 from training.room import read_room, task_folder
 
 #: Rows that nothing of ours is trained for: name in the scores → (printed name, the paper's numbers).
 REFERENCES: dict[str, tuple[str, tuple[float | None, float | None]]] = {
-    "codec": ("codec latents, untrained", (0.583, 0.684)),
+    "codec": ("codec latents, no encoder", (0.583, 0.684)),
     "log_mel": ("log-mel mean and deviation (our reference)", (None, None)),
 }
 #: Printed names of the recipes.
@@ -55,9 +56,9 @@ class Evidence:
     histories: Mapping[str, Sequence[Mapping[str, Any]]]
 
 
-def write_results(folder: Path, given: Evidence) -> Path:
+def write_results(folder: Path, given: Evidence) -> tuple[Path, str]:
     """Write ``scores.csv``, ``table1`` and ``table2`` (.md, .csv, .tex), ``figure2`` and ``curves`` (.png, .pdf) and
-    ``page.html`` into ``folder``; return the page."""
+    ``page.html`` into ``folder``; return the page, and the main columns of the tables as text for a terminal."""
     scores = read_all(folder, given)
     tables.write_scores(folder / "scores.csv", scores)
     published = {recipe.name: recipe.published for recipe in given.recipes}
@@ -68,18 +69,19 @@ def write_results(folder: Path, given: Evidence) -> Path:
     first = [tables.Row(f"multi-view ({NAMES[given.best]})", given.best, published[given.best])]
     first += [tables.Row(NAMES[name], name, published[name]) for name in others] + references
     second = [tables.Row(NAMES[name], name, published[name]) for name in multiview] + references
-    shown = []
+    shown, summary = [], []
     for stem, heading, rows in (
         ("table1", "Table 1: methods", first),
         ("table2", "Table 2: objectives of the multi-view method", second),
     ):
         table = tables.table(rows, scores, AGAINST)
-        text = tables.markdown(table)
+        text = f"{tables.markdown(table)}\n{tables.legend(table)}\n"
         for ending, content in ((".md", text), (".csv", tables.csv_text(table)), (".tex", tables.latex(table))):
             part = folder / f"{stem}{ending}.part"
             part.write_text(content, encoding="utf-8")
             part.replace(folder / f"{stem}{ending}")
         shown.append((heading, text))
+        summary.append(f"{heading}\n\n{brief(table)}")
 
     source, sensor = tables.points(second, scores)
     codec = [
@@ -97,7 +99,27 @@ def write_results(folder: Path, given: Evidence) -> Path:
         *(first_seed / "embeddings" / "codec").iterdir(),
     ]
     room = read_room(first_seed / "tasks", shown_models)
-    return write_page(folder / "page.html", "Multi-view embeddings of urban sound", given.about, shown, figures, room)
+    title = "Multi-view embeddings of urban sound"
+    page = write_page(folder / "page.html", title, given.about, shown, figures, room)
+    return page, "\n\n".join(summary)
+
+
+def brief(table: tables.Table) -> str:
+    """The means of a table, narrow enough for a terminal: ours beside the paper's."""
+
+    def cell(mean: Mean | None, sign: str = "") -> str:
+        if mean is None:
+            return "—"
+        return f"{mean.value:{sign}.3f}" + ("" if mean.half_width is None else f" ± {mean.half_width:.3f}")
+
+    columns = ("source", "sensor", "dsc_private", "dsc_shared")
+    lines = [f"{'':44}{'source Jaccard':16}{'paper':7}{'sensor acc.':16}{'paper':7}{'DSCΔ private':16}DSCΔ shared"]
+    for line in table.lines:
+        source, sensor, *both = (cell(line.means[name], "+" if "dsc" in name else "") for name in columns)
+        paper = ["—" if number is None else f"{number:.3f}" for number in line.row.published]
+        cells = f"{source:16}{paper[0]:7}{sensor:16}{paper[1]:7}{both[0]:16}{both[1]}"
+        lines.append(f"{line.row.name:44}{cells}")
+    return "\n".join(lines)
 
 
 def read_all(folder: Path, given: Evidence) -> dict[tuple[str, str, str], dict[int, float]]:

@@ -7,11 +7,13 @@ the same test clips), so two methods are compared seed by seed, over the seeds t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
 
 from scipy import stats
+
+from sonyc_tasks.metrics import holm
 
 #: Of the intervals.
 CONFIDENCE = 0.95
@@ -41,7 +43,7 @@ class Mean:
 class Difference:
     """A method minus a reference, paired by seed.
 
-    ``mean``: None where no seed is in common; ``p``: of `paired_t_test`; ``p_holm``: the same, corrected by `holm`.
+    ``mean``: None where no seed is in common; ``p``: of `paired_t_test`; ``p_holm``: the same, corrected for all.
     """
 
     mean: Mean | None
@@ -89,21 +91,6 @@ def paired_t_test(first: Mapping[int, float], second: Mapping[int, float]) -> fl
         return 1.0 if max(abs(low), abs(high)) <= _EQUAL else None
     one, other = ([scores[seed] for seed in differences] for scores in (first, second))
     return float(stats.ttest_rel(one, other).pvalue)
-
-
-def holm(p: Sequence[float]) -> list[float]:
-    """Each p value corrected for all of them after Holm: the k-th smallest of m is max_{j ≤ k} (m - j + 1) p_(j), at
-    most 1. Calling a difference real where this is below 0.05 errs in any of the m in at most 5 % of such tables.
-
-    >>> holm([0.01, 0.03, 0.5])
-    [0.03, 0.06, 0.5]
-    """
-    corrected = [0.0] * len(p)
-    largest = 0.0
-    for rank, place in enumerate(sorted(range(len(p)), key=p.__getitem__)):
-        largest = max(largest, min(1.0, (len(p) - rank) * p[place]))
-        corrected[place] = largest
-    return corrected
 
 
 def compare(

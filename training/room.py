@@ -25,7 +25,11 @@ def read_room(tasks: Path, models: Iterable[Path]) -> Room:
     for split in json.loads((source / "task_metadata.json").read_text())["splits"]:
         sensors = json.loads((sensor / f"{split}.json").read_text())
         for name, sources in json.loads((source / f"{split}.json").read_text()).items():
-            clips.append(PageClip(Path(name).stem, sensors[name][0], tuple(sources), audio / split / name))
+            clips.append(
+                PageClip(
+                    Path(name).stem, sensors[name][0].removeprefix("sensor_"), tuple(sources), audio / split / name
+                )
+            )
     embeddings = {}
     for model in models:
         place = task_folder(model, SOURCE_TASK)

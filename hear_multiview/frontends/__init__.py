@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from hear_multiview.frontends.codec import dac_44khz, demo
 from hear_multiview.frontends.hear_module import ANY_MODULE, PREFIX, HearModuleFrontEnd
@@ -48,6 +48,15 @@ class FrontEnd(Protocol):
     def frame_times(self, samples: int) -> Tensor:
         """Where the frames of clips of ``samples`` samples lie, in milliseconds, float32 [frame] on the CPU. Frames of
         ``stream`` beyond these are no part of an embedding."""
+
+    # What it has as an nn.Module.
+
+    @property
+    def training(self) -> bool:
+        """False."""
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Its tensors, which ask for no gradient."""
 
     def to(self, device: str) -> object:
         """Move its tensors, in place."""

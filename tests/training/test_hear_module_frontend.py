@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from torch import Tensor
 
 import hear_multiview
 from hear_multiview import checkpoint
@@ -46,26 +45,29 @@ def get_timestamp_embeddings(audio, model):
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("generated") / "data"
-    return synthesize(folder, sensors=5, clips_per_sensor=4, seconds=1.5, workers=1, progress=False)
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with generated recordings in ``data``."""
+    folder = tmp_path_factory.mktemp("work")
+    synthesize(folder / "data", sensors=5, clips_per_sensor=4, seconds=1.5, workers=1, progress=False)
+    return folder
 
 
-def latents(data: Path, store: Path, *options: str) -> int:
-    return main(["latents", str(data), "--store", str(store), "--min-probe-clips", "1", *options])
+def latents(work: Path, store: Path, name: str) -> int:
+    """The exit status of the command."""
+    sensors = ["--train-sensors", "2", "--valid-sensors", "1", "--probe-sensors", "2", "--min-probe-clips", "3"]
+    return main(["latents", str(work / "data"), "--store", str(store), "--frontend", name, *sensors])
 
 
-def trained(name: str, data: Path, folder: Path) -> Path:
-    """A checkpoint of a tiny run, in ``folder`` with its latents."""
-    assert latents(data, folder / "latents", "--frontend", f"hear:{name}") == 0
-    recipe = replace(recipe_named("demo"), epochs=2, width=8)
-    return pretrain(recipe, LatentStore(folder / "latents"), folder / "runs").checkpoint
+def trained(work: Path, module: str) -> tuple[LatentStore, Path]:
+    """Store and checkpoint of a tiny run; both are made once in ``work``."""
+    folder = work / module
+    assert latents(work, folder / "latents", f"hear:{module}") == 0
+    store = LatentStore(folder / "latents")
+    return store, pretrain(replace(recipe_named("demo"), epochs=2, width=8), store, folder / "runs").checkpoint
 
 
-def test_the_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    data = synthesize(tmp_path / "data", sensors=3, clips_per_sensor=2, seconds=1.0, workers=1, progress=False)
-    arguments = ["latents", str(data), "--store", str(tmp_path / "store"), "--min-probe-clips", "1"]
-    assert main([*arguments, "--frontend", "hear:no_such_module"]) == 1
+def test_the_command_says_what_is_wrong(work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert latents(work, tmp_path / "store", "hear:no_such_module") == 1
     assert capsys.readouterr().err.splitlines()[-1].startswith("error: front end hear:no_such_module: module")
     assert not (tmp_path / "store").exists()
     with pytest.raises(SystemExit):
@@ -74,15 +76,16 @@ def test_the_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 @REFERENCES
-def test_from_audio_to_embeddings(module: ModuleType, tmp_path: Path) -> None:
-    path = trained(module, tmp_path)
-    store = LatentStore(tmp_path / f"{module.__name__}-latents")
+def test_from_audio_to_embeddings(module: ModuleType, work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = f"hear:{module.__name__}"
+    store, path = trained(work, module.__name__)
     assert (store.length == round(1.5 * module.SAMPLE_RATE / module.HOP)).all()
-    about = {"name": named(module), "hop": module.HOP, "sample_rate": module.SAMPLE_RATE, "precision": "fp32"}
+    about = {"name": name, "hop": module.HOP, "sample_rate": module.SAMPLE_RATE, "precision": "fp32"}
     assert about.items() <= checkpoint.load(path).card["frontend"].items()
-    assert main(["latents", str(tmp_path / "data"), "--store", str(store.path), "--frontend", "demo"]) == 1
+    assert latents(work, store.path, "demo") == 1
+    assert "has another frontend" in capsys.readouterr().err
 
-    audio = sound(module.SAMPLE_RATE, 2, 0.9)
+    audio = 0.1 * torch.randn(2, module.SAMPLE_RATE * 9 // 10, generator=torch.Generator().manual_seed(0))
     expected, times = module.get_timestamp_embeddings(audio, module.load_model())
     for view in VIEWS:
         model = hear_multiview.load_model(path, view=view)
@@ -97,36 +100,41 @@ def test_from_audio_to_embeddings(module: ModuleType, tmp_path: Path) -> None:
     torch.testing.assert_close(frames, expected)  # the last view is the front end's own
 
 
-def test_every_frame_of_such_a_module_is_stored(theirs: ModuleType, tmp_path: Path) -> None:
-    path = trained(theirs, tmp_path)
-    store = LatentStore(tmp_path / "theirs-latents")
-    assert (store.length == 151).all()  # 1.5 s hold 150 hops
-    assert hear_multiview.load_model(path, view="shared").scene_embedding_size == 3
+def test_every_frame_is_stored(work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "one_more.py").write_text(ONE_MORE)
+    monkeypatch.syspath_prepend(tmp_path)
+    store, path = trained(work, "one_more")
+    assert (store.length == 61).all()  # 1.5 s hold 60 hops of 25 ms
+    model = hear_multiview.load_model(path)
+    _, times = hear_multiview.get_timestamp_embeddings(torch.rand(1, 16_000), model)
+    assert times[0].tolist() == [25.0 * frame for frame in range(41)]
+    monkeypatch.delitem(sys.modules, "one_more")
 
 
 @pytest.mark.slow
 @REFERENCES
-def test_the_validator_says_looks_good(module: ModuleType, python: Run, tmp_path: Path) -> None:
-    path = saved(tmp_path / "c.safetensors", load_frontend(named(module)))
+def test_the_validator_says_looks_good(module: ModuleType, work: Path, python: Run, tmp_path: Path) -> None:
+    _, path = trained(work, module.__name__)
     done = python("-m", "hearvalidator.validate", "hear_multiview", "--model", str(path), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.rstrip().endswith("Looks good!")
 
 
 @pytest.mark.slow
-def test_heareval_takes_the_checkpoint(python: Run, tmp_path: Path) -> None:
-    module = random_projection
-    path = trained(module, tmp_path)
+def test_heareval_takes_the_checkpoint(work: Path, python: Run, tmp_path: Path) -> None:
+    rate = random_projection.SAMPLE_RATE
+    _, path = trained(work, random_projection.__name__)
     labels: dict[str, dict[str, list[str]]] = {"train": {}, "valid": {}, "test": {}}
     sources = {}
     for number in range(12):
         label = ("low", "high")[number % 2]
-        tone = 0.1 * np.sin(2 * np.pi * {"low": 300, "high": 3000}[label] * np.arange(16_000) / 16_000)
-        sources[name := f"{number}.wav"] = tmp_path / name
-        soundfile.write(tmp_path / name, tone + 0.001 * np.random.default_rng(number).normal(size=16_000), 16_000)
+        tone = 0.1 * np.sin(2 * np.pi * {"low": 300, "high": 3000}[label] * np.arange(rate) / rate)
+        name = f"{number}.wav"
+        sources[name] = tmp_path / name
+        soundfile.write(sources[name], tone + 0.001 * np.random.default_rng(number).normal(size=rate), rate)
         labels[("train", "train", "valid", "test")[number // 2 % 4]][name] = [label]
     task = Task("tones", ("low", "high"), labels, "multiclass", ("top1_acc",), sample_duration=1.0)
-    write_task(task, sources, tmp_path / "tasks", sample_rate=module.SAMPLE_RATE, workers=1)
+    write_task(task, sources, tmp_path / "tasks", sample_rate=rate, workers=1)
 
     def step(*arguments: str) -> None:
         done = python("-m", "sonyc_tasks.heareval", *arguments, cwd=tmp_path, CUDA_VISIBLE_DEVICES="")

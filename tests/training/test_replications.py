@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.replications import Mean, compare, holm, mean, paired, paired_t_test
+from sonyc_tasks.metrics import holm
+from training.replications import Mean, compare, mean, paired, paired_t_test
 
 #: t_{n-1, 0.975} by n, from a printed table.
 QUANTILES = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 10: 2.262, 31: 2.042}
