@@ -67,6 +67,11 @@ def load_model(
             f"frontend {frontend!r} does not fit {what}, which was trained on {wanted['name']!r}: "
             "leave frontend out, give a checkpoint trained on it, or take view='frontend', which needs none"
         )
+    if source != Path(path or BUNDLED) and wanted["name"].startswith(PREFIX) and frontend is None:
+        raise ValueError(
+            f"checkpoint {os.fspath(path or '')} asks to import and run the Python module "
+            f"{wanted['name'].removeprefix(PREFIX)}: if you trust it, say so with frontend={wanted['name']!r}"
+        )
     if view not in (views := saved.card["views"]):
         raise ValueError(
             f"checkpoint {source} (recipe {saved.card['recipe']['name']}) has one undivided latent and no {view} half: "

@@ -12,6 +12,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,20 @@ def folder() -> Path | None:
     """Where the cache is, or None where it is off."""
     name = os.environ.get(VARIABLE)
     return Path(name) if name else None
+
+
+@contextmanager
+def cached(where: Path) -> Iterator[None]:
+    """The cache is in the folder ``where`` for a while."""
+    before = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = str(where)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[VARIABLE]
+        else:
+            os.environ[VARIABLE] = before
 
 
 def stream(frontend: FrontEnd, audio: Tensor) -> Iterator[Tensor]:

@@ -76,10 +76,10 @@ Two files, which `hear_multiview.load_model()` serves without a path, offline.
 **What it is not.** Not the official 44.1 kHz codec (DAC, 8 kbps), not the paper's encoder, and not trained on any real
 recording. Its scores are not the paper's.
 
-- Codec: {codec_weights.bundle_note()}. Its training also asks for a linear read-out of the log-mel spectrum from every
-  latent frame, so that part of what the latents hold is a log-mel spectrum. Two choices of that training (the whitened
-  first layer, the length of the head start) were made looking at probes of 157 real clips of 9 SONYC-UST-V2 sensors:
-  nothing was trained on them, but scores on them are optimistic.
+- Codec: {codec_weights.bundle_note()}. Most of its training asks for a linear read-out of the log-mel spectrum from
+  every latent frame: what the latents hold is first of all a log-mel spectrum. Three choices of that training (the
+  whitened first layer, the half-whitened error, the length of the head start) were made looking at probes of 157 real
+  clips of 9 SONYC-UST-V2 sensors: nothing was trained on them, but scores on them are optimistic.
 - Encoder: {training_record(card)}.
 - Made by `python -m training bundle` with {versions(card)}.
 - Scores: `docs/results.md` of the repository. Licence: MIT, like the code.

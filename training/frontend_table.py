@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
 
-from hear_multiview.frontends import codec_weights
+from hear_multiview.cache import cached
+from hear_multiview.frontends import FrontEnd, codec_weights, load_frontend
 from sonyc_tasks.annotations import Clip, read_clips
 from sonyc_tasks.audio import duration
 from sonyc_tasks.build import SENSOR_TASK, SOURCE_TASK, sensor_task, source_task, wav_name
@@ -27,11 +28,13 @@ from sonyc_tasks.splits import SensorSplit
 from sonyc_tasks.taxonomy import COARSE
 from training import harness
 from training.bundle import seeded_codec
+from training.frame_probe import frame_probe, frame_statistics
 from training.harness import Submission
 
 #: heareval's grid of probe settings and how many of them it tries; 2-layer probes, as in the paper, are in it.
 GRID, GRID_POINTS = "fast", 2
-UNTRAINED = "untrained codec of the same size, frontend"
+UNTRAINED, UNTRAINED_FILE = "untrained codec of the same size, frontend", "untrained.pth"
+LOG_MEL = "log-mel, mean and deviation"
 
 #: Name of a column → (task, metric of bool targets and predictions, both [clip, class]).
 COLUMNS = {
@@ -52,7 +55,7 @@ class Score:
 
 def submissions(folder: Path, codec: Path | None = None) -> dict[str, Submission]:
     """Row name → what heareval runs. The official codec is a row where its weights are: ``codec`` or its own cache."""
-    untrained = folder / "untrained.pth"
+    untrained = folder / UNTRAINED_FILE
     if not untrained.exists():
         seeded_codec().save(str(untrained), package=False)
     rows = {
@@ -61,13 +64,16 @@ def submissions(folder: Path, codec: Path | None = None) -> dict[str, Submission
         "bundled model, joint": Submission(),
         "bundled model, private": Submission(options={"view": "private"}),
         "bundled model, shared": Submission(options={"view": "shared"}),
-        "log-mel, mean and deviation": Submission("hear_multiview.references.mel_statistics"),
+        LOG_MEL: Submission("hear_multiview.references.mel_statistics"),
     }
-    official = codec or (codec_weights.CACHE if codec_weights.CACHE.exists() else None)
-    if official is not None:
+    if (official := _official(codec)) is not None:
         options = {"view": "frontend", "frontend": "dac_44khz", "frontend_weights": str(official.resolve())}
         rows["official codec, frontend"] = Submission(options=options)
     return rows
+
+
+def _official(codec: Path | None) -> Path | None:
+    return codec or (codec_weights.CACHE if codec_weights.CACHE.exists() else None)
 
 
 def fold_tasks(clips: Sequence[Clip], tasks_dir: Path, folds: int = 5, seed: int = 0) -> None:
@@ -91,14 +97,40 @@ def fold_tasks(clips: Sequence[Clip], tasks_dir: Path, folds: int = 5, seed: int
 
 
 def frontend_table(data: Path, folder: Path, codec: Path | None = None) -> str:
-    """Run everything in ``folder`` (it goes on where an interrupted call stopped) and return the table in Markdown."""
+    """Run everything in ``folder`` (it goes on where an interrupted call stopped) and return two tables in Markdown:
+    heareval's probes on scene embeddings, and a linear probe on the frames' mean and deviation."""
     folder.mkdir(parents=True, exist_ok=True)
     clips = read_clips(data)
     fold_tasks(clips, folder / "tasks")
     rows = submissions(folder, codec)
     harness.embed(folder, list(rows.values()))
     harness.predict(folder, GRID, GRID_POINTS)
-    results = {name: _read(folder / "embeddings" / row.folder) for name, row in rows.items()}
+    probed = {name: _read(folder / "embeddings" / row.folder) for name, row in rows.items()}
+    # The very files that heareval has read, whose frames are in the cache.
+    wavs = {path.name: path for path in (folder / "tasks").rglob("*.wav")}
+    same = [replace(clip, path=wavs[wav_name(clip)]) for clip in clips]
+    linear = {}
+    with cached(folder / "frames"):
+        for name, front in front_ends(folder, codec).items():
+            linear[name] = frame_probe(frame_statistics(front, same), same)
+    note = (
+        f"{len(clips)} clips of {len({c.sensor for c in clips})} sensors, each tested once in 5 folds. In brackets: "
+        "95 % interval, bootstrap over clips (paired for those of differences)."
+    )
+    return "\n\n".join(
+        (
+            f"heareval's probes (its '{GRID}' grid, {GRID_POINTS} points) on scene embeddings, which are means over "
+            "time but for log-mel:",
+            markdown(probed),
+            "Logistic regression on mean and deviation over time of the front end's frames:",
+            markdown(linear),
+            note,
+        )
+    )
+
+
+def markdown(results: Mapping[str, Mapping[str, Predictions]]) -> str:
+    """A table of the ``results`` by row name; the row `UNTRAINED` is what the others are held against."""
     lines = [f"| {' | '.join(('', *COLUMNS, *(f'{column}, above untrained' for column in COLUMNS)))} |"]
     lines.append("|---" * (1 + 2 * len(COLUMNS)) + "|")
     for name, result in results.items():
@@ -106,12 +138,19 @@ def frontend_table(data: Path, folder: Path, codec: Path | None = None) -> str:
         own = [f"{s.value:.3f} [{s.interval[0]:.3f}, {s.interval[1]:.3f}]" for s in scores]
         above = ["{:+.3f} [{:+.3f}, {:+.3f}]".format(*s.above_untrained) for s in scores]
         lines.append(f"| {' | '.join((name, *own, *above))} |")
-    note = (
-        f"\n{len(clips)} clips of {len({c.sensor for c in clips})} sensors, each tested once in 5 folds; heareval's "
-        f"'{GRID}' grid, {GRID_POINTS} points. In brackets: 95 % interval, bootstrap over clips (paired for those of "
-        "differences)."
-    )
-    return "\n".join(lines) + "\n" + note
+    return "\n".join(lines)
+
+
+def front_ends(folder: Path, codec: Path | None = None) -> dict[str, FrontEnd]:
+    """Row name → front end, of the rows of `submissions` that are one."""
+    rows = {
+        UNTRAINED: load_frontend("demo", folder / UNTRAINED_FILE),
+        "bundled codec, frontend": load_frontend("demo"),
+        LOG_MEL: load_frontend("hear:hear_multiview.references.mel_statistics"),
+    }
+    if (official := _official(codec)) is not None:
+        rows["official codec, frontend"] = load_frontend("dac_44khz", official)
+    return rows
 
 
 def score(result: Mapping[str, Predictions], untrained: Mapping[str, Predictions], column: str) -> Score:

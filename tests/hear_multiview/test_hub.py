@@ -13,7 +13,10 @@ import torch
 from torch import Tensor
 
 import hear_multiview
+from hear_multiview import checkpoint
 from hear_multiview.api import BUNDLED
+from hear_multiview.encoder import PrivateSharedEncoder
+from hear_multiview.frontends import load_frontend
 from hear_multiview.hub import FILE, local
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -155,3 +158,21 @@ def test_a_fresh_process_takes_all_from_the_environment(hub: Any, python: Run, t
         assert done.stdout == "some weights\n", done.stderr
         hub.stop()
     assert (cache / "models--me--urban").is_dir()
+
+
+def test_a_module_that_an_address_names_runs_only_if_the_caller_names_it_too(hub: Any, tmp_path: Path) -> None:
+    name = "hear:hear_multiview.references.mel_statistics"
+    front = load_frontend(name)
+    card = {
+        "frontend": {"name": name, "sha256": front.digest},
+        "encoder": {"dim": front.dim, "width": 8, "depth": 1},
+        "views": ["joint"],
+    }
+    encoder = PrivateSharedEncoder(front.dim, width=8, depth=1)
+    tensors = {f"encoder.{key}": tensor for key, tensor in encoder.state_dict().items()}
+    checkpoint.save(tmp_path / "c.safetensors", tensors, card)
+    hub.commit(REPO, {FILE: (tmp_path / "c.safetensors").read_bytes()})
+    with pytest.raises(ValueError, match=rf"asks to import and run .*: if you trust it, say so with frontend='{name}'"):
+        hear_multiview.load_model(f"hf://{REPO}")
+    assert hear_multiview.load_model(f"hf://{REPO}", frontend=name).frontend.name == name
+    assert hear_multiview.load_model(tmp_path / "c.safetensors").frontend.name == name

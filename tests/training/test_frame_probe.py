@@ -1,0 +1,42 @@
+"""The linear probe: it finds what is there, nothing that is not, and tests no clip on itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+
+from hear_multiview.frontends import load_frontend
+from sonyc_tasks.annotations import Clip
+from sonyc_tasks.build import SENSOR_TASK, SOURCE_TASK
+from sonyc_tasks.metrics import accuracy, mean_average_precision
+from sonyc_tasks.taxonomy import COARSE
+from training.frame_probe import frame_probe, frame_statistics
+
+RNG = np.random.default_rng(0)
+CLIPS = [Clip(f"{k}.wav", k % 3, Path("nowhere"), (COARSE[-1],) if RNG.random() < 0.5 else ()) for k in range(60)]
+
+
+def test_what_is_in_the_features_is_found() -> None:
+    labels = np.array([[clip.sensor == 0, clip.sensor == 1, bool(clip.sources)] for clip in CLIPS], float)
+    found = frame_probe(labels + 0.1 * RNG.normal(size=labels.shape), CLIPS)
+    assert accuracy(found[SENSOR_TASK].target, found[SENSOR_TASK].prediction) == 1
+    assert mean_average_precision(found[SOURCE_TASK].target, found[SOURCE_TASK].prediction) > 0.99
+    assert found[SOURCE_TASK].target.shape == (60, 1)  # the classes that no clip has are left out
+
+
+def test_of_noise_nothing_is_learned_although_there_is_enough_of_it_to_remember_every_clip() -> None:
+    found = frame_probe(RNG.normal(size=(60, 200)), CLIPS)
+    assert accuracy(found[SENSOR_TASK].target, found[SENSOR_TASK].prediction) < 0.6
+
+
+def test_statistics_are_those_of_the_frames(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, 0.1 * RNG.normal(size=22_050), 44_100)
+    front = load_frontend("demo")
+    audio = torch.from_numpy(soundfile.read(path, dtype="float32")[0])[None]
+    frames = torch.cat([piece[0] for piece in front.stream(audio)]).numpy()
+    expected = np.concatenate([frames.mean(0), frames.std(0)])
+    np.testing.assert_allclose(frame_statistics(front, [Clip("a", 0, path, ())])[0], expected, atol=1e-5)
