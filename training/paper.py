@@ -1,6 +1,6 @@
 """``make paper``: every row of the paper's tables and Figure 2, from a data set, by one command that can be killed.
 
-Data → latents → every recipe × seed → checkpoints → HEAR tasks → heareval's probes → tables, figures, a page. Each step
+Data → HEAR tasks, latents → every recipe × seed → checkpoints → heareval's probes → tables, figures, a page. Each step
 leaves its result in the folder, whole or not at all, and is not repeated: the same command goes on where it stopped and
 ends with the same numbers.
 
@@ -85,37 +85,40 @@ def paper(
         raise ValueError(f"unknown scale {scale!r}: choose {' or '.join(SCALES)}")
     if seeds < 1:
         raise ValueError(f"{seeds} seeds are no replication: ask for 1 or more")
-    size, generated = SCALES[scale], data is None
+    size = SCALES[scale]
     recipes = [size.recipe(recipe) for recipe in (*ABLATION, *BASELINES)]
-    front = load_frontend(size.frontend, frontend_weights)
-    folder.mkdir(parents=True, exist_ok=True)
 
     _say(1, "data")
+    counts: Mapping[str, int] = {}
     if data is None:
-        data = folder / "mini-sonyc"
+        data, counts = folder / "mini-sonyc", SENSORS
         if not data.exists():
             synthesize(data, **DATA)
+    generated = (data / "truth.csv").exists()  # which is what `sonyc_tasks.synthesis` leaves
     clips = read_clips(data)
-    split = split or choose_split(clips, SENSORS if generated else {}, seed=DATA["seed"])
+    split = split or choose_split(clips, counts, seed=DATA["seed"])
     split.check(clip.sensor for clip in clips)
-    counts = ", ".join(f"{len(getattr(split, part))} {part}" for part in ("train", "valid", "probe"))
-    print(f"  {len(clips)} clips in {data}; sensors: {counts}")
+    sensors = ", ".join(f"{len(getattr(split, part))} {part}" for part in ("train", "valid", "probe"))
+    print(f"  {len(clips)} clips in {data}; sensors: {sensors}")
 
-    _say(2, f"latents of the front end {front.name}, once for each clip")
-    words = f"generated: a mini-SONYC, {json.dumps(DATA)}" if generated else f"{data.resolve().name}"
+    _say(2, "HEAR tasks on the probe sensors, for every seed")
+    for seed in range(seeds):
+        build(data, folder / f"seed{seed}" / "tasks", split=split, seed=seed)
+    print(f"  {folder / 'seed0' / 'tasks'} and so on")
+
+    front = load_frontend(size.frontend, frontend_weights)
+    _say(3, f"latents of the front end {front.name}, once for each clip")
+    words = data.resolve().name
+    if generated:
+        words = f"generated: {(data / 'README.txt').read_text(encoding='utf-8').rpartition('synthesize, ')[2].strip()}"
     store = extract(clips, split, front, folder / "latents", data=words, device=device)
     _claim(folder, store, scale, recipes)
     draw_pairs(store, recipes[0], 0)  # says what is wrong with the split before anything trains on it
 
     overview = _Overview(folder, recipes, seeds)
-    _say(3, f"pretraining: {len(recipes)} recipes, {seeds} seeds; {overview.path} shows how far each is")
+    _say(4, f"pretraining: {len(recipes)} recipes, {seeds} seeds; {overview.path} shows how far each is")
     jobs = [(recipe, seed) for seed in range(seeds) for recipe in recipes]
     train_all(jobs, store.path, folder / "runs", device=device, workers=workers, look=overview.write)
-
-    _say(4, "HEAR tasks on the probe sensors")
-    for seed in range(seeds):
-        build(data, folder / f"seed{seed}" / "tasks", split=split, seed=seed)
-    print(f"  {folder / 'seed0' / 'tasks'} and so on")
 
     _say(5, "hear-eval-kit, unmodified: embeddings of every view, then probes")
     for seed in range(seeds):
