@@ -10,10 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
 from hear_multiview import cache
@@ -23,9 +20,7 @@ from sonyc_tasks.audio import read_mono
 from sonyc_tasks.build import SENSOR_TASK, SOURCE_TASK
 from sonyc_tasks.results import Predictions
 from sonyc_tasks.taxonomy import COARSE
-
-#: Inverse strength of the regularisation, for standardised features.
-C = 0.1
+from training.linear_probe import regression
 
 
 def frame_statistics(front: FrontEnd, clips: Sequence[Clip]) -> np.ndarray:
@@ -52,10 +47,9 @@ def frame_probe(x: np.ndarray, clips: Sequence[Clip], folds: int = 5, seed: int 
     sources = np.array([[name in clip.sources for name in COARSE] for clip in clips])
     sources = sources[:, (sources.sum(0) >= folds) & (sources.sum(0) <= len(clips) - folds)]
     divided = list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(x, sensor))
-    model = make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=500))
 
     def probabilities(labels: np.ndarray) -> np.ndarray:
-        return cross_val_predict(model, x, labels, cv=divided, method="predict_proba")
+        return cross_val_predict(regression(), x, labels, cv=divided, method="predict_proba")
 
     of_sources = [probabilities(column)[:, 1] for column in sources.T]
     return {

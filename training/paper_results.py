@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from sonyc_tasks.build import SENSOR_TASK, SOURCE_TASK
-from sonyc_tasks.results import load_predictions, split_model_name
+from sonyc_tasks.results import Predictions, load_predictions, split_model_name
 from sonyc_tasks.score import MEASURES
 from training import tables
 from training.figures import figure_2, training_curves
+from training.linear_probe import linear_predictions
 from training.page import write_page
 from training.recipes import Recipe
 from training.replications import Mean
@@ -44,6 +46,13 @@ NAMES = {
 AGAINST = ("codec", "single_view")
 
 
+#: Beginning of the results' names → what the probe is called → the predictions in a folder of a task's embeddings.
+PROBES: tuple[tuple[str, str, Callable[[Path], Predictions]], ...] = (
+    ("", "heareval's probes", lambda place: load_predictions(place / "test.predictions.pkl")),
+    ("linear_", "linear probe", linear_predictions),
+)
+
+
 @dataclass(frozen=True)
 class Evidence:
     """What the results are made from, besides the folder: the recipes, how many seeds, sentences on what it all stands
@@ -57,10 +66,9 @@ class Evidence:
 
 
 def write_results(folder: Path, given: Evidence) -> tuple[Path, str]:
-    """Write ``scores.csv``, ``table1`` and ``table2`` (.md, .csv, .tex), ``figure2`` and ``curves`` (.png, .pdf) and
-    ``page.html`` into ``folder``; return the page, and the main columns of the tables as text for a terminal."""
-    scores = read_all(folder, given)
-    tables.write_scores(folder / "scores.csv", scores)
+    """Write ``scores.csv``, ``table1`` and ``table2`` (.md, .csv, .tex) and ``figure2`` (.png, .pdf) into ``folder``,
+    the same once more by the linear probe (``linear_…``), ``curves`` and ``page.html``; return the page, and the main
+    columns of the tables as text for a terminal."""
     published = {recipe.name: recipe.published for recipe in given.recipes}
     multiview = [recipe.name for recipe in given.recipes if recipe.name.startswith("multiview_")]
     others = [recipe.name for recipe in given.recipes if recipe.name not in multiview]
@@ -69,30 +77,31 @@ def write_results(folder: Path, given: Evidence) -> tuple[Path, str]:
     first = [tables.Row(f"multi-view ({NAMES[given.best]})", given.best, published[given.best])]
     first += [tables.Row(NAMES[name], name, published[name]) for name in others] + references
     second = [tables.Row(NAMES[name], name, published[name]) for name in multiview] + references
-    shown, summary = [], []
-    for stem, heading, rows in (
-        ("table1", "Table 1: methods", first),
-        ("table2", "Table 2: objectives of the multi-view method", second),
-    ):
-        table = tables.table(rows, scores, AGAINST)
-        text = f"{tables.markdown(table)}\n{tables.legend(table)}\n"
-        for ending, content in ((".md", text), (".csv", tables.csv_text(table)), (".tex", tables.latex(table))):
-            part = folder / f"{stem}{ending}.part"
-            part.write_text(content, encoding="utf-8")
-            part.replace(folder / f"{stem}{ending}")
-        shown.append((heading, text))
-        summary.append(f"{heading}\n\n{brief(table)}")
-
-    source, sensor = tables.points(second, scores)
-    codec = [
-        float(np.mean(list(scores["codec", "joint", m].values()))) for m in ("source_jaccard_micro", "sensor_accuracy")
-    ]
-    picture, _ = figure_2(source, sensor, codec[0], codec[1], folder / "figure2")
+    shown, summary, figures = [], [], []
+    for prefix, probe, predictions in PROBES:
+        scores = read_all(folder, given, predictions, probe)
+        tables.write_scores(folder / f"{prefix}scores.csv", scores)
+        for stem, heading, rows in (
+            ("table1", f"Table 1: methods ({probe})", first),
+            ("table2", f"Table 2: objectives of the multi-view method ({probe})", second),
+        ):
+            table = tables.table(rows, scores, AGAINST)
+            text = f"{tables.markdown(table)}\n{tables.legend(table)}\n"
+            for ending, content in ((".md", text), (".csv", tables.csv_text(table)), (".tex", tables.latex(table))):
+                part = folder / f"{prefix}{stem}{ending}.part"
+                part.write_text(content, encoding="utf-8")
+                part.replace(folder / f"{prefix}{stem}{ending}")
+            shown.append((heading, text))
+            summary.append(f"{heading}\n\n{brief(table)}")
+        codec = [
+            float(np.mean(list(scores["codec", "joint", measure].values())))
+            for measure in ("source_jaccard_micro", "sensor_accuracy")
+        ]
+        picture, _ = figure_2(*tables.points(second, scores), codec[0], codec[1], folder / f"{prefix}figure2")
+        caption = f"Figure 2 ({probe}): what each half holds, against the overall score. Dashed: codec latents."
+        figures.append((caption, picture))
     curves, _ = training_curves(given.histories, folder / "curves")
-    figures = [
-        ("Figure 2: what each half holds, against the overall score. Dashed: codec latents.", picture),
-        ("Losses of every run.", curves),
-    ]
+    figures.append(("Losses of every run.", curves))
     first_seed = folder / "seed0"
     shown_models = [
         *(first_seed / "embeddings" / given.best).iterdir(),
@@ -122,16 +131,18 @@ def brief(table: tables.Table) -> str:
     return "\n".join(lines)
 
 
-def read_all(folder: Path, given: Evidence) -> dict[tuple[str, str, str], dict[int, float]]:
-    """Every score of every method, view and seed; the views of codec and log-mel are called "joint", for their one
-    embedding."""
+def read_all(
+    folder: Path, given: Evidence, predictions_in: Callable[[Path], Predictions], probe: str
+) -> dict[tuple[str, str, str], dict[int, float]]:
+    """Every score of every method, view and seed, by one ``probe``, whose predictions a function reads or makes in the
+    folder of a task's embeddings; the views of codec and log-mel are called "joint", for their one embedding."""
     scores: dict[tuple[str, str, str], dict[int, float]] = {}
-    for seed in range(given.seeds):
+    for seed in tqdm(range(given.seeds), desc=f"scores ({probe})", unit="seed", delay=2):
         for method in (*REFERENCES, *(recipe.name for recipe in given.recipes)):
             for place in sorted((folder / f"seed{seed}" / "embeddings" / method).iterdir()):
                 view = split_model_name(place.name)[1] if method not in REFERENCES else "joint"
                 found = {task: task_folder(place, task) for task in (SOURCE_TASK, SENSOR_TASK)}
-                predictions = {task: load_predictions(path / "test.predictions.pkl") for task, path in found.items()}
+                predictions = {task: predictions_in(path) for task, path in found.items()}
                 for measure, (task, metric) in MEASURES.items():
                     value = metric(predictions[task].target, predictions[task].prediction)
                     scores.setdefault((method, view, measure), {})[seed] = value

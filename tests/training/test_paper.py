@@ -83,10 +83,10 @@ def killed_when(run: subprocess.Popen[str], sign: Path, pattern: str) -> None:
 @pytest.mark.slow
 def test_everything_is_there(finished: tuple[Path, str]) -> None:
     folder, printed = finished
-    for name in ("table1", "table2"):
+    for name in ("table1", "table2", "linear_table1", "linear_table2"):
         for ending in (".md", ".csv", ".tex"):
             assert (folder / f"{name}{ending}").stat().st_size > 500
-    for name in ("figure2", "curves"):
+    for name in ("figure2", "linear_figure2", "curves"):
         assert (folder / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
         assert (folder / f"{name}.pdf").read_bytes()[:4] == b"%PDF"
     page = (folder / "page.html").read_text()
@@ -119,8 +119,9 @@ def test_killed_three_times_it_ends_with_the_same_bytes(finished: tuple[Path, st
     run = start(data, out, script)
     printed, _ = run.communicate(timeout=1200)
     assert run.returncode == 0, printed
-    for name in ("scores.csv", "table1.md", "table1.csv", "table1.tex", "table2.md", "table2.csv", "table2.tex"):
-        assert (out / name).read_bytes() == (straight / name).read_bytes(), name
+    for probe in ("", "linear_"):
+        for name in ("scores.csv", "table1.md", "table1.csv", "table1.tex", "table2.md", "table2.csv", "table2.tex"):
+            assert (out / f"{probe}{name}").read_bytes() == (straight / f"{probe}{name}").read_bytes(), probe + name
     assert (out / "figure2.pdf").read_bytes() == (straight / "figure2.pdf").read_bytes()
 
 
