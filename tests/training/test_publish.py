@@ -171,9 +171,9 @@ def test_a_public_repository_gets_nothing_private(writer: Any) -> None:
 
 
 def failure(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    """What the command says on stderr: one line."""
+    """What the command says on stderr: one line, beside warnings and what libraries log."""
     assert main(["publish", *map(str, arguments)]) == 1
-    (line,) = [x for x in capsys.readouterr().err.splitlines() if not x.startswith("warning: ")]
+    (line,) = [x for x in capsys.readouterr().err.splitlines() if x.startswith("error: ")]
     return line.removeprefix("error: ")
 
 
