@@ -6,7 +6,6 @@ Each imports what it needs when it runs: ``--help`` has to answer at once.
 from __future__ import annotations
 
 import argparse
-import os
 
 
 def _device(name: str) -> str:
@@ -72,10 +71,10 @@ def run_pretrain(options: argparse.Namespace) -> None:
 def run_paper(options: argparse.Namespace) -> None:
     """``python -m training paper``."""
     from sonyc_tasks.splits import SensorSplit
+    from training.harness import cores
     from training.paper import paper
 
     device = _device(options.device)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     paper(
         options.out,
         options.data,
@@ -84,7 +83,7 @@ def run_paper(options: argparse.Namespace) -> None:
         split=SensorSplit.load(options.split) if options.split else None,
         frontend_weights=options.frontend_weights,
         device=device,
-        workers=options.workers or (cores if device == "cpu" else 1),
+        workers=options.workers or (cores() if device == "cpu" else 1),
     )
 
 

@@ -72,7 +72,7 @@ def embed(folder: Path, submissions: Sequence[Submission], frames: Path | None =
     clips = sum(len(json.loads(path.read_text())) for task in tasks for path in _split_files(task))
     environment = {cache.VARIABLE: os.path.relpath(frames or folder / "frames", folder)}
     # The first alone, with every core, fills the cache; the others then mostly read it, side by side.
-    for together, threads in ((submissions[:1], _cores()), (submissions[1:], 1)):
+    for together, threads in ((submissions[:1], cores()), (submissions[1:], 1)):
         waiting = {s.folder: s for s in together if not _embedded(folder / "embeddings" / s.folder, tasks)}
         calls = [_arguments(s, folder) for s in waiting.values()]
 
@@ -138,7 +138,7 @@ def _run(
         return
     (folder / "logs").mkdir(exist_ok=True)
     environment = {**os.environ, **ENVIRONMENT, **environment, "OMP_NUM_THREADS": str(threads)}
-    at_once = min(max(1, _cores() // threads), len(calls))
+    at_once = min(max(1, cores() // threads), len(calls))
     print("  $ python -m " + shlex.join(["sonyc_tasks.heareval", command, *calls[0]]), flush=True)
     if len(calls) > 1:
         print(f"  … and {len(calls) - 1} more", flush=True)
@@ -193,5 +193,6 @@ def _split_files(task: Path) -> list[Path]:
     return [task / f"{split}.json" for split in metadata["splits"]]
 
 
-def _cores() -> int:
+def cores() -> int:
+    """How many this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

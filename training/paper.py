@@ -11,15 +11,16 @@ values, too, and every difference between two rows of a seed is one on the same 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from hear_multiview.frontends import FrontEnd, codec_weights, load_frontend
-from sonyc_tasks.annotations import read_clips
+from sonyc_tasks.annotations import Clip, read_clips
 from sonyc_tasks.build import build, choose_split
 from sonyc_tasks.splits import SensorSplit
 from sonyc_tasks.synthesis import synthesize
@@ -28,7 +29,7 @@ from training.batches import draw_pairs
 from training.harness import Submission
 from training.latents import extract
 from training.models import METHODS
-from training.paper_results import Evidence, write_results
+from training.paper_results import CODEC, LOG_MEL, Evidence, write_results
 from training.pool import epochs_done, train_all
 from training.pretrain import run_folder
 from training.recipes import ABLATION, BASELINES, BEST, Recipe, small
@@ -38,7 +39,6 @@ from training.store import LatentStore
 DATA: dict[str, Any] = {"sensors": 44, "clips_per_sensor": 24, "seconds": 5.0, "seed": 3001}
 #: Of its sensors; where data is given, the shares of the paper.
 SENSORS = {"train": 27, "valid": 5, "probe": 12}
-CODEC, LOG_MEL = "codec", "log_mel"
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,7 @@ def paper(
     clips = read_clips(data)
     split = split or choose_split(clips, counts, seed=DATA["seed"])
     split.check(clip.sensor for clip in clips)
+    _claim(folder, clips, split, scale, recipes)
     sensors = ", ".join(f"{len(getattr(split, part))} {part}" for part in ("train", "valid", "probe"))
     print(f"  {len(clips)} clips in {data}; sensors: {sensors}")
 
@@ -112,7 +113,6 @@ def paper(
     if generated:
         words = f"generated: {(data / 'README.txt').read_text(encoding='utf-8').rpartition('synthesize, ')[2].strip()}"
     store = extract(clips, split, front, folder / "latents", data=words, device=device)
-    _claim(folder, store, scale, recipes)
     draw_pairs(store, recipes[0], 0)  # says what is wrong with the split before anything trains on it
 
     overview = _Overview(folder, recipes, seeds)
@@ -124,7 +124,7 @@ def paper(
     for seed in range(seeds):
         print(f"  seed {seed}, {seed + 1} of {seeds}")
         place = folder / f"seed{seed}"
-        harness.embed(place, list(submissions(folder, recipes, seed, front, frontend_weights)), folder / "frames")
+        harness.embed(place, submissions(folder, recipes, seed, front, frontend_weights), folder / "frames")
         overview.write(None)
         harness.predict(place, size.grid, size.grid_points)
         overview.write(None)
@@ -155,11 +155,15 @@ def submissions(
     return rows
 
 
-def _claim(folder: Path, store: LatentStore, scale: str, recipes: Sequence[Recipe]) -> None:
-    """Make ``folder`` this paper's: results of other recipes or latents must not end in one table."""
-    made_of = {"scale": scale, "recipes": {r.name: r.digest for r in recipes}, "latents": store.digest}
+def _claim(folder: Path, clips: Sequence[Clip], split: SensorSplit, scale: str, recipes: Sequence[Recipe]) -> None:
+    """Make ``folder`` this paper's, before anything is written there: results of other recipes or clips must not end in
+    one table. (Another front end is refused by the latent store.)"""
+    data = json.dumps([[(clip.name, clip.sensor, clip.sources) for clip in clips], asdict(split)])
+    digest = hashlib.sha256(data.encode()).hexdigest()
+    made_of = {"scale": scale, "recipes": {r.name: r.digest for r in recipes}, "clips or split": digest}
     record = folder / "made-of.json"
     if not record.exists():
+        folder.mkdir(parents=True, exist_ok=True)
         part = record.with_suffix(".part")
         part.write_text(json.dumps(made_of))
         part.replace(record)

@@ -21,10 +21,11 @@ from training.recipes import Recipe
 from training.replications import Mean
 from training.room import read_room, task_folder
 
+CODEC, LOG_MEL = "codec", "log_mel"
 #: Rows that nothing of ours is trained for: name in the scores → (printed name, the paper's numbers).
 REFERENCES: dict[str, tuple[str, tuple[float | None, float | None]]] = {
-    "codec": ("codec latents, no encoder", (0.583, 0.684)),
-    "log_mel": ("log-mel mean and deviation (our reference)", (None, None)),
+    CODEC: ("codec latents, no encoder", (0.583, 0.684)),
+    LOG_MEL: ("log-mel mean and deviation (our reference)", (None, None)),
 }
 #: Printed names of the recipes.
 NAMES = {
@@ -43,7 +44,7 @@ NAMES = {
     "supervised_sensor": "supervised, sensor",
 }
 #: Rows that the others are tested against.
-AGAINST = ("codec", "single_view")
+AGAINST = (CODEC, "single_view")
 
 
 #: Beginning of the results' names → what the probe is called → the predictions in a folder of a task's embeddings.
@@ -94,7 +95,7 @@ def write_results(folder: Path, given: Evidence) -> tuple[Path, str]:
             shown.append((heading, text))
             summary.append(f"{heading}\n\n{brief(table)}")
         codec = [
-            float(np.mean(list(scores["codec", "joint", measure].values())))
+            float(np.mean(list(scores[CODEC, "joint", measure].values())))
             for measure in ("source_jaccard_micro", "sensor_accuracy")
         ]
         picture, _ = figure_2(*tables.points(second, scores), codec[0], codec[1], folder / f"{prefix}figure2")
@@ -105,7 +106,7 @@ def write_results(folder: Path, given: Evidence) -> tuple[Path, str]:
     first_seed = folder / "seed0"
     shown_models = [
         *(first_seed / "embeddings" / given.best).iterdir(),
-        *(first_seed / "embeddings" / "codec").iterdir(),
+        *(first_seed / "embeddings" / CODEC).iterdir(),
     ]
     room = read_room(first_seed / "tasks", shown_models)
     title = "Multi-view embeddings of urban sound"

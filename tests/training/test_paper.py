@@ -15,9 +15,8 @@ import pytest
 
 from hear_multiview.frontends import load_frontend
 from sonyc_tasks.synthesis import synthesize
-from training import paper as module
-from training.paper import LOG_MEL, paper, submissions
-from training.paper_results import NAMES
+from training.paper import paper, submissions
+from training.paper_results import CODEC, LOG_MEL, NAMES
 from training.recipes import ABLATION, BASELINES, RECIPES, small
 
 #: Enough rows for every kind of method, small enough for a test.
@@ -126,11 +125,15 @@ def test_killed_three_times_it_ends_with_the_same_bytes(finished: tuple[Path, st
 
 
 @pytest.mark.slow
-def test_results_of_other_recipes_are_not_mixed(
-    finished: tuple[Path, str], data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_results_of_other_recipes_are_not_mixed(finished: tuple[Path, str], data: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="holds results of another recipes: choose another folder with --out"):
         paper(finished[0], data)
+    tasks = sorted((finished[0] / "seed0" / "tasks").rglob("*.json"))
+    before = [path.read_bytes() for path in tasks]
+    other = synthesize(tmp_path / "other", sensors=8, clips_per_sensor=20, seconds=0.1, seed=12, progress=False)
+    with pytest.raises(ValueError, match="holds results of another recipes and clips or split"):
+        paper(finished[0], other)
+    assert [path.read_bytes() for path in tasks] == before
 
 
 def test_what_it_refuses(tmp_path: Path) -> None:
@@ -150,7 +153,7 @@ def test_every_row_of_the_paper_is_there() -> None:
 
 def test_the_codec_comes_first_and_each_view_once(tmp_path: Path) -> None:
     rows = submissions(tmp_path, (*ABLATION, *BASELINES), 0, load_frontend("demo"), None)
-    assert [row.label for row in rows[:2]] == [module.CODEC, LOG_MEL]
+    assert [row.label for row in rows[:2]] == [CODEC, LOG_MEL]
     assert len({row.folder for row in rows}) == len(rows) == 2 + 9 * 3 + 4
     given = submissions(tmp_path, ABLATION[:1], 0, load_frontend("demo"), tmp_path / "w.pth")
     assert all("frontend_weights" in row.options for row in given if row.label != LOG_MEL)
