@@ -63,11 +63,11 @@ def _synthesize(options: argparse.Namespace) -> int:
 
 
 def _build(options: argparse.Namespace) -> int:
-    from sonyc_tasks.build import build
+    from sonyc_tasks.build import build, next_steps
     from sonyc_tasks.splits import SensorSplit
 
     split = None if options.split is None else SensorSplit.load(options.split)
-    build(
+    folders = build(
         options.data,
         options.tasks_dir,
         sample_rate=options.sample_rate,
@@ -80,9 +80,10 @@ def _build(options: argparse.Namespace) -> int:
         valid_sensors=options.valid_sensors,
         probe_sensors=options.probe_sensors,
         min_probe_clips=options.min_probe_clips,
+        grid=options.grid,
         workers=options.workers,
     )
-    print(f"next: python -m heareval.embeddings.runner hear_multiview --tasks-dir {options.tasks_dir}")
+    print("next:", *map(next_steps, folders), sep="\n")
     return 0
 
 
@@ -192,14 +193,19 @@ def _parser() -> argparse.ArgumentParser:
         "write the HEAR tasks sonyc_source and sonyc_sensor",
         "Reads DIR/annotations.csv and the audio beside it; writes the task folders sonyc_source-v1-full and "
         "sonyc_sensor-v1-full into the tasks folder, over the clips of the probe sensors. Folders already made from "
-        "the same input are left alone. Next: python -m heareval.embeddings.runner hear_multiview --tasks-dir tasks",
+        "the same input are left alone. Next: the commands for heareval that it prints",
     )
     sub.add_argument("data", metavar="DIR", type=Path, help="data set in the layout of SONYC-UST-V2")
     sub.add_argument(
         "--tasks-dir", type=Path, default=Path("tasks"), metavar="DIR", help="folder of all HEAR tasks (%(default)s)"
     )
     sub.add_argument(
-        "--sample-rate", type=int, default=44_100, metavar="HZ", help="of the audio in the tasks (%(default)s)"
+        "--sample-rate",
+        type=int,
+        nargs="+",
+        default=[44_100],
+        metavar="HZ",
+        help="of the audio in the tasks; several serve modules of any of them (44100)",
     )
     sub.add_argument("--seconds", type=float, metavar="S", help="length of every clip (the commonest length)")
     sub.add_argument(
@@ -230,6 +236,12 @@ def _parser() -> argparse.ArgumentParser:
         help="division of the probe sensors' clips (0.6 0.2 0.2)",
     )
     sub.add_argument("--seed", type=int, default=0, metavar="K", help="of the draws of sensors and clips (%(default)s)")
+    sub.add_argument(
+        "--grid",
+        choices=("heareval", "paper"),
+        default="heareval",
+        help="settings of heareval's probes: its own choice, or the paper's 2-layer MLP (%(default)s)",
+    )
     sub.add_argument("--workers", type=int, metavar="N", help="threads (one a core)")
 
     sub = command(

@@ -9,12 +9,14 @@ Both have the same clips in the same splits, so that a difference between their 
 
 from __future__ import annotations
 
+import json
 import logging
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from sonyc_tasks.annotations import Clip, read_clips
 from sonyc_tasks.audio import duration
@@ -26,12 +28,30 @@ log = logging.getLogger(__name__)
 
 SOURCE_TASK, SENSOR_TASK = "sonyc_source", "sonyc_sensor"
 
+#: How many settings of a probe each ``--grid`` of heareval holds, and how many of them it tries unless told otherwise.
+HEAREVAL_GRIDS = {"default": 16, "fast": 64, "faster": 64}
+GRID_POINTS = 8
+#: The paper's probe, a 2-layer MLP: one hidden layer, and the output. What the paper leaves open is as in heareval's
+#: default grid; of its four learning rates, the paper's for pretraining. Missing is what JSON cannot hold, classes and
+#: functions: heareval has one choice of each, but two draws of the first weights (Xavier's, uniform or normal).
+PAPER_GRID: dict[str, list[Any]] = {
+    "hidden_layers": [1],
+    "hidden_dim": [1024],
+    "dropout": [0.1],
+    "norm_after_activation": [False],
+    "lr": [1e-3],
+    "batch_size": [1024],
+    "max_epochs": [500],
+    "check_val_every_n_epoch": [3],
+    "patience": [20],
+}
+
 
 def build(
     root: str | Path,
     tasks_dir: str | Path,
     *,
-    sample_rate: int = 44_100,
+    sample_rate: int | Sequence[int] = 44_100,
     seconds: float | None = None,
     labels: str = "majority",
     split: SensorSplit | None = None,
@@ -41,23 +61,29 @@ def build(
     valid_sensors: int | None = None,
     probe_sensors: int | None = None,
     min_probe_clips: int = 20,
+    grid: str = "heareval",
     workers: int | None = None,
 ) -> list[Path]:
     """Write the two task folders of the data set in ``root`` into ``tasks_dir`` and return them, source task first.
 
-    sample_rate: Hz of the audio written. seconds: length of every clip, cut or zero-padded to it (default: the
-    commonest length). labels: the label rule, see :mod:`sonyc_tasks.annotations`. split: the sensors' roles (default:
-    see :func:`choose_split`, which takes the next numbers of sensors and ``min_probe_clips``). seed: of the draw of
-    sensors, where one is made, and of the probes' train, valid and test clips. fractions: shares of those three sets.
-    workers: threads (default: one a core).
+    sample_rate: Hz of the audio written; several serve models of any of them. seconds: length of every clip, cut or
+    zero-padded to it (default: the commonest length). labels: the label rule, see :mod:`sonyc_tasks.annotations`.
+    split: the sensors' roles (default: see :func:`choose_split`, which takes the next numbers of sensors and
+    ``min_probe_clips``). seed: of the draw of sensors, where one is made, and of the probes' train, valid and test
+    clips. fractions: shares of those three sets. grid: "heareval" leaves the settings of the probes to it; "paper"
+    writes :data:`PAPER_GRID` into the tasks, whatever its ``--grid`` then is. workers: threads (default: one a core).
 
     Folders already made from the same input are left as they are. Raises ValueError, with nothing half-written, where
     the data set, the split or the arguments do not allow it.
     """
-    if sample_rate <= 0 or (seconds is not None and seconds <= 0):
+    rates = (sample_rate,) if isinstance(sample_rate, int) else tuple(sample_rate)
+    if not rates or min(rates) <= 0 or (seconds is not None and seconds <= 0):
         raise ValueError(
-            f"a sample rate of {sample_rate} Hz and {seconds} s a clip make no audio; give positive numbers"
+            f"sample rates of {', '.join(map(str, rates)) or 'no'} Hz and {seconds} s a clip make no audio; "
+            "give positive numbers"
         )
+    if grid not in ("heareval", "paper"):
+        raise ValueError(f"there is no grid {grid!r}; choose heareval or paper")
     # The sensors' roles are settled on all clips: a stricter label rule must not move a sensor into the probes that
     # pretraining has seen.
     clips = read_clips(root)
@@ -72,12 +98,43 @@ def build(
     if seconds is None:
         seconds = Counter(round(duration(clip.path), 3) for clip in probe_clips).most_common(1)[0][0]
 
+    probes = {"evaluation_params": {"task_specific_param_grid": PAPER_GRID}} if grid == "paper" else {}
     written = []
     for task in (source_task(sets, seconds, split), sensor_task(sets, seconds, split)):
+        task = replace(task, extra={**task.extra, **probes})
         sources = {wav_name(clip): clip.path for clip in probe_clips}
-        written.append(write_task(task, sources, tasks_dir, sample_rate=sample_rate, workers=workers))
+        written.append(write_task(task, sources, tasks_dir, sample_rate=rates, workers=workers))
         log.info("%s", _summary(written[-1], sets))
     return [report.folder for report in written]
+
+
+def next_steps(folder: Path) -> str:
+    """The launcher's two commands for a task folder that :func:`build` made, and what heareval will do at each."""
+    metadata = json.loads((folder / "task_metadata.json").read_text(encoding="utf-8"))
+    seconds, rates = metadata["sample_duration"], metadata["build"]["sample_rates"]
+    clips = " or ".join(f"{embedding_batch(seconds, rate)} clips ({rate} Hz)" for rate in rates)
+    if "evaluation_params" in metadata:
+        points = 1
+        probes = "1 probe, the paper's; --grid changes nothing"
+    else:
+        points = GRID_POINTS
+        sizes = ", ".join(f"{grid} {size}" for grid, size in HEAREVAL_GRIDS.items())
+        probes = f"{points} probes, that many of the settings of --grid ({sizes})"
+    launcher = "python -m sonyc_tasks.heareval"
+    return (
+        f"{folder.name}: heareval embeds {clips} at a time, then trains {probes}\n"
+        f"  {launcher} embeddings hear_multiview --tasks-dir {folder.parent} --task {folder.name}\n"
+        f"  {launcher} predictions embeddings/hear_multiview/{folder.name} --grid-points {points}"
+    )
+
+
+def embedding_batch(seconds: float | None, sample_rate: int) -> int:
+    """How many clips of ``seconds`` at ``sample_rate`` Hz heareval embeds at a time: up to 84 s at 16 kHz in all.
+
+    >>> embedding_batch(10.0, 44_100)
+    3
+    """
+    return 1 if seconds is None else max(1, int(0.7 * (120 / seconds) * (16_000 / sample_rate)))
 
 
 def choose_split(

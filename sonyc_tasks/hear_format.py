@@ -3,14 +3,13 @@
 ::
 
     <tasks_dir>/<name>-<version>-<mode>/
-        task_metadata.json          what the task is, and how this folder was made ("build")
+        task_metadata.json          what the task is, and how this folder was made ("build", which heareval ignores)
         labelvocabulary.csv         idx,label
         <split>.json                {"x.wav": labels, ...}
         <sample rate>/<split>/x.wav mono, 16-bit PCM
 
 heareval takes every entry of ``tasks_dir`` for a task, so a folder is made elsewhere and moved in whole, and nothing
-else is ever put there. The folder's own record of how it was made lies in ``task_metadata.json``, under a key that
-heareval does not read.
+else is ever put there.
 """
 
 from __future__ import annotations
@@ -108,14 +107,19 @@ class Written:
 
 
 def write_task(
-    task: Task, sources: Mapping[str, Path], tasks_dir: str | Path, *, sample_rate: int, workers: int | None = None
+    task: Task,
+    sources: Mapping[str, Path],
+    tasks_dir: str | Path,
+    *,
+    sample_rate: int | Sequence[int],
+    workers: int | None = None,
 ) -> Written:
     """Make the folder of ``task`` in ``tasks_dir``, from one audio file of any format per clip (``sources``).
 
     If the folder is there already and its build record shows the same task and the same audio (by content), nothing
     is done. If any task of ``tasks_dir`` already has exactly this audio, its files are linked to, not rendered again.
     Otherwise clips are mixed to mono and resampled to ``sample_rate`` Hz by ``workers`` threads (default: one a core),
-    each holding one clip in memory.
+    each holding one clip in memory. Several sample rates make a task for models of any of them.
 
     The finished folder is checked with :func:`sonyc_tasks.validate.validate_task` before it is moved into place.
     Raises ValueError, and leaves ``tasks_dir`` as it was, where that finds an error, a clip has no source or cannot be
@@ -129,20 +133,20 @@ def write_task(
             raise ValueError(f"{clip!r} of split {split} cannot name a clip; give a plain file name that ends in .wav")
         if clip not in sources:
             raise ValueError(f"clip {clip} of split {split} has no audio file; give one, or leave the clip out")
-    record = _record(task, {clip: sources[clip] for _, clip in placed}, sample_rate, workers)
+    rates = (sample_rate,) if isinstance(sample_rate, int) else tuple(sample_rate)
+    record = _record(task, {clip: sources[clip] for _, clip in placed}, rates, workers)
     if final.exists():
         existing = _read_record(final)
         if existing is None:
             raise ValueError(f"{final} was not made by this command; move it away, or choose another tasks folder")
-        if existing == record and all(_wav(final, sample_rate, split, clip).is_file() for split, clip in placed):
+        if existing == record and all(_wav(final, r, split, clip).is_file() for r in rates for split, clip in placed):
             return Written(final, clips=len(placed), reused=True)
 
     with _workshop(tasks_dir) as workshop:
         folder = workshop / task.folder_name
         _write_labels(folder, task, record)
-        written = _link_audio(folder, task, tasks_dir, record, sample_rate) or _render_audio(
-            folder, task, sources, sample_rate, workers
-        )
+        written = _link_audio(folder, task, tasks_dir, record, rates)
+        written = written or _render_audio(folder, task, sources, rates, workers)
         found = errors_of(validate_task(folder))
         if found:
             raise ValueError(f"{task.folder_name} would not be a sound HEAR task: {found[0].replace(f'{folder}/', '')}")
@@ -180,22 +184,24 @@ def _write_labels(folder: Path, task: Task, record: Mapping[str, Any]) -> None:
 
 
 def _render_audio(
-    folder: Path, task: Task, sources: Mapping[str, Path], sample_rate: int, workers: int | None
+    folder: Path, task: Task, sources: Mapping[str, Path], rates: Sequence[int], workers: int | None
 ) -> Written:
-    length = None if task.sample_duration is None else round(task.sample_duration * sample_rate)
-
     def render(place: tuple[str, str]) -> tuple[int, bool]:
-        """Write one clip: (samples it was longer than ``length``, whether it was limited to full scale)."""
+        """Write one clip: (samples it was longer than the task's duration, whether it was limited to full scale)."""
         split, clip = place
-        samples = audio.read_mono(sources[clip], sample_rate)
-        excess = 0 if length is None else len(samples) - length
-        if length is not None:
-            samples = audio.fit(samples, length)
-        return excess, audio.write_pcm16(_wav(folder, sample_rate, split, clip), samples, sample_rate)
+        excess, limited = 0, False
+        for rate in rates:
+            samples = audio.read_mono(sources[clip], rate)
+            if task.sample_duration is not None:
+                length = round(task.sample_duration * rate)
+                excess, samples = len(samples) - length, audio.fit(samples, length)
+            limited |= audio.write_pcm16(_wav(folder, rate, split, clip), samples, rate)
+        return excess, limited
 
     places = [(split, clip) for split, labels in task.splits.items() for clip in labels]
-    for split in task.splits:
-        (folder / str(sample_rate) / split).mkdir(parents=True)
+    for rate in rates:
+        for split in task.splits:
+            (folder / str(rate) / split).mkdir(parents=True)
     written = Written(folder, clips=len(places))
     for excess, limited in _in_parallel(render, places, workers, f"{task.name} audio"):
         written.trimmed += excess > 0
@@ -205,32 +211,32 @@ def _render_audio(
 
 
 def _link_audio(
-    folder: Path, task: Task, tasks_dir: Path, record: Mapping[str, Any], sample_rate: int
+    folder: Path, task: Task, tasks_dir: Path, record: Mapping[str, Any], rates: Sequence[int]
 ) -> Written | None:
     """Take the audio over from a task with the same audio, if there is one; clips may stand in other splits there."""
     for twin in sorted(tasks_dir.iterdir()) if tasks_dir.is_dir() else ():
         if (_read_record(twin) or {}).get("audio") != record["audio"]:
             continue
-        there = {path.name: path for path in (twin / str(sample_rate)).glob("*/*.wav")}
-        if not all(clip in there for labels in task.splits.values() for clip in labels):
+        there = {(rate, path.name): path for rate in rates for path in (twin / str(rate)).glob("*/*.wav")}
+        wanted = [(rate, split, clip) for rate in rates for split, labels in task.splits.items() for clip in labels]
+        if not all((rate, clip) in there for rate, _, clip in wanted):
             continue
         copied = 0
-        for split, labels in task.splits.items():
-            (folder / str(sample_rate) / split).mkdir(parents=True)
-            for clip in labels:
-                target = _wav(folder, sample_rate, split, clip)
-                try:
-                    os.link(there[clip], target)
-                except OSError:  # another file system, or one without hard links
-                    shutil.copyfile(there[clip], target)
-                    copied += 1
+        for rate, split, clip in wanted:
+            target = _wav(folder, rate, split, clip)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(there[rate, clip], target)
+            except OSError:  # another file system, or one without hard links
+                shutil.copyfile(there[rate, clip], target)
+                copied += 1
         if copied:
-            log.warning("%s: %d clips copied from %s, as they could not be hard-linked", task.name, copied, twin.name)
+            log.warning("%s: %d files copied from %s, as they could not be hard-linked", task.name, copied, twin.name)
         return Written(folder, clips=sum(map(len, task.splits.values())), linked=True)
     return None
 
 
-def _record(task: Task, sources: Mapping[str, Path], sample_rate: int, workers: int | None) -> dict[str, Any]:
+def _record(task: Task, sources: Mapping[str, Path], rates: Sequence[int], workers: int | None) -> dict[str, Any]:
     """What the folder is made from: equal records mean equal folders, equal ``audio`` entries equal wav files."""
 
     def content(clip: str) -> tuple[str, str]:
@@ -244,8 +250,8 @@ def _record(task: Task, sources: Mapping[str, Path], sample_rate: int, workers: 
     labels = {split: dict(own) for split, own in task.splits.items()}
     return {
         "recipe": _RECIPE,
-        "sample_rate": sample_rate,
-        "audio": _digest([_RECIPE, sample_rate, task.sample_duration, files]),
+        "sample_rates": list(rates),
+        "audio": _digest([_RECIPE, rates, task.sample_duration, files]),
         "labels": _digest([_RECIPE, task.metadata(), list(task.vocabulary), labels]),
     }
 

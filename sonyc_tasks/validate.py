@@ -1,7 +1,8 @@
 """Check any HEAR task folder before heareval does, which stops at the first fault, and late, with an assertion.
 
 Every finding is one line, ``file:line: what is wrong; what to do`` (``file: …`` where no line can be named). A finding
-with ``warning:`` after its place does not stop heareval but makes its scores mean less.
+with ``warning:`` after its place does not stop heareval under its launcher (:mod:`sonyc_tasks.heareval`), but makes its
+scores mean less, or needs the launcher.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sonyc_tasks.located_json import parse
+from sonyc_tasks.metrics import JACCARD_AVERAGES
 from sonyc_tasks.validate_audio import audio_faults
 
 #: heareval's names of scores, for the two kinds of tasks it has.
@@ -24,6 +26,8 @@ EVENT_SCORES = (
     "event_onset_offset_50ms_20perc_fms",
     "segment_1s_er",
 )
+#: Scores of multilabel scene tasks that heareval has only when started by its launcher.
+LAUNCHER_SCORES = tuple(f"jaccard_{average}" for average in JACCARD_AVERAGES)
 _KFOLD = ("presplit_kfold", "new_split_kfold")
 _CHOICES = {
     "embedding_type": ("scene", "event"),
@@ -73,10 +77,13 @@ class _Task:
     misread: dict[str, str] = field(default_factory=dict)  # label in the file → what heareval takes it for
 
     def error(self, file: str, line: int | None, message: str) -> None:
-        self.errors.append(f"{self.folder / file}{'' if line is None else f':{line}'}: {message}")
+        self.errors.append(f"{self._place(file, line)}: {message}")
 
-    def warn(self, file: str, message: str) -> None:
-        self.warnings.append(f"{self.folder / file}: warning: {message}")
+    def warn(self, file: str, message: str, line: int | None = None) -> None:
+        self.warnings.append(f"{self._place(file, line)}: warning: {message}")
+
+    def _place(self, file: str, line: int | None) -> str:
+        return f"{self.folder / file}{'' if line is None else f':{line}'}"
 
     # ------------------------------------------------------------------------------------------------ metadata
 
@@ -122,7 +129,11 @@ class _Task:
             return
         fitting, other = (EVENT_SCORES, SCENE_SCORES) if kind == "event" else (SCENE_SCORES, EVENT_SCORES)
         for score in scores:
-            if score in other:
+            if score in LAUNCHER_SCORES and (kind, content.get("prediction_type")) == ("scene", "multilabel"):
+                self.warn(file, f"{score} needs python -m sonyc_tasks.heareval; heareval alone has no such score", line)
+            elif score in LAUNCHER_SCORES:
+                self.error(file, line, f"{score} scores multilabel scene tasks; choose from {', '.join(fitting)}")
+            elif score in other:
                 self.error(file, line, f"{score} does not score {kind} tasks; choose from {', '.join(fitting)}")
             elif score not in fitting:
                 self.error(file, line, f"heareval has no score {score!r}; choose from {', '.join(fitting)}")

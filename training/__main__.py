@@ -94,6 +94,9 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--seeds", type=int, default=3, metavar="N", help="replications (%(default)s)")
     sub.add_argument("--scale", choices=("small", "full"), help="(full with --data, else small)")
     sub.add_argument("--split", type=Path, metavar="FILE", help="JSON with train, valid and probe sensors (else drawn)")
+    sub.add_argument(
+        "--frontend", metavar="NAME", help="dac_44khz, demo or hear:<module> (dac_44khz at scale full, else demo)"
+    )
     sub.add_argument("--frontend-weights", type=Path, metavar="FILE", help="weights in descript-audio-codec's format")
     sub.add_argument("--device", default="auto", metavar="NAME", help="cpu, cuda or auto (%(default)s)")
     sub.add_argument("--workers", type=int, metavar="N", help="runs trained at a time (one a core; 1 on a GPU)")

@@ -81,6 +81,7 @@ def run_paper(options: argparse.Namespace) -> None:
         seeds=options.seeds,
         scale=options.scale or ("full" if options.data else "small"),
         split=SensorSplit.load(options.split) if options.split else None,
+        frontend=options.frontend,
         frontend_weights=options.frontend_weights,
         device=device,
         workers=options.workers or (cores() if device == "cpu" else 1),

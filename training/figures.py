@@ -61,10 +61,10 @@ class Point:
 
 
 def figure_2(
-    source: Sequence[Point], sensor: Sequence[Point], codec_source: float, codec_sensor: float, stem: Path
+    source: Sequence[Point], sensor: Sequence[Point], front_source: float, front_sensor: float, stem: Path
 ) -> list[Path]:
     """The paper's Figure 2, as ``stem``.png and ``stem``.pdf: on the left DSCΔ private against source Jaccard, on the
-    right DSCΔ shared against sensor accuracy, with the codec's latents themselves (``codec_source``, ``codec_sensor``)
+    right DSCΔ shared against sensor accuracy, with the front end's own frames (``front_source``, ``front_sensor``)
     as a vertical line.
 
     Raises:
@@ -75,10 +75,10 @@ def figure_2(
             raise ValueError(f"method {point.method}: unknown group {point.group!r}: choose of {', '.join(_GROUPS)}")
     figure = Figure(figsize=(9.6, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2)
-    _scatter(left, source, codec_source)
+    _scatter(left, source, front_source)
     left.set_title("Source: what is sounding", fontsize=11, pad=18)
     left.set(xlabel="source Jaccard index, joint embedding", ylabel="DSCΔ private")
-    _scatter(right, sensor, codec_sensor)
+    _scatter(right, sensor, front_sensor)
     right.set_title("Sensor: where it sounds", fontsize=11, pad=18)
     right.set(xlabel="sensor accuracy, joint embedding", ylabel="DSCΔ shared")
     there = {point.group for point in (*source, *sensor)}
@@ -87,13 +87,13 @@ def figure_2(
         for group, (name, colour, marker) in _GROUPS.items()
         if group in there
     ]
-    handles.append(Line2D([], [], color=_GREY, linestyle="--", label="codec latents alone"))
+    handles.append(Line2D([], [], color=_GREY, linestyle="--", label="front end alone"))
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
     # Labels are placed by the pixels that they cover, so the layout is made once, here, and then kept.
     FigureCanvasAgg(figure).draw()
     figure.set_layout_engine("none")
-    _label(left, source, codec_source)
-    _label(right, sensor, codec_sensor)
+    _label(left, source, front_source)
+    _label(right, sensor, front_sensor)
     return _save(figure, stem)
 
 
@@ -150,12 +150,12 @@ def _losses(axes: Axes, history: Sequence[Mapping[str, Any]]) -> None:
         axes.plot(best["epoch"] + 1, best["valid"]["total"], "o", color="#D55E00", markersize=3)
 
 
-def _scatter(axes: Axes, points: Sequence[Point], codec: float) -> None:
-    """Points with their bars, the codec's line with its name above the frame, and the line of no difference."""
+def _scatter(axes: Axes, points: Sequence[Point], front: float) -> None:
+    """Points with their bars, the front end's line with its name above the frame, and the line of no difference."""
     axes.axhline(0, color=_GREY, linewidth=0.6, zorder=1)
-    axes.axvline(codec, color=_GREY, linewidth=1, linestyle="--", zorder=1)
+    axes.axvline(front, color=_GREY, linewidth=1, linestyle="--", zorder=1)
     above = axes.get_xaxis_transform()
-    axes.text(codec, 1.01, f"codec {codec:.3f}", ha="center", va="bottom", color=_GREY, fontsize=8, transform=above)
+    axes.text(front, 1.01, f"front end {front:.3f}", ha="center", va="bottom", color=_GREY, fontsize=8, transform=above)
     for point in points:
         _, colour, marker = _GROUPS[point.group]
         axes.errorbar(
@@ -181,13 +181,13 @@ def _bar(value: float, interval: tuple[float, float] | None) -> list[list[float]
     return None if interval is None else [[max(0.0, value - interval[0])], [max(0.0, interval[1] - value)]]
 
 
-def _label(axes: Axes, points: Sequence[Point], codec: float) -> None:
+def _label(axes: Axes, points: Sequence[Point], front: float) -> None:
     """The name of each point beside it, where it covers least of the points, bars and names that are there already; a
     little of a bar rather than far away."""
     renderer = FigureCanvasAgg(axes.figure.figure).get_renderer()
     frame = axes.get_window_extent(renderer)
     taken = [box for point in points for box in _boxes(axes, point)]
-    x, y = axes.transData.transform((codec, 0))
+    x, y = axes.transData.transform((front, 0))
     taken += [Bbox.from_extents(x - 1, frame.y0, x + 1, frame.y1), Bbox.from_extents(frame.x0, y - 1, frame.x1, y + 1)]
     for point in points:
         texts = [_text(axes, point, distance, turn) for distance, turn in _PLACES]

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from hear_multiview.frontends import FrontEnd, codec_weights, load_frontend
+from hear_multiview.references import mel_statistics
 from sonyc_tasks.annotations import Clip, read_clips
 from sonyc_tasks.build import build, choose_split
 from sonyc_tasks.splits import SensorSplit
@@ -29,7 +30,7 @@ from training.batches import draw_pairs
 from training.harness import Submission
 from training.latents import extract
 from training.models import METHODS
-from training.paper_results import CODEC, LOG_MEL, Evidence, write_results
+from training.paper_results import FRONT_END, LOG_MEL, Evidence, write_results
 from training.pool import epochs_done, train_all
 from training.pretrain import run_folder
 from training.recipes import ABLATION, BASELINES, BEST, Recipe, small
@@ -65,6 +66,7 @@ def paper(
     seeds: int = 3,
     scale: str = "small",
     split: SensorSplit | None = None,
+    frontend: str | None = None,
     frontend_weights: Path | None = None,
     device: str = "cpu",
     workers: int = 1,
@@ -75,6 +77,7 @@ def paper(
         data: in the layout of SONYC-UST-V2; None generates a mini-SONYC into ``folder``.
         seeds: how many replications; more can be asked for later, and keep those that are there.
         scale: of `SCALES`.
+        frontend: another front end than the scale's, by its name for `load_frontend`: any HEAR module can be one.
         split: the sensors' roles; None is the published split, or a draw where the data set is another.
         workers: processes that train at the same time.
 
@@ -102,16 +105,18 @@ def paper(
     sensors = ", ".join(f"{len(getattr(split, part))} {part}" for part in ("train", "valid", "probe"))
     print(f"  {len(clips)} clips in {data}; sensors: {sensors}")
 
+    front = load_frontend(frontend or size.frontend, frontend_weights)
+    rates = sorted({front.sample_rate, mel_statistics.SAMPLE_RATE})
     _say(2, "HEAR tasks on the probe sensors, for every seed")
     for seed in range(seeds):
-        build(data, folder / f"seed{seed}" / "tasks", split=split, seed=seed)
+        build(data, folder / f"seed{seed}" / "tasks", sample_rate=rates, split=split, seed=seed)
     print(f"  {folder / 'seed0' / 'tasks'} and so on")
 
-    front = load_frontend(size.frontend, frontend_weights)
     _say(3, f"latents of the front end {front.name}, once for each clip")
     words = data.resolve().name
     if generated:
-        words = f"generated: {(data / 'README.txt').read_text(encoding='utf-8').rpartition('synthesize, ')[2].strip()}"
+        made_with = (data / "README.txt").read_text(encoding="utf-8").rpartition("synthesize, ")[2]
+        words = f"generated: {made_with.strip().rstrip('.')}"
     store = extract(clips, split, front, folder / "latents", data=words, device=device)
     draw_pairs(store, recipes[0], 0)  # says what is wrong with the split before anything trains on it
 
@@ -132,7 +137,7 @@ def paper(
     _say(6, "tables, figures, page")
     about = _about(store, front, split, seeds, scale, size, generated)
     page, summary = write_results(
-        folder, Evidence(recipes, seeds, about, BEST.name, _histories(folder, recipes, seeds))
+        folder, Evidence(recipes, seeds, front.name, about, BEST.name, _histories(folder, recipes, seeds))
     )
     print(summary, "", *about, "", f"Page: {page}", sep="\n")
     return page
@@ -141,16 +146,16 @@ def paper(
 def submissions(
     folder: Path, recipes: Sequence[Recipe], seed: int, front: FrontEnd, weights: Path | None
 ) -> Sequence[Submission]:
-    """What heareval embeds for one seed: the codec first, whose frames the others then find in the cache."""
-    of_codec = {} if weights is None else {"frontend_weights": str(weights.resolve())}
+    """What heareval embeds for one seed: the front end first, whose frames the others then find in the cache."""
+    of_front = {} if weights is None else {"frontend_weights": str(weights.resolve())}
     rows = [
-        Submission(options={"view": "frontend", "frontend": front.name, **of_codec}, label=CODEC),
+        Submission(options={"view": "frontend", "frontend": front.name, **of_front}, label=FRONT_END),
         Submission("hear_multiview.references.mel_statistics", label=LOG_MEL),
     ]
     for recipe in recipes:
         checkpoint = run_folder(folder / "runs", recipe, seed) / "checkpoint.safetensors"
         for view in ("joint", "private", "shared") if METHODS[recipe.method].divided else ("joint",):
-            options = {"view": view, **of_codec}
+            options = {"view": view, **of_front}
             rows.append(Submission(model=checkpoint, options=options, label=recipe.name))
     return rows
 
@@ -187,7 +192,7 @@ class _Overview:
         width = max(len(recipe.name) for recipe in self.recipes)
         head = " " * width + "".join(f"  {f'seed {seed}':22}" for seed in range(self.seeds))
         lines = [f"{time.strftime('%Y-%m-%d %H:%M:%S')}, at work for {(time.time() - self.started) / 60:.0f} min", head]
-        names = [(CODEC, None), (LOG_MEL, None), *((recipe.name, recipe) for recipe in self.recipes)]
+        names = [(FRONT_END, None), (LOG_MEL, None), *((recipe.name, recipe) for recipe in self.recipes)]
         for name, recipe in names:
             states = (self._state(name, recipe, seed) for seed in range(self.seeds))
             lines.append(f"{name:{width}}" + "".join(f"  {state:22}" for state in states).rstrip())
@@ -231,7 +236,7 @@ def _about(
             f"The codec is not the official 44.1 kHz DAC but the bundled small one: {codec_weights.bundle_note()}."
         )
     else:
-        lines.append(f"Codec: {front.name}, weights with sha256 {front.digest}.")
+        lines.append(f"Front end: {front.name}, weights with sha256 {front.digest}.")
     lines.append(
         f"Scale {scale}; {seeds} seeds, each with its own pretraining and its own probe clips; probes: the best "
         f"of {size.grid_points} settings of heareval's '{size.grid}' grid."

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from hear_multiview.frontends import PREFIX
 from sonyc_tasks.build import SENSOR_TASK, SOURCE_TASK
 from sonyc_tasks.results import Predictions, load_predictions, split_model_name
 from sonyc_tasks.score import MEASURES
@@ -21,12 +22,8 @@ from training.recipes import Recipe
 from training.replications import Mean
 from training.room import read_room, task_folder
 
-CODEC, LOG_MEL = "codec", "log_mel"
-#: Rows that nothing of ours is trained for: name in the scores → (printed name, the paper's numbers).
-REFERENCES: dict[str, tuple[str, tuple[float | None, float | None]]] = {
-    CODEC: ("codec latents, no encoder", (0.583, 0.684)),
-    LOG_MEL: ("log-mel mean and deviation (our reference)", (None, None)),
-}
+#: Rows that nothing of ours is trained for: their names in the scores.
+FRONT_END, LOG_MEL = "frontend", "log_mel"
 #: Printed names of the recipes.
 NAMES = {
     "multiview_rec": "reconstruction",
@@ -44,7 +41,7 @@ NAMES = {
     "supervised_sensor": "supervised, sensor",
 }
 #: Rows that the others are tested against.
-AGAINST = (CODEC, "single_view")
+AGAINST = (FRONT_END, "single_view")
 
 
 #: Beginning of the results' names → what the probe is called → the predictions in a folder of a task's embeddings.
@@ -56,11 +53,12 @@ PROBES: tuple[tuple[str, str, Callable[[Path], Predictions]], ...] = (
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the results are made from, besides the folder: the recipes, how many seeds, sentences on what it all stands
-    on, the name of the recipe that is "multi-view" in Table 1, and the losses of every run."""
+    """What the results are made from, besides the folder: the recipes, how many seeds, the front end's name, sentences
+    on what it all stands on, the name of the recipe that is "multi-view" in Table 1, and the losses of every run."""
 
     recipes: Sequence[Recipe]
     seeds: int
+    frontend: str
     about: Sequence[str]
     best: str
     histories: Mapping[str, Sequence[Mapping[str, Any]]]
@@ -73,7 +71,12 @@ def write_results(folder: Path, given: Evidence) -> tuple[Path, str]:
     published = {recipe.name: recipe.published for recipe in given.recipes}
     multiview = [recipe.name for recipe in given.recipes if recipe.name.startswith("multiview_")]
     others = [recipe.name for recipe in given.recipes if recipe.name not in multiview]
-    references = [tables.Row(name, method, numbers) for method, (name, numbers) in REFERENCES.items()]
+    # The paper's row is of a codec; another front end has no published number.
+    codec = "codec latents, no encoder", FRONT_END, (0.583, 0.684)
+    module = given.frontend.rpartition(".")[2]
+    alone = (f"{module} frames, no encoder", FRONT_END, (None, None)) if given.frontend.startswith(PREFIX) else codec
+    log_mel = "log-mel mean and deviation (our reference)", LOG_MEL, (None, None)
+    references = [tables.Row(*alone), tables.Row(*log_mel)]
 
     first = [tables.Row(f"multi-view ({NAMES[given.best]})", given.best, published[given.best])]
     first += [tables.Row(NAMES[name], name, published[name]) for name in others] + references
@@ -94,19 +97,19 @@ def write_results(folder: Path, given: Evidence) -> tuple[Path, str]:
                 part.replace(folder / f"{prefix}{stem}{ending}")
             shown.append((heading, text))
             summary.append(f"{heading}\n\n{brief(table)}")
-        codec = [
-            float(np.mean(list(scores[CODEC, "joint", measure].values())))
+        unencoded = [
+            float(np.mean(list(scores[FRONT_END, "joint", measure].values())))
             for measure in ("source_jaccard_micro", "sensor_accuracy")
         ]
-        picture, _ = figure_2(*tables.points(second, scores), codec[0], codec[1], folder / f"{prefix}figure2")
-        caption = f"Figure 2 ({probe}): what each half holds, against the overall score. Dashed: codec latents."
+        picture, _ = figure_2(*tables.points(second, scores), unencoded[0], unencoded[1], folder / f"{prefix}figure2")
+        caption = f"Figure 2 ({probe}): what each half holds, against the overall score. Dashed: the front end alone."
         figures.append((caption, picture))
     curves, _ = training_curves(given.histories, folder / "curves")
     figures.append(("Losses of every run.", curves))
     first_seed = folder / "seed0"
     shown_models = [
         *(first_seed / "embeddings" / given.best).iterdir(),
-        *(first_seed / "embeddings" / CODEC).iterdir(),
+        *(first_seed / "embeddings" / FRONT_END).iterdir(),
     ]
     room = read_room(first_seed / "tasks", shown_models)
     title = "Multi-view embeddings of urban sound"
@@ -136,12 +139,12 @@ def read_all(
     folder: Path, given: Evidence, predictions_in: Callable[[Path], Predictions], probe: str
 ) -> dict[tuple[str, str, str], dict[int, float]]:
     """Every score of every method, view and seed, by one ``probe``, whose predictions a function reads or makes in the
-    folder of a task's embeddings; the views of codec and log-mel are called "joint", for their one embedding."""
+    folder of a task's embeddings; the views of front end and log-mel are called "joint", for their one embedding."""
     scores: dict[tuple[str, str, str], dict[int, float]] = {}
     for seed in tqdm(range(given.seeds), desc=f"scores ({probe})", unit="seed", delay=2):
-        for method in (*REFERENCES, *(recipe.name for recipe in given.recipes)):
+        for method in (FRONT_END, LOG_MEL, *(recipe.name for recipe in given.recipes)):
             for place in sorted((folder / f"seed{seed}" / "embeddings" / method).iterdir()):
-                view = split_model_name(place.name)[1] if method not in REFERENCES else "joint"
+                view = split_model_name(place.name)[1] if method not in (FRONT_END, LOG_MEL) else "joint"
                 found = {task: task_folder(place, task) for task in (SOURCE_TASK, SENSOR_TASK)}
                 predictions = {task: predictions_in(path) for task, path in found.items()}
                 for measure, (task, metric) in MEASURES.items():

@@ -20,7 +20,7 @@ def read_room(tasks: Path, models: Iterable[Path]) -> Room:
         models: folders as heareval names them, ``<module>[-option=value…]``, one a view.
     """
     source, sensor = (task_folder(tasks, task) for task in (SOURCE_TASK, SENSOR_TASK))
-    (audio,) = (path for path in source.iterdir() if path.is_dir())
+    audio = max((path for path in source.iterdir() if path.is_dir()), key=lambda path: int(path.name))  # the best rate
     clips = []
     for split in json.loads((source / "task_metadata.json").read_text())["splits"]:
         sensors = json.loads((sensor / f"{split}.json").read_text())

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from sonyc_tasks.annotations import Clip, read_clips
-from sonyc_tasks.build import build, choose_split
+from sonyc_tasks.build import GRID_POINTS, HEAREVAL_GRIDS, PAPER_GRID, build, choose_split
 from sonyc_tasks.splits import SensorSplit, published_split
 from sonyc_tasks.taxonomy import COARSE
 from sonyc_tasks.validate import errors_of, validate_task
@@ -107,15 +107,38 @@ def test_the_published_split_serves_the_published_sensors() -> None:
     assert choose_split(fewer, NO_COUNTS).rule.startswith("12 probe sensors drawn from the 55")
 
 
+def test_the_papers_grid_is_written_when_asked_for(tasks: list[Path], dataset: Path, tmp_path: Path) -> None:
+    folders = build(dataset, tmp_path / "tasks", min_probe_clips=10, probe_sensors=3, grid="paper")
+    for plain, folder in zip(tasks, folders, strict=True):
+        metadata = read(folder)[0]
+        assert metadata.pop("evaluation_params") == {"task_specific_param_grid": PAPER_GRID}
+        assert {**metadata, "build": None} == {**read(plain)[0], "build": None}
+
+
+def test_heareval_has_the_grids_that_we_speak_of() -> None:
+    probes = pytest.importorskip("heareval.predictions.task_predictions")
+    from heareval.predictions.runner import runner
+    from sklearn.model_selection import ParameterGrid
+
+    grids = {"default": probes.PARAM_GRID, "fast": probes.FAST_PARAM_GRID, "faster": probes.FASTER_PARAM_GRID}
+    assert {name: len(ParameterGrid(grid)) for name, grid in grids.items()} == HEAREVAL_GRIDS
+    assert next(option.default for option in runner.params if option.name == "grid_points") == GRID_POINTS
+    for grid in grids.values():
+        first, second = ParameterGrid({**grid, **PAPER_GRID})
+        assert {key for key in first if first[key] != second[key]} == {"initialization"}
+        assert first.keys() == probes.PARAM_GRID.keys()
+    assert all(value in probes.PARAM_GRID[key] for key, values in PAPER_GRID.items() for value in values)
+
+
 def test_errors(dataset: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="the sensor split names sensors 9, which have no clips in this data set"):
         build(dataset, tmp_path / "tasks", split=SensorSplit((0,), (1,), (5, 9)))
-    with pytest.raises(
-        ValueError, match="a sample rate of 0 Hz and None s a clip make no audio; give positive numbers"
-    ):
+    with pytest.raises(ValueError, match="sample rates of 0 Hz and None s a clip make no audio; give positive numbers"):
         build(dataset, tmp_path / "tasks", sample_rate=0)
     with pytest.raises(ValueError, match="only 0 sensors have the 20 clips that a probe sensor needs"):
         build(dataset, tmp_path / "tasks")
+    with pytest.raises(ValueError, match="there is no grid 'fast'; choose heareval or paper"):
+        build(dataset, tmp_path / "tasks", grid="fast")
     assert not (tmp_path / "tasks").exists()
 
 

@@ -54,6 +54,19 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+def test_several_sample_rates(tmp_path: Path, task: Task, sources: dict[str, Path]) -> None:
+    place, rates = tmp_path / "tasks", [8000, 16_000]
+    folder = write_task(task, sources, place, sample_rate=rates).folder
+    for rate in rates:
+        read, found = soundfile.read(folder / str(rate) / "train" / "b.wav")
+        assert (len(read), found) == (rate // 4, rate)
+    assert write_task(task, sources, place, sample_rate=rates).reused
+    assert write_task(replace(task, name="twin"), sources, place, sample_rate=rates).linked
+    (folder / "16000" / "test" / "d.wav").unlink()
+    assert not write_task(task, sources, place, sample_rate=rates).reused
+    assert (folder / "16000" / "test" / "d.wav").is_file()
+
+
 def test_the_folder_is_what_heareval_reads(tmp_path: Path, write: Any, task: Task, sources: dict[str, Path]) -> None:
     written = write(task)
     folder = tmp_path / "out" / "tasks" / "pets-v1-full"

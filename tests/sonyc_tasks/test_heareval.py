@@ -1,218 +1,28 @@
-"""heareval through its launcher: each thing put in place alone, then whole runs in processes of their own."""
+"""heareval's launcher: each thing that it puts in place, alone. Whole runs are in test_heareval_runs.py."""
 
 from __future__ import annotations
 
-import json
 import os
 import pickle
-import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from itertools import pairwise
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-import soundfile
 import torch
 from sklearn.metrics import jaccard_score
 
-from hear_multiview.references import mel_statistics
 from sonyc_tasks import heareval as launcher
-from sonyc_tasks.hear_format import Event, Task, write_task
-from sonyc_tasks.results import load_predictions
+from sonyc_tasks.validate import LAUNCHER_SCORES
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
-RATE, CLIPS = mel_statistics.SAMPLE_RATE, 18
-#: One small probe a task, and two post-processings of events to choose from. It is validated late: heareval ends the
-#: training where the score is NaN, which it is as long as no event is predicted.
-EVALUATION_PARAMS = {
-    "task_specific_param_grid": {"lr": [1e-3], "max_epochs": [60], "check_val_every_n_epoch": [20], "batch_size": [64]},
-    "event_postprocessing_grid": {"median_filter_ms": [50], "min_duration": [50, 700]},
-}
-#: As sitecustomize on the PYTHONPATH: a machine without TensorFlow.
-HIDE_TENSORFLOW = """
-import sys
-from importlib.machinery import PathFinder
 
-
-class Hiding(PathFinder):
-    @classmethod
-    def find_spec(cls, name, path=None, target=None):
-        return None if name.split(".")[0] == "tensorflow" else super().find_spec(name, path, target)
-
-
-sys.meta_path[sys.meta_path.index(PathFinder)] = Hiding
-"""
-
-
-def start(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """``python …`` as a user would, with torch's safe loading as torch has it."""
-    own = {key: value for key, value in os.environ.items() if key != "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"}
-    own |= {"OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", **environment}
-    command = [sys.executable, *arguments]
-    return subprocess.run(command, cwd=cwd, env=own, capture_output=True, text=True, timeout=600, check=False)
-
-
-def launch(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """The launcher, which has to end well."""
-    done = start("-m", "sonyc_tasks.heareval", *arguments, cwd=cwd, **environment)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done
-
-
-def scores(embedded: Path) -> dict[str, Any]:
-    return json.loads((embedded / "test.predicted-scores.json").read_text())
-
-
-@pytest.fixture(scope="module")
-def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with three tasks over the same clips of 1 s, embedded and probed through the launcher."""
-    folder = tmp_path_factory.mktemp("work")
-    rng = np.random.default_rng(0)
-    names = [f"{number:02d}.wav" for number in range(CLIPS)]
-    sounds: dict[str, list[str]] = {}
-    bursts: dict[str, list[Event]] = {}
-    for number, name in enumerate(names):
-        wave = rng.normal(scale=0.005, size=RATE)
-        begin = int(rng.integers(0, RATE // 2))
-        wave[begin : begin + RATE // 3] *= 30
-        if number % 2:
-            wave += 0.1 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)
-        if number % 3 == 0:
-            wave += 0.1 * np.sin(2 * np.pi * 5000 * np.arange(RATE) / RATE)
-        soundfile.write(folder / name, wave, RATE)
-        sounds[name] = ["hum"] * (number % 2) + ["whistle"] * (number % 3 == 0)
-        bursts[name] = [{"label": "burst", "start": begin / RATE * 1000, "end": (begin / RATE + 1 / 3) * 1000}]
-    thirds = [names[:6], names[6:12], names[12:]]
-    sets, folds = ("train", "valid", "test"), ("fold00", "fold01", "fold02")
-    kind = dict(prediction_type="multilabel", sample_duration=1.0, extra={"evaluation_params": EVALUATION_PARAMS})
-    tasks = [
-        Task(
-            name="sounds",
-            vocabulary=["hum", "whistle"],
-            splits={split: {name: sounds[name] for name in third} for split, third in zip(sets, thirds, strict=True)},
-            evaluation=["mAP"],
-            **kind,  # type: ignore[arg-type]
-        ),
-        Task(
-            name="hum",
-            vocabulary=["hum", "none"],
-            splits={
-                fold: {name: ["hum" if "hum" in sounds[name] else "none"] for name in third}
-                for fold, third in zip(folds, thirds, strict=True)
-            },
-            evaluation=["top1_acc"],
-            split_mode="presplit_kfold",
-            **{**kind, "prediction_type": "multiclass"},  # type: ignore[arg-type]
-        ),
-        Task(
-            name="bursts",
-            vocabulary=["burst"],
-            splits={split: {name: bursts[name] for name in third} for split, third in zip(sets, thirds, strict=True)},
-            evaluation=["event_onset_200ms_fms", "segment_1s_er"],
-            embedding_type="event",
-            **kind,  # type: ignore[arg-type]
-        ),
-    ]
-    for task in tasks:
-        write_task(task, {name: folder / name for name in names}, folder / "tasks", sample_rate=RATE, workers=1)
-    file = folder / "tasks" / "sounds-v1-full" / "task_metadata.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), "evaluation": ["jaccard_micro", "mAP"]}))
-    launch("embeddings", mel_statistics.__name__, cwd=folder)
-    embedded = [str(path.relative_to(folder)) for path in sorted(folder.glob("embeddings/*/*"))]
-    assert len(embedded) == 3
-    launch("predictions", *embedded, "--grid", "faster", "--grid-points", "1", cwd=folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def embedded(work: Path) -> Path:
-    return work / "embeddings" / mel_statistics.__name__
-
-
-def test_embeddings_are_the_models(work: Path, embedded: Path) -> None:
-    audio = torch.tensor(soundfile.read(work / "tasks/sounds-v1-full" / str(RATE) / "test/12.wav", dtype="float32")[0])
-    expected = mel_statistics.get_scene_embeddings(audio[None], mel_statistics.load_model())[0]
-    found = np.load(embedded / "sounds-v1-full/test/12.wav.embedding.npy")
-    np.testing.assert_allclose(found, expected.numpy(), atol=1e-3)
-
-
-def test_a_multilabel_task_scored_by_jaccard(embedded: Path) -> None:
-    found = scores(embedded / "sounds-v1-full")
-    predictions = load_predictions(embedded / "sounds-v1-full/test.predictions.pkl")
-    expected = jaccard_score(predictions.target, predictions.prediction > 0.5, average="micro")
-    assert found["test"]["test_jaccard_micro"] == found["test"]["test_score"] == pytest.approx(expected)
-    assert found["score_mode"] == "max"
-    assert expected > 0
-    assert 0 < found["test"]["test_mAP"] <= 1
-
-
-def test_a_multiclass_task_in_folds(embedded: Path) -> None:
-    found = scores(embedded / "hum-v1-full")
-    folds = [found[f"fold{number:02d}"]["test_top1_acc"] for number in range(3)]
-    assert found["aggregated_scores"]["test_top1_acc_mean"] == pytest.approx(np.mean(folds))
-
-
-def test_an_event_task_is_tested_with_the_post_processing_of_its_best_epoch(embedded: Path) -> None:
-    from heareval.predictions.task_predictions import create_events_from_prediction
-
-    found = scores(embedded / "bursts-v1-full")
-    with (embedded / "bursts-v1-full/test.predictions.pkl").open("rb") as stream:
-        content = pickle.load(stream)  # of heareval, a moment ago
-    times = content["timestamp"].tolist()
-    starts = [0, *(index for index in range(1, len(times)) if times[index] < times[index - 1]), len(times)]
-    assert len(starts) - 1 == len(content["predicted_events"]) == 6
-    hits = guessed = 0
-    for (name, events), (first, last) in zip(content["predicted_events"].items(), pairwise(starts), strict=True):
-        frames = dict(zip(times[first:last], content["prediction"][first:last], strict=True))
-        assert events == create_events_from_prediction(frames, {0: "burst"}, **dict(found["postprocessing"]))
-        (burst,) = content["target_events"][name]
-        hits += any(abs(event["start"] - burst["start"]) <= 200 for event in events)
-        guessed += len(events)
-    assert hits > 0
-    assert found["test"]["test_event_onset_200ms_fms"] == pytest.approx(2 * hits / (guessed + 6))
-
-
-def test_heareval_alone_ends_at_the_event_task_and_scores_scenes_alike(embedded: Path, tmp_path: Path) -> None:
-    names = ["hum-v1-full", "bursts-v1-full"]
-    for name in names:
-        shutil.copytree(embedded / name, tmp_path / name, ignore=shutil.ignore_patterns("prediction-done.json"))
-    (tmp_path / "hum-v1-full/test.predicted-scores.json").unlink()
-    grid = ["--grid", "faster", "--grid-points", "1"]
-    safe = start("-m", "heareval.predictions.runner", names[0], *grid, cwd=tmp_path)
-    assert "Weights only load failed" in safe.stderr
-    done = start("-m", "heareval.predictions.runner", *names, *grid, cwd=tmp_path, TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD="1")
-    assert re.search(r"^KeyError: \d+$", done.stderr, re.MULTILINE)
-    ours, theirs = (scores(folder / names[0]) for folder in (embedded, tmp_path))
-    for fold in ("fold00", "fold01", "fold02"):
-        assert {**ours[fold], "time_in_min": 0} == {**theirs[fold], "time_in_min": 0}
-
-
-def test_our_module_without_tensorflow(work: Path, tmp_path: Path) -> None:
-    (tmp_path / "sitecustomize.py").write_text(HIDE_TENSORFLOW)
-    (tmp_path / "tf_model.py").write_text("def load_model(path=None):\n    import tensorflow.keras\n")
-    options = ["--tasks-dir", str(work / "tasks"), "--task", "sounds-v1-full"]
-    hidden = {"PYTHONPATH": str(tmp_path)}
-    assert "No module named 'tensorflow'" in start("-c", "import tensorflow", cwd=tmp_path, **hidden).stderr
-    done = launch("embeddings", "hear_multiview", *options, cwd=tmp_path, **hidden)
-    assert done.stderr.count("TensorFlow is not installed: heareval can embed with torch models only\n") == 1
-    name = "embeddings/hear_multiview/sounds-v1-full"
-    launch("predictions", name, "--grid", "faster", "--grid-points", "1", cwd=tmp_path, **hidden)
-    assert 0 <= scores(tmp_path / name)["test"]["test_jaccard_micro"] <= 1
-
-    done = start("-m", "sonyc_tasks.heareval", "embeddings", "tf_model", *options, cwd=tmp_path, **hidden)
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("error: the model needs TensorFlow, which is not installed; run pip")
-    assert "Traceback" not in done.stderr
-
-
-def test_a_gpu_that_tensorflow_does_not_see(tmp_path: Path) -> None:
+def test_a_gpu_that_tensorflow_does_not_see(python: Run, tmp_path: Path) -> None:
     script = """
 import sys, types, torch
 torch.cuda.is_available, torch.cuda.device_count = lambda: True, lambda: 1
@@ -236,7 +46,7 @@ print(prepared("embeddings").name, gpu_max_mem.device_name(), gpu_max_mem.measur
 import tensorflow
 print(tensorflow.test.is_gpu_available())
 """
-    done = start("-c", script, cwd=tmp_path, PYTHONIOENCODING="utf-8")
+    done = python("-c", script, cwd=tmp_path, PYTHONIOENCODING="utf-8", CUDA_VISIBLE_DEVICES="")
     assert done.stdout.splitlines() == [
         "alone: GPUs not available in tensorflow, but found by pytorch",
         "alone: 'str' object has no attribute 'decode'",
@@ -292,6 +102,8 @@ def test_gpu_names_of_old_and_new_pynvml(name: str | bytes, monkeypatch: pytest.
 
 @pytest.fixture
 def no_classes_allowed() -> Iterator[None]:
+    import heareval.predictions.task_predictions  # noqa: F401  what it imports allows classes of torch's own
+
     before = torch.serialization.get_safe_globals()
     torch.serialization.clear_safe_globals()
     yield
@@ -343,7 +155,9 @@ def test_jaccard_becomes_a_score(monkeypatch: pytest.MonkeyPatch) -> None:
     import heareval.score
 
     monkeypatch.setattr(heareval.score, "available_scores", dict(heareval.score.available_scores))
+    assert not heareval.score.available_scores.keys() & set(LAUNCHER_SCORES)
     launcher.register_jaccard()
+    assert heareval.score.available_scores.keys() >= set(LAUNCHER_SCORES)
     rng = np.random.default_rng(3)
     target = (rng.random((20, 4)) < 0.5).astype(np.float32)
     target[:, 0] = 1  # no clip without a label, on which sklearn differs

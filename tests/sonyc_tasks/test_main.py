@@ -25,7 +25,18 @@ def test_build_then_validate(dataset: Path, tmp_path: Path, capsys: pytest.Captu
     out = capsys.readouterr().out
     assert "sensors: 3 probe sensors drawn from the 6" in out
     assert f"{tasks}/sonyc_source-v1-full: written; 32 train, 11 valid, 11 test clips" in out
-    assert f"next: python -m heareval.embeddings.runner hear_multiview --tasks-dir {tasks}" in out
+    first, *steps = out.split("next:\n")[1].splitlines()
+    # 0.7 · 120 s / 0.25 s · 16,000 / 44,100, rounded down
+    assert first == (
+        "sonyc_source-v1-full: heareval embeds 121 clips (44100 Hz) at a time, then trains 8 probes, that many of the "
+        "settings of --grid (default 16, fast 64, faster 64)"
+    )
+    launcher = "python -m sonyc_tasks.heareval"
+    assert steps[:2] == [
+        f"  {launcher} embeddings hear_multiview --tasks-dir {tasks} --task sonyc_source-v1-full",
+        f"  {launcher} predictions embeddings/hear_multiview/sonyc_source-v1-full --grid-points 8",
+    ]
+    assert len(steps) == 5
     assert run("validate", *sorted(tasks.iterdir())) == 0
     assert f"{tasks}/sonyc_sensor-v1-full: sound" in capsys.readouterr().out
     (tasks / "sonyc_sensor-v1-full" / "test.json").unlink()
@@ -33,6 +44,14 @@ def test_build_then_validate(dataset: Path, tmp_path: Path, capsys: pytest.Captu
     out = capsys.readouterr().out
     assert f"{tasks}/sonyc_sensor-v1-full/test.json: the file is missing; write it, heareval reads it" in out
     assert f"{tasks}/sonyc_sensor-v1-full: 1 problems" in out
+
+
+def test_build_with_the_papers_grid(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--tasks-dir", tmp_path / "tasks", "--probe-sensors", 3, "--min-probe-clips", 10]
+    assert run("build", dataset, *options, "--grid", "paper") == 0
+    out = capsys.readouterr().out
+    assert out.count("then trains 1 probe, the paper's; --grid changes nothing\n") == 2
+    assert out.count("-v1-full --grid-points 1\n") == 2
 
 
 def test_build_with_a_split_file(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -126,6 +126,11 @@ def test_score_names_are_those_of_heareval() -> None:
             {"evaluation": ["segment_1s_er"]},
             f"task_metadata.json:12: segment_1s_er does not score scene tasks; choose from {', '.join(SCENE_SCORES)}",
         ),
+        (
+            {"evaluation": ["mAP", "jaccard_macro"]},
+            "task_metadata.json:12: warning: jaccard_macro needs python -m sonyc_tasks.heareval; heareval alone has no "
+            "such score",
+        ),
     ],
 )
 def test_metadata(task: Task, changes: dict[str, Any], finding: str) -> None:
@@ -293,8 +298,18 @@ def test_incomplete_events_and_unfit_scores(event_task: Task) -> None:
 
 
 def test_scene_scores_do_not_fit_events(event_task: Task) -> None:
-    assert only(event_task(event_splits(), evaluation=["mAP"])).startswith(
-        "task_metadata.json:12: mAP does not score event tasks; choose from event_onset_200ms_fms,"
+    findings = validate_task(event_task(event_splits(), evaluation=["mAP", "jaccard_micro"]))
+    assert [finding.split(", event")[0].split("full/")[1] for finding in findings] == [
+        "task_metadata.json:12: mAP does not score event tasks; choose from event_onset_200ms_fms",
+        "task_metadata.json:12: jaccard_micro scores multilabel scene tasks; choose from event_onset_200ms_fms",
+    ]
+
+
+def test_jaccard_does_not_score_one_label_a_clip(task: Task) -> None:
+    metadata = {"prediction_type": "multiclass", "evaluation": ["jaccard_micro"]}
+    splits = {"valid": {"c.wav": ["cat"]}, "test": {"d.wav": ["dog"], "e.wav": ["cat"]}}
+    assert only(task(metadata, splits)) == (
+        f"task_metadata.json:12: jaccard_micro scores multilabel scene tasks; choose from {', '.join(SCENE_SCORES)}"
     )
 
 

@@ -95,7 +95,7 @@ def test_names_lie_apart_and_in_the_frame(monkeypatch: pytest.MonkeyPatch) -> No
             assert axes.get_window_extent().padded(1).contains(box.x0, box.y0)
 
 
-def test_points_and_the_codec_stand_where_they_should(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_points_and_the_front_end_stand_where_they_should(monkeypatch: pytest.MonkeyPatch) -> None:
     figure = drawn(monkeypatch, POINTS, POINTS[:1])
     lines = [(np.asarray(line.get_xdata()), np.asarray(line.get_ydata())) for line in figure.axes[0].lines]
     marks = {(float(x[0]), float(y[0])) for x, y in lines if len(x) == 1}
@@ -105,7 +105,7 @@ def test_points_and_the_codec_stand_where_they_should(monkeypatch: pytest.Monkey
     legend = [text.get_text() for text in figure.legends[0].texts]
     assert len(legend) == 4
     names = {text.get_text() for text in figure.axes[0].texts}
-    assert {"rec", "private sample", "shared batch", POINTS[3].method, "codec 0.583"} == names
+    assert {"rec", "private sample", "shared batch", POINTS[3].method, "front end 0.583"} == names
 
 
 def test_curves(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 from hear_multiview.frontends import load_frontend
 from sonyc_tasks.synthesis import synthesize
 from training.paper import paper, submissions
-from training.paper_results import CODEC, LOG_MEL, NAMES
+from training.paper_results import FRONT_END, LOG_MEL, NAMES
 from training.recipes import ABLATION, BASELINES, RECIPES, small
 
 #: Enough rows for every kind of method, small enough for a test.
@@ -35,7 +35,8 @@ if __name__ == "__main__":
     shrink = paper.SCALES["small"].recipe
     tiny = replace(paper.SCALES["small"], recipe=lambda r: replace(shrink(r), epochs=2, width=32), grid_points=1)
     paper.SCALES["small"] = tiny
-    paper.paper(Path(sys.argv[2]), Path(sys.argv[1]), seeds=2, workers=2)
+    data, out, seeds, *frontend = sys.argv[1:]
+    paper.paper(Path(out), Path(data), seeds=int(seeds), frontend=next(iter(frontend), None), workers=2)
 """
 
 
@@ -46,10 +47,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return synthesize(folder, sensors=8, clips_per_sensor=20, seconds=0.5, seed=11, workers=1, progress=False)
 
 
-def start(data: Path, out: Path, script: Path) -> subprocess.Popen[str]:
+def start(data: Path, out: Path, script: Path, *arguments: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1", "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [sys.executable, str(script), str(data), str(out)],
+        [sys.executable, str(script), str(data), str(out), *(arguments or ("2",))],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -95,9 +96,9 @@ def test_everything_is_there(finished: tuple[Path, str]) -> None:
     assert "Page: " in printed
     rows = list(csv.DictReader((folder / "scores.csv").open()))
     methods = {row["method"] for row in rows}
-    assert methods == {*KEPT, "codec", "log_mel"}
+    assert methods == {*KEPT, FRONT_END, LOG_MEL}
     assert {row["view"] for row in rows if row["method"] == "multiview_rec"} == {"joint", "private", "shared"}
-    assert {row["view"] for row in rows if row["method"] in ("single_view", "codec")} == {"joint"}
+    assert {row["view"] for row in rows if row["method"] in ("single_view", FRONT_END)} == {"joint"}
     assert {row["seed"] for row in rows} == {"0", "1"}
     overview = (folder / "overview.txt").read_text()
     assert re.search(r"multiview_rec +6 of 6 probes +6 of 6 probes", overview)
@@ -136,6 +137,20 @@ def test_results_of_other_recipes_are_not_mixed(finished: tuple[Path, str], data
     assert [path.read_bytes() for path in tasks] == before
 
 
+@pytest.mark.slow
+def test_any_hear_module_can_be_the_front_end(data: Path, tmp_path: Path) -> None:
+    name = "hear:hear_multiview.references.random_projection"
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    run = start(data, tmp_path / "out", script, "1", name)
+    printed, _ = run.communicate(timeout=1200)
+    assert run.returncode == 0, printed
+    assert "\nrandom_projection frames, no encoder  " in printed
+    assert "codec latents" not in printed
+    rows = list(csv.DictReader((tmp_path / "out" / "scores.csv").open()))
+    assert {row["method"] for row in rows} == {*KEPT, FRONT_END, LOG_MEL}
+
+
 def test_what_it_refuses(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="unknown scale 'huge': choose small or full"):
         paper(tmp_path, scale="huge")
@@ -151,9 +166,9 @@ def test_every_row_of_the_paper_is_there() -> None:
     assert all(small(recipe).digest != recipe.digest for recipe in recipes)
 
 
-def test_the_codec_comes_first_and_each_view_once(tmp_path: Path) -> None:
+def test_the_front_end_comes_first_and_each_view_once(tmp_path: Path) -> None:
     rows = submissions(tmp_path, (*ABLATION, *BASELINES), 0, load_frontend("demo"), None)
-    assert [row.label for row in rows[:2]] == [CODEC, LOG_MEL]
+    assert [row.label for row in rows[:2]] == [FRONT_END, LOG_MEL]
     assert len({row.folder for row in rows}) == len(rows) == 2 + 9 * 3 + 4
     given = submissions(tmp_path, ABLATION[:1], 0, load_frontend("demo"), tmp_path / "w.pth")
     assert all("frontend_weights" in row.options for row in given if row.label != LOG_MEL)

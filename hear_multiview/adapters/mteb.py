@@ -1,0 +1,59 @@
+"""The model as an audio encoder of MTEB, whose audio tasks are MAEB (arXiv 2602.16008): one embedding a clip."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torchaudio.functional import resample
+
+from hear_multiview import __version__, get_scene_embeddings, load_model
+
+
+class MultiviewEncoder:
+    """Scene embeddings of the model that ``load_model(**options)`` gives, on ``device``; they compare by cosine."""
+
+    def __init__(self, *, device: str = "cpu", **options: Any) -> None:
+        self.model = load_model(**options).to(device)
+
+    @cached_property
+    def mteb_model_meta(self) -> Any:
+        """MTEB's ``ModelMeta``. MTEB keeps scores by name, the view, and revision, all else that numbers hang on."""
+        from mteb.models.model_meta import ModelMeta, ScoringFunction
+
+        front, encoder = self.model.frontend, self.model.encoder
+        revision = hashlib.sha256(f"{__version__} {front.name} {front.digest} {front.precision}".encode())
+        for tensor in encoder.state_dict().values() if encoder is not None else ():
+            revision.update(tensor.cpu().numpy().tobytes())
+        about = {"name": f"hear_multiview/{self.model.view}", "revision": revision.hexdigest()}
+        size = {"embed_dim": self.model.scene_embedding_size, "modalities": ["audio"], "framework": ["PyTorch"]}
+        return ModelMeta.create_empty({**about, **size, "similarity_fn_name": ScoringFunction.COSINE})
+
+    def encode(self, inputs: Iterable[dict[str, Any]], **_: Any) -> np.ndarray:
+        """Every clip of every ``batch["audio"]``, an ``array`` [sample] or [channel, sample] at ``sampling_rate``, to
+        float32 [clip, dim]: alone, at its own length, resampled as MTEB does it, with silence up to half a frame."""
+        return np.concatenate([self._scene(clip) for batch in inputs for clip in batch["audio"]])
+
+    def similarity(self, embeddings1: Any, embeddings2: Any) -> Tensor:
+        """[clip, dim] and [other clip, dim] to the cosine of each pair, [clip, other clip]."""
+        return _directions(embeddings1) @ _directions(embeddings2).T
+
+    def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Tensor:
+        """[clip, dim] and [clip, dim] to the cosine of each clip's two, [clip]."""
+        return (_directions(embeddings1) * _directions(embeddings2)).sum(-1)
+
+    def _scene(self, clip: Any) -> np.ndarray:
+        samples = torch.from_numpy(np.atleast_2d(clip["array"]).astype(np.float32)).mean(0, keepdim=True)
+        audio = resample(samples, int(clip["sampling_rate"]), self.model.sample_rate)
+        missing = math.ceil(self.model.frontend.hop / 2) - audio.shape[1] if audio.numel() else 0
+        return get_scene_embeddings(nn.functional.pad(audio, (0, max(0, missing))), self.model).cpu().numpy()
+
+
+def _directions(embeddings: Any) -> Tensor:
+    return nn.functional.normalize(torch.atleast_2d(torch.as_tensor(embeddings).float()), dim=-1)

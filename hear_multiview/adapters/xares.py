@@ -1,0 +1,48 @@
+"""The model as an audio encoder of X-ARES (arXiv 2505.16369), which probes the frames of each clip.
+
+``python -m xares.run --max-jobs 0 hear_multiview/adapters/xares.py tasks/esc50_task.py`` runs one of its tasks with the
+bundled model. X-ARES takes the one name of a file that ends in Encoder, makes it without arguments, and keeps
+embeddings and scores under that name: for another view or checkpoint write a subclass with a name of its own, in a file
+of its own that imports this module and not the class.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from torch import Tensor, nn
+
+from hear_multiview.api import get_timestamp_embeddings, load_model
+
+
+class MultiviewEncoder(nn.Module):
+    """Frames of the model that ``load_model(**options)`` gives.
+
+    Attributes:
+        sampling_rate: in Hz; X-ARES resamples to it.
+        output_dim: of a frame.
+        hop_size_in_ms: from frame to frame; for a codec 512 / 44.1, and not rounded: X-ARES makes the labels of frames
+            with it, and 12 instead of 11.61 would shift those at 10 s by a third of a second.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__()
+        self.model = load_model(**options)
+        self.sampling_rate = self.model.sample_rate
+        self.output_dim = self.model.timestamp_embedding_size
+        self.hop_size_in_ms = 1000 * self.model.frontend.hop / self.model.sample_rate
+
+    def forward(self, audio: Tensor) -> Tensor:
+        """``audio`` [clip, sample] or [sample] to frames, float32 [clip, frame, ``output_dim``].
+
+        X-ARES pads the clips of a batch with zeros and says no lengths, so here every clip is as long as the longest,
+        and its score counts the frames of the padding; ``batch_size_encode=1`` in a task's config has none. A clip
+        shorter than half a frame gets silence up to there, and with it one frame.
+
+        Raises:
+            ValueError: as for `hear_multiview.get_timestamp_embeddings`; audio without a sample too.
+        """
+        clips = audio[None] if audio.ndim == 1 else audio
+        missing = math.ceil(self.model.frontend.hop / 2) - clips.shape[1] if clips.numel() else 0
+        return get_timestamp_embeddings(nn.functional.pad(clips, (0, max(0, missing))), self.model)[0]
