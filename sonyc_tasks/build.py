@@ -98,14 +98,18 @@ def build(
     if seconds is None:
         seconds = Counter(round(duration(clip.path), 3) for clip in probe_clips).most_common(1)[0][0]
 
-    probes = {"evaluation_params": {"task_specific_param_grid": PAPER_GRID}} if grid == "paper" else {}
     written = []
     for task in (source_task(sets, seconds, split), sensor_task(sets, seconds, split)):
-        task = replace(task, extra={**task.extra, **probes})
+        task = with_paper_grid(task) if grid == "paper" else task
         sources = {wav_name(clip): clip.path for clip in probe_clips}
         written.append(write_task(task, sources, tasks_dir, sample_rate=rates, workers=workers))
         log.info("%s", _summary(written[-1], sets))
     return [report.folder for report in written]
+
+
+def with_paper_grid(task: Task) -> Task:
+    """``task`` with :data:`PAPER_GRID` as the settings of its probes."""
+    return replace(task, extra={**task.extra, "evaluation_params": {"task_specific_param_grid": PAPER_GRID}})
 
 
 def next_steps(folder: Path) -> str:

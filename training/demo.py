@@ -14,7 +14,7 @@ import hear_multiview
 from hear_multiview.encoder import VIEWS
 from hear_multiview.frontends import codec_weights, load_frontend
 from sonyc_tasks.annotations import read_clips
-from sonyc_tasks.build import build, choose_split
+from sonyc_tasks.build import PAPER_GRID, build, choose_split
 from sonyc_tasks.results import read_scores
 from sonyc_tasks.score import score_table
 from sonyc_tasks.score_report import markdown
@@ -31,24 +31,22 @@ from training.store import LatentStore
 #: Sensors, clips of each, seconds of each clip, seed.
 SIZE: dict[str, Any] = {"sensors": 18, "clips_per_sensor": 30, "seconds": 4.0, "seed": 0}
 RECIPE = "demo"
-#: heareval's own grid of probe settings, and how many of them it tries; its still smaller grid, `faster`, takes ten
-#: steps at most on tasks of this size and leaves the probes untrained.
-GRID, GRID_POINTS = "fast", 2
 
 NEXT = """\
 With real data (SONYC-UST-V2 in DATA, 10 s clips; the official codec downloads itself, about 307 MB):
   python -m training latents DATA --store latents --frontend dac_44khz
   python -m training pretrain --recipe multiview_cosine_private_sample --store latents --runs runs
-  python -m sonyc_tasks build DATA --tasks-dir tasks --split latents/split.json
+  python -m sonyc_tasks build DATA --tasks-dir tasks --split latents/split.json --grid paper
   python -m heareval.embeddings.runner hear_multiview --tasks-dir tasks --model runs/…/checkpoint.safetensors
-  TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1 python -m heareval.predictions.runner embeddings/hear_multiview*/*
+  TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1 python -m heareval.predictions.runner embeddings/hear_multiview*/* \\
+    --grid-points 1
   python -m sonyc_tasks score embeddings"""
 
 
 def demo(folder: Path) -> None:
     """Run all of it in ``folder``, printing each step, the score table, and what about it was generated."""
     recipe = recipe_named(RECIPE)
-    _start_afresh_if_changed(folder, {"size": SIZE, "recipe": recipe.as_dict(), "grid": [GRID, GRID_POINTS]})
+    _start_afresh_if_changed(folder, {"size": SIZE, "recipe": recipe.as_dict(), "probes": PAPER_GRID})
     data = folder / "mini-sonyc"
 
     _say(1, "synthesize a mini-SONYC")
@@ -71,12 +69,12 @@ def demo(folder: Path) -> None:
     print(f"  {run.checkpoint}")
 
     _say(4, "build the two HEAR tasks, source and sensor, on sensors that pretraining never saw")
-    tasks = build(data, folder / "tasks", split=split, seed=SIZE["seed"])
+    tasks = build(data, folder / "tasks", split=split, seed=SIZE["seed"], grid="paper")
     print("  " + "\n  ".join(map(str, tasks)))
 
     _say(5, "run hear-eval-kit, unmodified: embeddings, then probes, for every view")
     harness.embed(folder, harness.views_of(run.checkpoint, VIEWS))
-    harness.predict(folder, GRID, GRID_POINTS)
+    harness.predict(folder)
 
     _say(6, "score")
     tables = [score_table(model, views) for model, views in read_scores(folder / "embeddings").items()]
@@ -103,8 +101,8 @@ def _about(store: LatentStore) -> list[str]:
         f"Audio and labels are generated ({SIZE['sensors']} sensors, {SIZE['clips_per_sensor']} clips each); no real "
         "recording is in them.",
         f"The codec is not the official 44.1 kHz DAC but the bundled small one: {codec_weights.bundle_note()}.",
-        f"The encoder is trained on {len(store.clips)} of those clips, the probes with the best of {GRID_POINTS} "
-        f"settings of heareval's '{GRID}' grid, one seed each.",
+        f"The encoder is trained on {len(store.clips)} of those clips; the probes are 2-layer MLPs, as in the paper, "
+        "one seed each.",
     ]
 
 

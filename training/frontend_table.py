@@ -20,7 +20,7 @@ from hear_multiview.cache import cached
 from hear_multiview.frontends import FrontEnd, codec_weights, load_frontend
 from sonyc_tasks.annotations import Clip, read_clips
 from sonyc_tasks.audio import duration
-from sonyc_tasks.build import SENSOR_TASK, SOURCE_TASK, sensor_task, source_task, wav_name
+from sonyc_tasks.build import SENSOR_TASK, SOURCE_TASK, sensor_task, source_task, wav_name, with_paper_grid
 from sonyc_tasks.hear_format import write_task
 from sonyc_tasks.metrics import accuracy, bootstrap, jaccard, mean_average_precision
 from sonyc_tasks.results import Predictions, load_predictions
@@ -31,8 +31,6 @@ from training.bundle import seeded_codec
 from training.frame_probe import frame_probe, frame_statistics
 from training.harness import Submission
 
-#: heareval's grid of probe settings and how many of them it tries; 2-layer probes, as in the paper, are in it.
-GRID, GRID_POINTS = "fast", 2
 UNTRAINED, UNTRAINED_FILE = "untrained codec of the same size, frontend", "untrained.pth"
 LOG_MEL = "log-mel, mean and deviation"
 
@@ -93,7 +91,7 @@ def fold_tasks(clips: Sequence[Clip], tasks_dir: Path, folds: int = 5, seed: int
     split = SensorSplit((), (), tuple(sensors), "every sensor, in k folds of its clips")
     sources = {wav_name(clip): clip.path for clip in clips}
     for task in (source_task(sets, seconds, split), sensor_task(sets, seconds, split)):
-        write_task(replace(task, split_mode="presplit_kfold"), sources, tasks_dir, sample_rate=44_100)
+        write_task(with_paper_grid(replace(task, split_mode="presplit_kfold")), sources, tasks_dir, sample_rate=44_100)
 
 
 def frontend_table(data: Path, folder: Path, codec: Path | None = None) -> str:
@@ -104,7 +102,7 @@ def frontend_table(data: Path, folder: Path, codec: Path | None = None) -> str:
     fold_tasks(clips, folder / "tasks")
     rows = submissions(folder, codec)
     harness.embed(folder, list(rows.values()))
-    harness.predict(folder, GRID, GRID_POINTS)
+    harness.predict(folder)
     probed = {name: _read(folder / "embeddings" / row.folder) for name, row in rows.items()}
     # The very files that heareval has read, whose frames are in the cache.
     wavs = {path.name: path for path in (folder / "tasks").rglob("*.wav")}
@@ -119,8 +117,7 @@ def frontend_table(data: Path, folder: Path, codec: Path | None = None) -> str:
     )
     return "\n\n".join(
         (
-            f"heareval's probes (its '{GRID}' grid, {GRID_POINTS} points) on scene embeddings, which are means over "
-            "time but for log-mel:",
+            "heareval's probes, 2-layer MLPs, on scene embeddings, which are means over time but for log-mel:",
             markdown(probed),
             "Logistic regression on mean and deviation over time of the front end's frames:",
             markdown(linear),

@@ -99,8 +99,8 @@ def _clips_embedded(out: Path, tasks: Sequence[Path], clips: int) -> int:
     return clips if _embedded(out, tasks) else sum(1 for _ in out.glob("*/*/*.embedding.npy"))
 
 
-def predict(folder: Path, grid: str, grid_points: int) -> None:
-    """Probe every embedding in ``folder/embeddings``: heareval's predictions, with its own ``grid`` of settings.
+def predict(folder: Path) -> None:
+    """Probe every embedding in ``folder/embeddings``: heareval's predictions, one setting of each task's own grid.
 
     Raises:
         ValueError: heareval failed; the message names its log.
@@ -108,7 +108,7 @@ def predict(folder: Path, grid: str, grid_points: int) -> None:
     embedded = sorted(mark.parent for mark in (folder / "embeddings").rglob(".done.embeddings"))
     waiting = [path for path in embedded if not (path / "prediction-done.json").exists()]
     names = [str(path.relative_to(folder)) for path in waiting]
-    calls = [[name, "--grid", grid, "--grid-points", str(grid_points)] for name in names]
+    calls = [[name, "--grid-points", "1"] for name in names]
 
     def done() -> int:
         return sum((path / "prediction-done.json").exists() for path in waiting)

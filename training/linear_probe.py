@@ -1,6 +1,6 @@
 """Logistic regression on embeddings: the probe without choices of its own.
 
-heareval searches a grid for its probes and stops them early; on small tasks what that draws is larger than what two
+heareval's probes start from drawn weights and stop early; on small tasks what that draws can be larger than what two
 embeddings differ by. This probe has one solution, found in seconds, and stands beside heareval's in the results.
 """
 

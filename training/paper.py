@@ -22,7 +22,7 @@ from typing import Any
 from hear_multiview.frontends import FrontEnd, codec_weights, load_frontend
 from hear_multiview.references import mel_statistics
 from sonyc_tasks.annotations import Clip, read_clips
-from sonyc_tasks.build import build, choose_split
+from sonyc_tasks.build import PAPER_GRID, build, choose_split
 from sonyc_tasks.splits import SensorSplit
 from sonyc_tasks.synthesis import synthesize
 from training import harness
@@ -44,18 +44,16 @@ SENSORS = {"train": 27, "valid": 5, "probe": 12}
 
 @dataclass(frozen=True)
 class Scale:
-    """What a size of the whole is made of: the recipes, the front end, and heareval's probes."""
+    """What a size of the whole is made of: the recipes and the front end."""
 
     recipe: Callable[[Recipe], Recipe]
     frontend: str
-    grid: str
-    grid_points: int
 
 
-#: ``full`` is the paper's own size and codec, with heareval's own default grid.
+#: ``full`` is the paper's own size and codec.
 SCALES = {
-    "small": Scale(small, "demo", "fast", 2),
-    "full": Scale(lambda recipe: recipe, "dac_44khz", "default", 8),
+    "small": Scale(small, "demo"),
+    "full": Scale(lambda recipe: recipe, "dac_44khz"),
 }
 
 
@@ -109,7 +107,7 @@ def paper(
     rates = sorted({front.sample_rate, mel_statistics.SAMPLE_RATE})
     _say(2, "HEAR tasks on the probe sensors, for every seed")
     for seed in range(seeds):
-        build(data, folder / f"seed{seed}" / "tasks", sample_rate=rates, split=split, seed=seed)
+        build(data, folder / f"seed{seed}" / "tasks", sample_rate=rates, split=split, seed=seed, grid="paper")
     print(f"  {folder / 'seed0' / 'tasks'} and so on")
 
     _say(3, f"latents of the front end {front.name}, once for each clip")
@@ -131,11 +129,11 @@ def paper(
         place = folder / f"seed{seed}"
         harness.embed(place, submissions(folder, recipes, seed, front, frontend_weights), folder / "frames")
         overview.write(None)
-        harness.predict(place, size.grid, size.grid_points)
+        harness.predict(place)
         overview.write(None)
 
     _say(6, "tables, figures, page")
-    about = _about(store, front, split, seeds, scale, size, generated)
+    about = _about(store, front, split, seeds, scale, generated)
     page, summary = write_results(
         folder, Evidence(recipes, seeds, front.name, about, BEST.name, _histories(folder, recipes, seeds))
     )
@@ -165,7 +163,12 @@ def _claim(folder: Path, clips: Sequence[Clip], split: SensorSplit, scale: str, 
     one table. (Another front end is refused by the latent store.)"""
     data = json.dumps([[(clip.name, clip.sensor, clip.sources) for clip in clips], asdict(split)])
     digest = hashlib.sha256(data.encode()).hexdigest()
-    made_of = {"scale": scale, "recipes": {r.name: r.digest for r in recipes}, "clips or split": digest}
+    made_of = {
+        "scale": scale,
+        "recipes": {r.name: r.digest for r in recipes},
+        "clips or split": digest,
+        "probes": PAPER_GRID,
+    }
     record = folder / "made-of.json"
     if not record.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -219,7 +222,7 @@ def _histories(folder: Path, recipes: Sequence[Recipe], seeds: int) -> Mapping[s
 
 
 def _about(
-    store: LatentStore, front: FrontEnd, split: SensorSplit, seeds: int, scale: str, size: Scale, generated: bool
+    store: LatentStore, front: FrontEnd, split: SensorSplit, seeds: int, scale: str, generated: bool
 ) -> list[str]:
     """What the numbers stand on, a sentence each."""
     lines = []
@@ -238,8 +241,8 @@ def _about(
     else:
         lines.append(f"Front end: {front.name}, weights with sha256 {front.digest}.")
     lines.append(
-        f"Scale {scale}; {seeds} seeds, each with its own pretraining and its own probe clips; probes: the best "
-        f"of {size.grid_points} settings of heareval's '{size.grid}' grid."
+        f"Scale {scale}; {seeds} seeds, each with its own pretraining and its own probe clips; heareval's probes are "
+        "2-layer MLPs, as in the paper."
     )
     return lines
 

@@ -23,7 +23,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo") / "demo"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(demo, "SIZE", SIZE)
-        patch.setattr(demo, "GRID_POINTS", 1)
         demo.demo(folder)
     return folder
 
@@ -76,7 +75,6 @@ def test_a_second_run_does_nothing_again(
     finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(demo, "SIZE", SIZE)
-    monkeypatch.setattr(demo, "GRID_POINTS", 1)
     monkeypatch.setattr(harness.subprocess, "Popen", None)
     before = {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()}
     demo.demo(finished)

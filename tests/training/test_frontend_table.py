@@ -55,8 +55,6 @@ def test_every_clip_is_in_one_fold_of_a_sound_task(data: Path, tmp_path: Path) -
 
 @pytest.mark.slow
 def test_table_through_heareval(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "GRID", "faster")
-    monkeypatch.setattr(module, "GRID_POINTS", 1)
     monkeypatch.setattr(module.codec_weights, "CACHE", tmp_path / "no official codec")
     table = frontend_table(data, tmp_path / "work")
     rows = [
