@@ -36,7 +36,7 @@ class Side:
     """
 
     def __init__(self, function: Callable[..., Repeat], **arguments: Any) -> None:
-        self._errors = tempfile.TemporaryFile("w+")  # a pipe that nobody reads would fill up
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115, closed on exit; a pipe that nobody reads would fill up
         self._process = subprocess.Popen(
             [sys.executable, "-W", "ignore", "-m", __name__, function.__module__, function.__name__],
             env=environment(),
