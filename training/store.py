@@ -23,7 +23,7 @@ from sonyc_tasks.splits import SensorSplit
 
 #: Stores up to this size are read into memory once; larger ones are read clip by clip.
 IN_MEMORY = 4 << 30
-#: The noise in half-precision latents leaves 8 % to save, and undoing it would take longer than reading from a disk.
+#: Noise in half precision can be compressed by 8 %, and undoing that takes longer than reading from a fast disk.
 _UNCOMPRESSED: dict[str, Any] = (
     {"compressor": None}
     if zarr.__version__.startswith("2.")
