@@ -14,7 +14,7 @@ from training.bench.turns import environment
 DEPENDENCIES = "import torch, dac, safetensors"
 
 
-def startup_rows(repeats: int = 5) -> list[Row]:
+def startup_rows(repeats: int = 3) -> list[Row]:
     """Two rows: `import hear_multiview` beside `import torch`, `load_model()` beside importing what it needs."""
     commands = {
         "torch": "import torch",
