@@ -166,6 +166,13 @@ def run_publish(options: argparse.Namespace) -> None:
         print(f'load it: hear_multiview.load_model("hf://{options.repository}")')
 
 
+def run_bench(options: argparse.Namespace) -> None:
+    """``python -m training bench``."""
+    from training.bench.run import bench
+
+    bench(options.out, gpu=options.gpu)
+
+
 def run_demo(options: argparse.Namespace) -> None:
     """``python -m training demo``."""
     from training.demo import demo

@@ -13,6 +13,7 @@ from hear_multiview.frontends import FrontEnd
 from sonyc_tasks.annotations import Clip
 from sonyc_tasks.audio import duration, read_mono
 from sonyc_tasks.splits import SensorSplit
+from training.ahead import ahead
 from training.store import LatentStore, StoredClip
 
 
@@ -57,9 +58,10 @@ def extract(
     stored = [StoredClip(clip.name, clip.sensor, clip.sources) for clip in clips]
     store = LatentStore.create(path, stored, describe(frontend), longest, split, data)
     if missing := store.missing():
-        for index in tqdm(missing, desc=f"latents ({frontend.name})", unit="clip"):
-            audio = torch.from_numpy(read_mono(clips[index].path, frontend.sample_rate))[None].to(device)
+        decoded = ahead(read_mono(clips[index].path, frontend.sample_rate) for index in missing)
+        for index, sound in zip(tqdm(missing, desc=f"latents ({frontend.name})", unit="clip"), decoded, strict=True):
             with torch.no_grad():
+                audio = torch.from_numpy(sound)[None].to(device)
                 frames = torch.cat([piece[0].cpu() for piece in frontend.stream(audio)])
             store.write(index, frames.numpy()[:longest])
     return store

@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from hear_multiview import checkpoint
 from hear_multiview.encoder import VIEWS
+from training.ahead import ahead
 from training.batches import batches, draw_pairs
 from training.models import METHODS, Batch, Model
 from training.objectives import OBJECTIVES
@@ -131,7 +132,7 @@ def _epoch(
     device = model.encoder.mean.device
     model.train(optimizer is not None)
     sums, seen = dict.fromkeys(recipe.objectives, 0.0), 0
-    for batch in batches:
+    for batch in ahead(batches):
         with torch.set_grad_enabled(optimizer is not None):
             out = model(batch.to(device))
             terms = {name: OBJECTIVES[name](out) for name in recipe.objectives}

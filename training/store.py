@@ -23,6 +23,12 @@ from sonyc_tasks.splits import SensorSplit
 
 #: Stores up to this size are read into memory once; larger ones are read clip by clip.
 IN_MEMORY = 4 << 30
+#: Noise in half precision can be compressed by 8 %, and undoing that takes longer than reading from a fast disk.
+_UNCOMPRESSED: dict[str, Any] = (
+    {"compressor": None}
+    if zarr.__version__.startswith("2.")
+    else {"codecs": [{"name": "bytes", "configuration": {"endian": "little"}}]}
+)
 
 
 @dataclass(frozen=True)
@@ -102,6 +108,7 @@ class LatentStore:
             shape=(len(clips), frames, dim),
             chunks=(1, frames, dim),
             dtype="float16",
+            **_UNCOMPRESSED,
         )
         zarr.open_array(store=str(path / "length"), mode="w", shape=(len(clips),), dtype="int32", fill_value=0)
         # The description comes last: a folder without it is not a store, so a kill above leaves nothing to trip over.

@@ -1,14 +1,14 @@
 """descript-audio-codec's encoder as a front end: continuous latents before quantisation, one frame each 512 samples.
 
-The codec is convolutional, with a finite receptive field. A long clip is therefore encoded in hop-aligned pieces with
-enough context on either side: the frames are those of the whole clip, while memory stays that of one piece. Pieces
-are also faster: the activations of a whole 10 s clip (113 MB each) send every allocation to the operating system.
+The codec is convolutional, with a finite receptive field. A long clip is therefore encoded in pieces with enough
+context on either side: the frames are those of the whole clip, while memory stays that of one piece. There are pieces
+of two sizes. The first layers have large activations and see little around them: short pieces keep them in the cache.
+The last ones have small activations, large weights, and see 7 frames around: there a piece is longer than most clips.
 """
 
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,19 +18,17 @@ from torch import Tensor, nn
 from hear_multiview import loudness
 from hear_multiview.frontends import codec_weights
 from hear_multiview.frontends.centres import frame_centres
+from hear_multiview.frontends.codec_encoder import Stage
 from hear_multiview.frontends.codec_weights import CodecWeights
 
-#: Frames encoded at a time, without context: 1 s at 44.1 kHz.
-PIECE = 86
+#: Frames at a time through the last layers, without context: 11.9 s at 44.1 kHz.
+PIECE = 1024
+#: Samples at a time through the first layers, without context: 0.74 s.
+SHORT = 1 << 15
 
 
 class CodecFrontEnd(nn.Module):
-    """A frozen codec encoder. See `hear_multiview.frontends` for what a front end is.
-
-    Attributes:
-        name, sample_rate, hop, dim, digest, precision: as for every front end.
-        context: frames of audio on either side that a piece needs to be exact.
-    """
+    """A frozen codec encoder. See `hear_multiview.frontends` for what a front end is."""
 
     def __init__(self, name: str, weights: CodecWeights, precision: str = "fp32") -> None:
         """``precision``: of the encoder's arithmetic, fp32 or bf16; what it returns is float32 in either case."""
@@ -41,9 +39,10 @@ class CodecFrontEnd(nn.Module):
         self.dim = weights.dim
         self.digest = weights.digest
         self.precision = precision
-        self.encoder = _for_inference(weights.build_encoder())
-        self.context = _context(self.encoder, self.hop)
-        self.encoder.to({"fp32": torch.float32, "bf16": torch.bfloat16}[precision])
+        layers = weights.build_layers()
+        # The last block, which changes the rate for the last time, its activation and the last convolution.
+        self.first, self.last = Stage(layers[:-3]), Stage(layers[-3:])
+        self.to({"fp32": torch.float32, "bf16": torch.bfloat16}[precision])
         self.requires_grad_(False).eval()
 
     def frame_times(self, samples: int) -> Tensor:
@@ -53,17 +52,32 @@ class CodecFrontEnd(nn.Module):
     def stream(self, audio: Tensor) -> Iterator[Tensor]:
         """Latents of consecutive stretches of ``audio`` [clip, sample]: each float32 [clip, up to `PIECE`, dim]."""
         gain = loudness.gains(audio, self.sample_rate)
-        samples = audio.shape[1]
-        frames = math.ceil(samples / self.hop)
-        dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
+        frames = math.ceil(audio.shape[1] / self.hop)
+        steps = frames * self.last.hop  # of what the first layers make of the whole clip
         for start in range(0, frames, PIECE):
             stop = min(start + PIECE, frames)
-            # At the clip's own edges there is no context to take: there the codec pads, exactly as for the whole clip.
-            first, last = max(start - self.context, 0), min(stop + self.context, frames)
-            piece = audio[:, first * self.hop : last * self.hop] * gain
-            piece = nn.functional.pad(piece, (0, (last - first) * self.hop - piece.shape[1]))
-            latents = self.encoder(piece[:, None].to(dtype)).float()
-            yield latents[..., start - first : stop - first].transpose(1, 2)
+            first, last = _with_context(start, stop, self.last.context, frames)
+            x = torch.cat(list(self._first(audio, gain, first * self.last.hop, last * self.last.hop, steps)), dim=-1)
+            latents = self.last(x)[:, :, 0, start - first : stop - first]
+            yield latents.transpose(1, 2).float().contiguous()
+
+    def _first(self, audio: Tensor, gain: Tensor, start: int, stop: int, steps: int) -> Iterator[Tensor]:
+        """What the first layers make of ``audio`` from step ``start`` to ``stop`` of all ``steps``, in short pieces:
+        each [clip, channel, 1, step]."""
+        dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
+        hop = self.first.hop
+        for left in range(start, stop, SHORT // hop):
+            right = min(left + SHORT // hop, stop)
+            first, last = _with_context(left, right, self.first.context, steps)
+            piece = audio[:, first * hop : last * hop] * gain
+            piece = nn.functional.pad(piece, (0, (last - first) * hop - piece.shape[1]))
+            yield self.first(piece[:, None, None].to(dtype))[..., left - first : right - first]
+
+
+def _with_context(start: int, stop: int, context: int, end: int) -> tuple[int, int]:
+    """The range from ``start`` to ``stop`` with ``context`` on both sides, but for the clip's own edges: there is none
+    to take, there the codec pads, exactly as for the whole clip."""
+    return max(start - context, 0), min(stop + context, end)
 
 
 def dac_44khz(weights: Path | None, precision: str) -> CodecFrontEnd:
@@ -79,55 +93,3 @@ def demo(weights: Path | None, precision: str) -> CodecFrontEnd:
     """The bundled small codec, so that everything runs offline; or any 44.1 kHz codec file with the same hop."""
     read = codec_weights.read_dac(weights, official=False) if weights else codec_weights.read_bundle()
     return CodecFrontEnd("demo", read, precision)
-
-
-class FrozenSnake(nn.Module):
-    """The codec's activation x + sin²(αx) / α with fixed α, in a third of the time of its trainable form: it reuses the
-    buffer of αx, which at these sizes matters more than the sine."""
-
-    alpha: Tensor
-    inverse: Tensor
-
-    def __init__(self, alpha: Tensor) -> None:
-        """``alpha``: [1, channel, 1]."""
-        super().__init__()
-        self.register_buffer("alpha", alpha.detach())
-        self.register_buffer("inverse", (alpha.detach() + 1e-9).reciprocal())
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x [clip, channel, step]."""
-        return torch.addcmul(x, self.inverse, torch.mul(x, self.alpha).sin_().square_())
-
-
-def _for_inference(module: nn.Module) -> nn.Module:
-    """The codec's encoder with what is fixed now computed once: weight norm g · v / |v|, and Snake's 1 / α."""
-    from dac.nn.layers import Snake1d
-
-    for name, child in module.named_children():
-        if isinstance(child, Snake1d):
-            setattr(module, name, FrozenSnake(child.alpha))
-        elif isinstance(child, nn.Conv1d):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", FutureWarning)  # the codec uses the older of torch's two weight norms
-                nn.utils.remove_weight_norm(child)
-        else:
-            _for_inference(child)
-    return module
-
-
-def _context(encoder: nn.Module, hop: int) -> int:
-    """Frames of context on either side after which the encoder's zero padding can no longer be felt.
-
-    The encoder is a chain of convolutions (residual branches only add shorter paths), so reaches add up: each layer
-    sees ``padding`` of its input steps to the left and ``dilation · (kernel − 1) − padding`` to the right.
-    """
-    left = right = 0
-    step = 1  # samples a step of this layer's input
-    for module in encoder.modules():
-        if isinstance(module, nn.Conv1d):
-            (kernel,), (stride,), (dilation,) = module.kernel_size, module.stride, module.dilation
-            padding = int(module.padding[0])
-            left += padding * step
-            right += (dilation * (kernel - 1) - padding) * step
-            step *= stride
-    return max(math.ceil(left / hop), math.ceil((right + 1) / hop) - 1)

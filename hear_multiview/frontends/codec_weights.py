@@ -65,14 +65,14 @@ class CodecWeights:
         rates = self.arguments["encoder_rates"]
         return int(self.arguments.get("latent_dim") or self.arguments["encoder_dim"] * 2 ** len(rates))
 
-    def build_encoder(self) -> nn.Module:
-        """descript-audio-codec's own encoder with these weights, float32."""
+    def build_layers(self) -> list[nn.Module]:
+        """The layers of descript-audio-codec's own encoder with these weights, float32."""
         from dac.model.dac import Encoder
 
         with _on_meta():
             encoder = Encoder(self.arguments["encoder_dim"], self.arguments["encoder_rates"], self.dim)
         encoder.load_state_dict({k: v.float() for k, v in self.encoder.items()}, assign=True)
-        return encoder
+        return list(encoder.block)
 
 
 def cached_or_downloaded() -> Path:

@@ -39,7 +39,7 @@ def test_official_file(official_codec_file: Path) -> None:
 def test_bundle_is_small_and_whole() -> None:
     weights = read_bundle()
     assert codec_weights.BUNDLE.stat().st_size < 8e6
-    assert weights.build_encoder().state_dict()["block.0.weight_g"].shape == (weights.arguments["encoder_dim"], 1, 1)
+    assert weights.build_layers()[0].state_dict()["weight_g"].shape == (weights.arguments["encoder_dim"], 1, 1)
 
 
 def test_another_width_is_not_the_official_codec(small_file: Path) -> None:

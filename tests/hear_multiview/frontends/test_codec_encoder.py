@@ -1,0 +1,90 @@
+"""The encoder's layers against their formulas and against the codec's own modules."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from dac.model.dac import EncoderBlock
+from torch import nn
+
+from hear_multiview.frontends import codec_encoder
+from hear_multiview.frontends.codec_encoder import Convolution, Snake, Stage
+
+
+@pytest.fixture
+def block() -> EncoderBlock:
+    """Seeded, with every α of its own."""
+    with warnings.catch_warnings(), torch.random.fork_rng():
+        warnings.simplefilter("ignore", FutureWarning)
+        torch.manual_seed(0)
+        made = EncoderBlock(32, stride=4)
+        for name, parameter in made.named_parameters():
+            if name.endswith("alpha"):
+                parameter.data.uniform_(0.2, 3)
+    return made.requires_grad_(False)
+
+
+@pytest.mark.parametrize("alpha", [0.1, 1.0, 5.0, 40.0])
+def test_snake_is_its_formula(alpha: float) -> None:
+    x = torch.linspace(-9, 9, 3_000).reshape(1, 3, 1, 1_000)
+    exact = x.double().numpy()
+    expected = exact + np.sin(alpha * exact) ** 2 / alpha
+    # αx is rounded before its sine is taken, in any way to compute it: to 6e-8 of up to 360.
+    bound = 1e-6 / alpha + 1e-6
+    snake = Snake(torch.full((1, 3, 1), alpha))
+    np.testing.assert_allclose(snake(x).numpy(), expected, atol=bound + 4e-7 * 9)
+    before = x.clone()
+    assert snake(x, out=x) is x
+    assert torch.equal(x, snake(before))
+
+
+def test_snake_of_bf16_is_rounded_once() -> None:
+    x = torch.linspace(-4, 4, 300).reshape(1, 3, 1, 100).bfloat16()
+    snake = Snake(torch.tensor([0.5, 1.0, 4.0])[None, :, None])
+    torch.testing.assert_close(snake.bfloat16()(x), snake(x.float()).bfloat16(), atol=0, rtol=2**-8)
+    assert torch.equal(snake(x.clone(), out=x.clone()), snake(x))
+
+
+@pytest.mark.parametrize("packs", [True, False])
+@pytest.mark.parametrize("samples", [64, 1_000])
+def test_a_stage_is_the_codecs_block(
+    block: EncoderBlock, monkeypatch: pytest.MonkeyPatch, packs: bool, samples: int
+) -> None:
+    """With oneDNN's own weights, and as it runs on machines that have none of it."""
+    if not packs:
+        monkeypatch.setattr(codec_encoder, "_packs", lambda _: False)
+    x = torch.randn(2, 16, samples, generator=torch.Generator().manual_seed(1))
+    expected = block(x)
+    stage = Stage([block]).requires_grad_(False)
+    for _ in range(2):  # the second time with weights that are packed already
+        given = x[:, :, None].contiguous(memory_format=torch.channels_last)
+        torch.testing.assert_close(stage(given)[:, :, 0], expected, atol=1e-5, rtol=1e-4)
+
+
+def test_a_stage_knows_its_hop_and_its_reach(block: EncoderBlock) -> None:
+    """A change of one input step reaches no output step further away than the context, and some at that distance."""
+    block.requires_grad_(True)
+    stage = Stage([block])
+    assert stage.hop == 4
+    x = torch.zeros(1, 16, 4 * 64, requires_grad=True)
+    with torch.enable_grad():
+        block(x)[0, :, 32].sum().backward()
+    assert x.grad is not None
+    felt = x.grad[0].abs().sum(0).nonzero().flatten()
+    # Output step 32 stands on input steps 128 to 131.
+    beyond = max(128 - int(felt.min()), int(felt.max()) - 131)
+    assert 4 * (stage.context - 1) < beyond <= 4 * stage.context
+
+
+def test_weights_are_packed_again_after_they_are_converted() -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        convolution = Convolution(nn.utils.weight_norm(nn.Conv1d(16, 16, 3, padding=1)).requires_grad_(False))
+    x = torch.randn(1, 16, 1, 50).contiguous(memory_format=torch.channels_last)
+    fine = convolution(x)
+    rough = convolution.bfloat16()(x.bfloat16())
+    assert rough.dtype == torch.bfloat16
+    torch.testing.assert_close(rough.float(), fine, atol=0.05, rtol=0.05)

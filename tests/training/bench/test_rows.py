@@ -1,0 +1,125 @@
+"""Every family of rows at a tiny size, in this process: what it says is there and follows from what was measured."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from training.bench import cache, encoder, gpu, memory, pretraining, startup, storage
+from training.bench.limits import rates
+
+TINY = {"encoder_dim": 8, "latent_dim": 32, "decoder_dim": 16}
+
+
+@pytest.fixture(autouse=True)
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes of their own would spend a minute on imports."""
+
+    def by_turns(
+        sides: list[tuple[Callable[..., Any], dict[str, Any]]], repeats: int, *, rehearse: bool = True
+    ) -> list[dict[str, Any]]:
+        found = [[function(**arguments)() for _ in range(repeats)] for function, arguments in sides]
+        return [{name: statistics.median(f[name] for f in one) for name in one[0]} for one in found]
+
+    for module in (cache, encoder, gpu, memory, pretraining, storage):
+        monkeypatch.setattr(module, "by_turns", by_turns)
+
+
+def test_encoder() -> None:
+    rows = encoder.encoder_rows(TINY, 0.5, 1)
+    assert [row.what for row in rows] == [
+        "latents of 0.5 s, CPU, fp32",
+        "encoder's arithmetic, CPU, fp32",
+        "latents of 0.5 s, CPU, bf16",
+        "encoder's arithmetic, CPU, bf16",
+    ]
+    for time_row, rate_row in (rows[:2], rows[2:]):
+        assert time_row.ratio == rate_row.ratio
+        assert time_row.ratio is not None
+        assert time_row.ratio > 0
+        assert time_row.share == pytest.approx(rate_row.share)
+        assert time_row.share is not None
+        assert 0 < time_row.share < 2
+    errors = [float(row.ours.split()[-1]) for row in rows[::2]]
+    assert 0 < errors[0] <= 1e-4
+    assert 1e-4 < errors[1] <= 2e-2
+
+
+def test_the_encoders_flop_are_those_of_its_layers() -> None:
+    """Counted by hand for the official size: a block has three units of 7 + 1 taps and a convolution of 2 strides."""
+    samples, by_hand = 862 * 512, 0
+    by_hand += 2 * 64 * 7 * samples
+    channels, steps = 64, samples
+    for stride in (2, 4, 8, 8):
+        by_hand += 3 * 2 * channels**2 * 8 * steps
+        steps //= stride
+        by_hand += 2 * channels * 2 * channels * 2 * stride * steps
+        channels *= 2
+    by_hand += 2 * 1024 * 1024 * 3 * steps
+    assert encoder.flop(encoder.OFFICIAL, 10.0) == pytest.approx(by_hand, rel=1e-3)
+
+
+def test_memory() -> None:
+    (row,) = memory.memory_rows(TINY, 13.0, (0.5, 1.0))
+    assert float(row.ours.split()[-1]) <= 1e-4
+    assert row.share is not None
+    assert 0 < row.share <= 1.2
+
+
+def test_cache() -> None:
+    (row,) = cache.cache_rows(TINY, 0.5, 1)
+    assert row.ratio is not None
+    assert row.ratio > 0
+    assert row.met == (row.ratio >= 20)
+
+
+def test_pretraining() -> None:
+    (row,) = pretraining.pretraining_rows(frames=8, dim=16, pairs=2, repeats=1)
+    assert row.ratio is None
+    assert row.share is not None
+    assert 0 < row.share < 1
+
+
+def test_the_steps_flop_are_those_of_its_layers() -> None:
+    """Three products of a layer in a step, but for the first of the encoder, whose input needs no gradient."""
+    found = pretraining.step(frames=4, dim=16, pairs=2, device="cpu")()
+    layers = 16 * 512 + 512 * 512 + 512 * 16
+    assert found["flop"] == 2 * (2 * 2 * 4) * (3 * 2 * layers - 16 * 512)
+
+
+def test_storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.store.IN_MEMORY", 0)  # what the benchmark sets in its own process is put back
+    rows = storage.storage_rows(tmp_path, clips=6, frames=8, dim=16, pairs=2, repeats=1)
+    assert [row.what for row in rows] == ["latent store, from end to end", "latent store, 4 random clips"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_startup(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = {"import torch": 2.0, "import hear_multiview": 2.5, startup.DEPENDENCIES: 4.0}
+    monkeypatch.setattr(startup, "_seconds", lambda code: times.get(code, 5.5))
+    imported, loaded = startup.startup_rows(1)
+    assert imported.met
+    assert imported.share == 0.8
+    assert not loaded.met
+
+
+def test_gpu_rows_run_on_any_device() -> None:
+    rows = gpu.gpu_rows(TINY, 0.1, 1, device="cpu")
+    assert len(rows) == 3
+    assert all("GPU" in row.what for row in rows)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_no_gpu() -> None:
+    with pytest.raises(ValueError, match="torch sees no GPU on this machine: run the rows of the CPU"):
+        gpu.gpu_rows()
+
+
+def test_the_best_rate_is_at_least_that_of_products() -> None:
+    found = rates(torch.float32, size=64, repeats=1)
+    assert found["best"] >= found["matmul"] > 0

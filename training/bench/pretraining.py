@@ -1,0 +1,65 @@
+"""A step of pretraining, beside the machine's matrix products."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from training.bench.limits import rates
+from training.bench.row import Row
+from training.bench.turns import Repeat, by_turns
+
+
+def pretraining_rows(frames: int = 862, dim: int = 1024, pairs: int = 16, repeats: int = 3) -> list[Row]:
+    """One row: a step of the paper's best recipe on a batch of ``pairs`` of clips, each [frames, dim]."""
+    (found,) = by_turns([(step, {"frames": frames, "dim": dim, "pairs": pairs, "device": "cpu"})], repeats)
+    return [pretraining_row(found, f"step of pretraining, {pairs} pairs of {frames} x {dim}, CPU, fp32")]
+
+
+def pretraining_row(found: dict[str, Any], what: str) -> Row:
+    """What `step` ``found``, as a row."""
+    least = found["flop"] / found["matmul"]
+    share = least / found["seconds"]
+    return Row(
+        what,
+        "",
+        f"{found['seconds']:.2f} s, {found['flop'] / found['seconds'] / 1e9:.0f} GFLOP/s",
+        None,
+        f"{least:.2f} s at {found['matmul'] / 1e9:.0f} GFLOP/s (matmul)",
+        share,
+        "at least 70 % of the limit",
+        share >= 0.7,
+    )
+
+
+def step(frames: int, dim: int, pairs: int, device: str) -> Repeat:
+    """One step of `training.pretrain` on random frames; FLOP as torch counts them; and what matrix products reach."""
+    from training import pretrain
+    from training.models import METHODS, Batch
+    from training.recipes import BEST
+
+    recipe = replace(BEST, batch_size=pairs)
+    model = METHODS[recipe.method].model(recipe, dim, 1).to(device)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate)
+    sources = torch.zeros(pairs, 8)
+    views = (torch.randn(pairs, frames, dim), torch.randn(pairs, frames, dim))
+    batch = Batch(views, (sources, sources), torch.zeros(pairs, dtype=torch.int64))
+
+    def batches() -> Iterator[Batch]:
+        yield batch
+
+    with FlopCounterMode(display=False) as counter:
+        pretrain._epoch(model, batches(), recipe, optimizer)
+
+    def repeat() -> dict[str, Any]:
+        start = time.perf_counter()
+        pretrain._epoch(model, batches(), recipe, optimizer)  # ends with the loss as a number: a GPU has finished
+        took = time.perf_counter() - start
+        return {"seconds": took, "flop": counter.get_total_flops(), **rates(torch.float32, device=device)}
+
+    return repeat
