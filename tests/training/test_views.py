@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import chisquare
 
 from training.store import StoredClip
 from training.views import VIEWS, same_sensor_pairs
@@ -59,6 +60,17 @@ def test_music_pairs_share_the_waveform_and_not_the_frequency(
         assert clips[first].sources != clips[second].sources
     able = [k for k, (t, f) in enumerate(sounds) if any(t == u and f != g for u, g in sounds)]
     assert Counter(pairs[:, 0].tolist()) == dict.fromkeys(able, per_clip)
+
+
+def test_a_partner_tells_nothing_of_the_frequency_but_which_it_is_not() -> None:
+    clips = [StoredClip(f"{k}.wav", k % 4, (str(k // 4 % 21),)) for k in range(4 * 21 * 25)]
+    pairs = VIEWS["same_timbre"](clips, 4, 0)
+    counts = np.zeros((21, 21))
+    np.add.at(counts, tuple(np.array([[int(clips[k].sources[0]) for k in pair] for pair in pairs]).T), 1)
+    assert counts.trace() == 0
+    elsewhere = counts[~np.eye(21, dtype=bool)]
+    assert chisquare(elsewhere).pvalue > 1e-3
+    assert elsewhere.sum() == len(pairs) == 4 * len(clips)
 
 
 def test_a_sound_without_a_partner_is_named() -> None:

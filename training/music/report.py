@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import reduce
-from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +144,14 @@ def ablation_table(ablation: Mapping[str, Sequence[Recipe]], found: Found) -> st
 
 def _value(*keys: str) -> Callable[[Mapping[str, Any]], float]:
     """What takes the value under ``keys``, one inside the other."""
-    return lambda of_run: float(reduce(getitem, keys, of_run))
+
+    def value(of_run: Mapping[str, Any]) -> float:
+        found: Any = of_run
+        for key in keys:
+            found = found[key]
+        return float(found)
+
+    return value
 
 
 def _said(value: Mean) -> str:

@@ -66,9 +66,13 @@ def test_what_is_measured_is_of_the_embeddings_that_heareval_gets(
 ) -> None:
     probes = sounds.generate(tmp_path / "probes", 5 * 84, seed=2)
     frames = experiment.probe_frames(probes)
-    seen = {}
+    seen: dict[int, np.ndarray] = {}
+
+    def sees(z: np.ndarray, _: np.ndarray) -> float:
+        return float(seen.setdefault(z.shape[1], z).sum())
+
     monkeypatch.setattr(experiment.measures, "mlp_accuracy", lambda train, test, _: float(len(test[0])))
-    monkeypatch.setattr(experiment.measures, "information", lambda z, _: float(seen.setdefault(z.shape[1], z).sum()))
+    monkeypatch.setattr(experiment.measures, "information", sees)
     monkeypatch.setattr(experiment.measures, "by_dimension", lambda z, _: np.arange(z.shape[1]))
     monkeypatch.setattr(experiment.measures, "information_gap", lambda values, labels: len(set(labels)))
     found = experiment.measured(run.checkpoint.parent, frames, probes, seed=0)
