@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from hear_multiview import checkpoint
 from hear_multiview.encoder import embed
 from hear_multiview.frontends import load_frontend
 from sonyc_tasks.annotations import Clip
@@ -27,8 +26,10 @@ from sonyc_tasks.splits import SensorSplit
 from training import harness
 from training.harness import Submission
 from training.latents import extract
+from training.models import MultiViewVAE
 from training.music import measures, sounds
 from training.music.report import write_report
+from training.music.traversals import load_vae
 from training.pool import train_all
 from training.pretrain import run_folder
 from training.recipes import MUSIC, MUSIC_ABLATION
@@ -57,7 +58,7 @@ class Scale:
 
 
 SCALES = {
-    "full": Scale(32_000, 40 * 84, 3, MUSIC.epochs, MUSIC.batch_size, "default", 8),
+    "full": Scale(32_000, 40 * 84, 3, MUSIC.epochs, MUSIC.batch_size, "fast", 4),
     "small": Scale(24 * 84, 10 * 84, 1, 50, 128, "fast", 2),
 }
 
@@ -179,25 +180,28 @@ def measured(run: Path, frames: Tensor, probes: Sequence[Clip], seed: int) -> di
     """Everything in `training.music.measures` of one run, kept in its folder, and read from there another time.
 
     Returns:
-        ``accuracy``: subspace → factor → of a frozen-latent MLP; ``information``: factor → nats by dimension of
-        z_p ⊕ z_s; ``information_of``: subspace → factor → nats; ``gap``: factor → MIG.
+        ``accuracy``: subspace → factor → of a frozen-latent MLP on scene embeddings; ``information``: factor → nats by
+        dimension of z_p ⊕ z_s; ``information_of``: subspace → factor → nats; ``gap``: factor → MIG. Information is that
+        of a draw from the posterior given one frame, the middle one: means may differ by far less than their posteriors
+        are wide, and to an estimator that knows no scale they would tell what no latent holds.
     """
     kept = run / "measures.json"
     if not kept.exists():
-        encoder = checkpoint.load(run / "checkpoint.safetensors").encoder()
+        vae = load_vae(run / "checkpoint.safetensors")
         with torch.no_grad():
-            z = {view: embed(encoder, frames, view).mean(1).numpy() for view in SUBSPACES}
+            embeddings = {view: embed(vae.encoder, frames, view).mean(1).numpy() for view in SUBSPACES}
+        drawn = draws(vae, frames, seed)
         labels = {factor: np.array([label_of(clip, factor) for clip in probes]) for factor in FACTORS}
         split = {name: own for task in tasks(probes)[:1] for name, own in task.splits.items()}
         test = np.array([clip.name in split["test"] for clip in probes])
         found: dict[str, Any] = {"accuracy": {}, "information_of": {}}
-        for view, of_view in z.items():
+        for view, z in embeddings.items():
             found["accuracy"][view] = {
-                factor: measures.mlp_accuracy((of_view[~test], y[~test]), (of_view[test], y[test]), seed)
+                factor: measures.mlp_accuracy((z[~test], y[~test]), (z[test], y[test]), seed)
                 for factor, y in labels.items()
             }
-            found["information_of"][view] = {f: measures.information(of_view, y) for f, y in labels.items()}
-        by_dimension = {factor: measures.by_dimension(z["joint"], y) for factor, y in labels.items()}
+            found["information_of"][view] = {f: measures.information(drawn[view], y) for f, y in labels.items()}
+        by_dimension = {factor: measures.by_dimension(drawn["joint"], y) for factor, y in labels.items()}
         found["gap"] = {factor: measures.information_gap(by_dimension[factor], y) for factor, y in labels.items()}
         found["information"] = {factor: values.tolist() for factor, values in by_dimension.items()}
         part = kept.with_suffix(".part")
@@ -205,6 +209,16 @@ def measured(run: Path, frames: Tensor, probes: Sequence[Clip], seed: int) -> di
         part.replace(kept)
     result: dict[str, Any] = json.loads(kept.read_text())
     return result
+
+
+def draws(vae: MultiViewVAE, frames: Tensor, seed: int) -> dict[str, np.ndarray]:
+    """One draw of each clip's posterior given its middle frame, by subspace, [clip, dim]; ``frames`` [clip, frame,
+    band]."""
+    with torch.no_grad(), torch.random.fork_rng():
+        torch.manual_seed(seed)
+        middle = frames.shape[1] // 2
+        private, shared = (q.sample.numpy() for q in vae.posteriors(frames[:, middle : middle + 1]))
+    return {"private": private, "shared": shared, "joint": np.concatenate([private, shared], axis=1)}
 
 
 def _top1(place: Path, factor: str) -> float:
@@ -222,8 +236,10 @@ def _about(size: Scale, seeds: int, scale: str) -> list[str]:
         f"Scale {scale}: {size.sounds} sounds train and validate, {size.probe_sounds} others are for the probes, a "
         f"fifth of them their test; {size.epochs} epochs; {seeds} seeds.",
         f"Weights of the main recipe: {weights}.",
-        f"heareval's probes: the best of {size.grid_points} settings of its '{size.grid}' grid. The MLP: one hidden "
-        f"layer of {measures.WIDTH}, {measures.PASSES} passes. ± is a 95 % t-interval over seeds.",
+        f"heareval's probes: the best of {size.grid_points} settings of its '{size.grid}' grid. The MLP, on the "
+        f"same embeddings: one hidden layer of {measures.WIDTH}, {measures.PASSES} passes. ± is a 95 % t-interval "
+        "over seeds.",
+        "Mutual information is that of a draw from the posterior given one frame.",
     ]
 
 

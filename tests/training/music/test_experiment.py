@@ -16,6 +16,7 @@ from hear_multiview.frontends import load_frontend
 from sonyc_tasks.splits import SensorSplit
 from training.latents import extract
 from training.music import experiment, sounds
+from training.music.traversals import load_vae
 from training.pretrain import Run, pretrain
 from training.recipes import MUSIC, MUSIC_ABLATION
 from training.store import LatentStore
@@ -68,11 +69,12 @@ def test_what_is_measured_is_of_the_embeddings_that_heareval_gets(
     frames = experiment.probe_frames(probes)
     seen: dict[int, np.ndarray] = {}
 
-    def sees(z: np.ndarray, _: np.ndarray) -> float:
-        return float(seen.setdefault(z.shape[1], z).sum())
+    def sees(train: tuple[np.ndarray, ...], test: tuple[np.ndarray, ...], _: int) -> float:
+        seen.setdefault(train[0].shape[1], train[0])
+        return float(len(test[0]))
 
-    monkeypatch.setattr(experiment.measures, "mlp_accuracy", lambda train, test, _: float(len(test[0])))
-    monkeypatch.setattr(experiment.measures, "information", sees)
+    monkeypatch.setattr(experiment.measures, "mlp_accuracy", sees)
+    monkeypatch.setattr(experiment.measures, "information", lambda z, _: float(z.shape[1]))
     monkeypatch.setattr(experiment.measures, "by_dimension", lambda z, _: np.arange(z.shape[1]))
     monkeypatch.setattr(experiment.measures, "information_gap", lambda values, labels: len(set(labels)))
     found = experiment.measured(run.checkpoint.parent, frames, probes, seed=0)
@@ -84,6 +86,18 @@ def test_what_is_measured_is_of_the_embeddings_that_heareval_gets(
     assert found["accuracy"]["shared"] == {"timbre": 84.0, "frequency": 84.0}
     monkeypatch.setattr(experiment.measures, "information", None)
     assert experiment.measured(run.checkpoint.parent, frames, probes, seed=0) == found
+
+
+def test_draws_are_as_wide_as_the_posteriors(run: Run) -> None:
+    vae = load_vae(run.checkpoint)
+    frames = torch.randn(1, 5, 64).expand(4000, -1, -1)
+    drawn = experiment.draws(vae, frames, seed=0)
+    private, shared = vae.posteriors(frames[:1, 2:3])
+    for name, q in (("private", private), ("shared", shared)):
+        np.testing.assert_allclose(drawn[name].mean(0), q.mean[0].detach(), atol=0.08)
+        np.testing.assert_allclose(drawn[name].var(0), q.log_variance[0].detach().exp(), rtol=0.1)
+    assert np.array_equal(drawn["joint"], np.concatenate([drawn["private"], drawn["shared"]], axis=1))
+    assert np.array_equal(drawn["joint"], experiment.draws(vae, frames, seed=0)["joint"])
 
 
 def test_every_split_holds_every_combination_equally_often(tmp_path: Path) -> None:
