@@ -58,7 +58,7 @@ class Scale:
 
 
 SCALES = {
-    "full": Scale(32_000, 40 * 84, 3, MUSIC.epochs, MUSIC.batch_size, "fast", 4),
+    "full": Scale(32_000, 40 * 84, 3, MUSIC.epochs, MUSIC.batch_size, "default", 4),
     "small": Scale(24 * 84, 10 * 84, 1, 50, 128, "fast", 2),
 }
 
