@@ -70,7 +70,7 @@ SEEDS ?= $(if $(DATA),5,3)
 paper: setup
 	@$(BIN)/python -m training paper --out "$(OUT)" --seeds $(SEEDS) $(if $(DATA),--data "$(DATA)") $(if $(SCALE),--scale $(SCALE))
 
-# Small in minutes, full (the paper's 32,000 sounds) on two cores in about an hour: see docs/results.md.
+# Small by default; SCALE=full has the paper's 32,000 sounds and several seeds.
 music: setup
 	@$(BIN)/python -m training music $(if $(SCALE),--scale $(SCALE)) $(if $(filter-out paper,$(OUT)),--out "$(OUT)")
 
