@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from hear_multiview.encoder import PrivateSharedEncoder, mlp
 from sonyc_tasks.taxonomy import COARSE
+from training.distributed import WHOLE, Share
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,13 @@ class Batch:
         sources: of each clip, which of the coarse classes it holds: two of 0 and 1, [pair, class]. Only the supervised
             method looks at them, and at ``sensor``.
         sensor: of both clips, as its place among the training sensors: int64 [pair].
+        share: which part these pairs are of the batch that all processes see together.
     """
 
     views: tuple[Tensor, Tensor]
     sources: tuple[Tensor, Tensor]
     sensor: Tensor
+    share: Share = WHOLE
 
     def to(self, device: torch.device) -> Batch:
         """The same on ``device``."""
@@ -44,21 +47,24 @@ class TwoViews:
     """What an autoencoder makes of two views x_1, x_2 [pair, frame, dim]; each field is (of view 1, of view 2).
 
     ``target``: the standardised views; ``reconstruction``: x̂_i, like them; ``private``, ``shared``: z_p and z_s,
-    [pair, frame, dim / 2].
+    [pair, frame, dim / 2]; ``share``: the batch's.
     """
 
     target: tuple[Tensor, Tensor]
     reconstruction: tuple[Tensor, Tensor]
     private: tuple[Tensor, Tensor]
     shared: tuple[Tensor, Tensor]
+    share: Share = WHOLE
 
 
 @dataclass(frozen=True)
 class Embedded:
-    """What the contrastive method makes of two views: the clips' embeddings z̄_1, z̄_2 [pair, dim]; its temperature."""
+    """What the contrastive method makes of two views: the clips' embeddings z̄_1, z̄_2 [pair, dim]; its temperature;
+    the batch's ``share``."""
 
     embedding: tuple[Tensor, Tensor]
     temperature: float
+    share: Share = WHOLE
 
 
 @dataclass(frozen=True)
@@ -98,15 +104,16 @@ class MultiViewAutoencoder(nn.Module):
         return TwoViews(
             target=(self.encoder.standardise(x_1), self.encoder.standardise(x_2)),
             reconstruction=(
-                self.decoder(torch.cat([self._masked(private_1), fused], dim=-1)),
-                self.decoder(torch.cat([self._masked(private_2), fused], dim=-1)),
+                self.decoder(torch.cat([self._masked(private_1, batch.share), fused], dim=-1)),
+                self.decoder(torch.cat([self._masked(private_2, batch.share), fused], dim=-1)),
             ),
             private=(private_1, private_2),
             shared=(shared_1, shared_2),
+            share=batch.share,
         )
 
-    def _masked(self, z: Tensor) -> Tensor:
-        return z * (torch.rand_like(z) >= self.mask) if self.mask and self.training else z
+    def _masked(self, z: Tensor, share: Share) -> Tensor:
+        return z * (share.rand_like(z) >= self.mask) if self.mask and self.training else z
 
 
 class SingleViewAutoencoder(nn.Module):
@@ -129,6 +136,7 @@ class SingleViewAutoencoder(nn.Module):
             reconstruction=(x_hat_1, x_hat_2),
             private=(private_1, private_2),
             shared=(shared_1, shared_2),
+            share=batch.share,
         )
 
 
@@ -144,7 +152,7 @@ class ContrastiveEncoder(nn.Module):
     def forward(self, batch: Batch) -> Embedded:
         """The mean latent of each clip."""
         z_1, z_2 = (torch.cat(self.encoder(x), dim=-1).mean(dim=1) for x in batch.views)
-        return Embedded((z_1, z_2), self.temperature)
+        return Embedded((z_1, z_2), self.temperature, batch.share)
 
 
 class SupervisedEncoder(nn.Module):
