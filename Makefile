@@ -4,7 +4,7 @@
 # on where it stopped, a finished one is not repeated, and a change of the dependencies repeats just what it must.
 
 .DELETE_ON_ERROR:
-.PHONY: setup demo test paper bench bench-gpu check format clean help
+.PHONY: setup demo test paper music bench bench-gpu check format clean help
 SHELL := /bin/bash
 
 # The first Python on the path that is 3.10, 3.11 or 3.12; override with `make PYTHON=/path/to/python3.11 …`.
@@ -29,6 +29,7 @@ help:
 	@echo "make demo    the main job on generated data, end to end: synthesize, pretrain, heareval, score table, report page"
 	@echo "make test    the whole test suite"
 	@echo "make paper   every table and figure of the paper; small, on generated data, or DATA=… [SEEDS=5] [SCALE=small|full] [OUT=…]"
+	@echo "make music   the sibling system, disentangled music sounds, on generated data: [SCALE=full] [OUT=…]"
 	@echo "make bench   speed and memory beside the stock library, into docs/performance.md; make bench-gpu the GPU rows"
 	@echo "make check   lint, format and types        make format  apply the formatter"
 	@echo "make setup   only the environment          make clean   remove the environment and everything generated"
@@ -70,6 +71,10 @@ SEEDS ?= $(if $(DATA),5,3)
 paper: setup
 	@$(BIN)/$(if $(LAUNCH),accelerate launch $(LAUNCH),python) -m training paper --out "$(OUT)" --seeds $(SEEDS) $(if $(DATA),--data "$(DATA)") $(if $(SCALE),--scale $(SCALE))
 
+# Small by default; SCALE=full has the paper's 32,000 sounds and several seeds.
+music: setup
+	@$(BIN)/python -m training music $(if $(SCALE),--scale $(SCALE)) $(if $(filter-out paper,$(OUT)),--out "$(OUT)")
+
 bench: setup
 	@$(BIN)/python -m training bench --out docs/performance.md
 
@@ -86,4 +91,4 @@ format: setup
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv build dist *.egg-info demo paper .pytest_cache .mypy_cache .ruff_cache logs
+	rm -rf .venv build dist *.egg-info demo paper music .pytest_cache .mypy_cache .ruff_cache logs

@@ -1,8 +1,9 @@
 """Checkpoints: one safetensors file with the weights, and a JSON card in its header that says where they come from.
 
 The card holds ``format`` (1), ``frontend`` {name, sha256, dim, hop, sample_rate, precision}, ``encoder`` {dim, width,
-depth}, ``views`` that its latent has, ``recipe``, ``seed``, ``data``, ``split``, ``metrics`` and ``versions``. Tensors
-are named ``encoder.…``, ``decoder.…`` and so on; only the first are needed for embeddings.
+depth, and latent where the recipe sets it}, ``views`` that its latent has, ``recipe``, ``seed``, ``data``, ``split``,
+``metrics`` and ``versions``. Tensors are named ``encoder.…``, ``decoder.…`` and so on; only the first are needed for
+embeddings.
 """
 
 from __future__ import annotations

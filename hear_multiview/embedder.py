@@ -31,7 +31,8 @@ class Embedder(nn.Module):
         self.encoder = encoder
         self.view = view
         self.sample_rate = frontend.sample_rate
-        size = frontend.dim if view in ("joint", "frontend") else frontend.dim // 2
+        latent = frontend.dim if view == "frontend" or encoder is None else encoder.latent
+        size = latent if view in ("joint", "frontend") else latent // 2
         self.scene_embedding_size = size
         self.timestamp_embedding_size = size
         self.register_buffer("_here", torch.empty(0), persistent=False)  # a front end may have no weights at all

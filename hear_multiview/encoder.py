@@ -23,7 +23,7 @@ def mlp(inputs: int, width: int, depth: int, outputs: int) -> nn.Sequential:
 
 
 class PrivateSharedEncoder(nn.Module):
-    """Front-end frames x [..., dim] to z_private and z_shared [..., dim / 2].
+    """Front-end frames x [..., dim] to z_private and z_shared [..., latent / 2].
 
     Frames are standardised first with the per-dimension mean and scale of the training frames: the dimensions of a
     codec's latents differ in scale by orders of magnitude, and an MSE over raw ones would see only the largest.
@@ -37,28 +37,31 @@ class PrivateSharedEncoder(nn.Module):
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, dim: int, width: int = 512, depth: int = 2) -> None:
-        """``dim``: of a front-end frame, even. ``width``, ``depth``: of the MLP's hidden layers."""
+    def __init__(self, dim: int, width: int = 512, depth: int = 2, latent: int | None = None) -> None:
+        """``dim``: of a front-end frame. ``width``, ``depth``: of the MLP's hidden layers. ``latent``: of both halves
+        together, even; ``dim`` where it is None, as in the paper."""
         super().__init__()
-        if dim % 2:
-            raise ValueError(f"dim must be even, to be split into two halves; got {dim}")
-        self.dim, self.width, self.depth = dim, width, depth
+        self.dim, self.width, self.depth, self.latent = dim, width, depth, latent or dim
+        if self.latent % 2:
+            what = "dim" if latent is None else "latent"
+            raise ValueError(f"{what} must be even, to be split into two halves; got {self.latent}")
         self.register_buffer("mean", torch.zeros(dim))
         self.register_buffer("scale", torch.ones(dim))
-        self.net = mlp(dim, width, depth, dim)
+        self.net = mlp(dim, width, depth, self.latent)
 
     def standardise(self, x: Tensor) -> Tensor:
         """x [..., dim] with the training frames' mean removed, over their standard deviation."""
         return (x - self.mean) / self.scale
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """x [..., dim] to (z_private, z_shared), each [..., dim / 2]."""
+        """x [..., dim] to (z_private, z_shared), each [..., latent / 2]."""
         private, shared = self.net(self.standardise(x)).chunk(2, dim=-1)
         return private, shared
 
 
 def embed(encoder: PrivateSharedEncoder | None, x: Tensor, view: str) -> Tensor:
-    """Frames x [..., dim] as the ``view`` of them: [..., dim] for joint and frontend, [..., dim / 2] for the halves."""
+    """Frames x [..., dim] as the ``view`` of them: [..., dim] for frontend, [..., latent] for joint, [..., latent / 2]
+    for the halves."""
     if view == "frontend" or encoder is None:
         return x
     private, shared = encoder(x)

@@ -109,6 +109,18 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--workers", type=int, metavar="N", help="runs trained at a time (one a core; 1 on a GPU)")
 
     sub = command(
+        "music",
+        commands.run_music,
+        "the sibling system: disentangled music sounds",
+        "Generates sounds, trains the multi-view variational autoencoder and its ablation, probes timbre and "
+        "frequency, measures mutual information, writes OUT/<scale>/page.html. Goes on where it was stopped.",
+    )
+    sub.add_argument("--out", type=Path, default=Path("music"), metavar="DIR", help="folder to work in (%(default)s)")
+    sub.add_argument("--scale", choices=("small", "full"), default="small", help="(%(default)s)")
+    sub.add_argument("--seeds", type=int, metavar="N", help="replications (3 at full scale, 1 at small)")
+    sub.add_argument("--workers", type=int, metavar="N", help="runs trained at a time (one a core)")
+
+    sub = command(
         "report",
         commands.run_report,
         "tables and curves as one HTML page",

@@ -1,4 +1,4 @@
-"""What a step of training sees: pairs of clips of one sensor, cut to one length, with their labels."""
+"""What a step of training sees: pairs of clips by the recipe's view rule, cut to one length, with their labels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from training.distributed import share
 from training.models import Batch
 from training.recipes import Recipe
 from training.store import LatentStore
-from training.views import same_sensor_pairs
+from training.views import VIEWS
 
 #: One clip in so many of a sensor validates, where clips do and not sensors; at least two, which is a pair.
 HELD_OUT = 10
@@ -35,7 +35,7 @@ def draw_pairs(store: LatentStore, recipe: Recipe, seed: int) -> dict[str, np.nd
         parts = {"train": train, "valid": np.flatnonzero(np.isin(sensors, store.split.valid))}
     pairs = {}
     for name, indices in parts.items():
-        drawn = same_sensor_pairs(sensors[indices].tolist(), recipe.pairs_per_clip, seed)
+        drawn = VIEWS[recipe.views]([store.clips[i] for i in indices], recipe.pairs_per_clip, seed)
         if not len(drawn):
             wanted = getattr(store.split, "train" if recipe.validation == "clips" else name)
             raise ValueError(

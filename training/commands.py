@@ -104,6 +104,14 @@ def run_paper(options: argparse.Namespace) -> None:
     )
 
 
+def run_music(options: argparse.Namespace) -> None:
+    """``python -m training music``."""
+    from training.harness import cores
+    from training.music.experiment import music
+
+    music(options.out, options.scale, seeds=options.seeds, workers=options.workers or cores())
+
+
 def run_report(options: argparse.Namespace) -> None:
     """``python -m training report``."""
     import json

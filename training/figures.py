@@ -94,7 +94,7 @@ def figure_2(
     figure.set_layout_engine("none")
     _label(left, source, front_source)
     _label(right, sensor, front_sensor)
-    return _save(figure, stem)
+    return save(figure, stem)
 
 
 def training_curves(histories: Mapping[str, Sequence[Mapping[str, Any]]], stem: Path) -> list[Path]:
@@ -126,7 +126,7 @@ def training_curves(histories: Mapping[str, Sequence[Mapping[str, Any]]], stem: 
         title = recipe if recipes.count(recipe) == 1 else f"{recipe}\n{digest}"
         seeds = f" ({len(runs)} seeds)" if len(runs) > 1 else ""
         axes.set_title(title + seeds, fontsize=8.5, parse_math=False)
-        _plain(axes)
+        plain(axes)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     for axes in places[len(panels) :]:
         axes.set_axis_off()
@@ -138,7 +138,7 @@ def training_curves(histories: Mapping[str, Sequence[Mapping[str, Any]]], stem: 
         Line2D([], [], color="#D55E00", linestyle="", marker="o", markersize=4, label="kept epoch"),
     ]
     figure.legend(handles=handles, loc="outside upper center", ncols=3, frameon=False, fontsize=8.5)
-    return _save(figure, stem)
+    return save(figure, stem)
 
 
 def _losses(axes: Axes, history: Sequence[Mapping[str, Any]]) -> None:
@@ -173,7 +173,7 @@ def _scatter(axes: Axes, points: Sequence[Point], front: float) -> None:
             zorder=3,
         )
     axes.margins(0.12)
-    _plain(axes)
+    plain(axes)
 
 
 def _bar(value: float, interval: tuple[float, float] | None) -> list[list[float]] | None:
@@ -256,12 +256,13 @@ def _outside(box: Bbox, frame: Bbox) -> float:
     return float(box.width * box.height) - _overlap(box, frame)
 
 
-def _plain(axes: Axes) -> None:
+def plain(axes: Axes) -> None:
+    """Two of four sides of the frame, small numbers."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8)
 
 
-def _save(figure: Figure, stem: Path) -> list[Path]:
+def save(figure: Figure, stem: Path) -> list[Path]:
     """Write ``stem``.png and ``stem``.pdf, each whole or not at all, without the date and the name of the program."""
     stem.parent.mkdir(parents=True, exist_ok=True)
     paths = []

@@ -1,4 +1,4 @@
-"""What a linear probe finds in a front end's frames, by their mean and their deviation over a clip.
+"""What a linear probe finds in the frames of a model, by their mean and their deviation over a clip.
 
 heareval's probes take a scene embedding, which is a mean; what a frame's mean does not hold, its deviation may. This
 one is also a look that takes a minute: logistic regression, every clip tested once in k folds.
@@ -13,8 +13,7 @@ import torch
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from tqdm import tqdm
 
-from hear_multiview import cache
-from hear_multiview.frontends import FrontEnd
+from hear_multiview.embedder import Embedder
 from sonyc_tasks.annotations import Clip
 from sonyc_tasks.audio import read_mono
 from sonyc_tasks.build import SENSOR_TASK, SOURCE_TASK
@@ -23,13 +22,13 @@ from sonyc_tasks.taxonomy import COARSE
 from training.linear_probe import regression
 
 
-def frame_statistics(front: FrontEnd, clips: Sequence[Clip]) -> np.ndarray:
+def frame_statistics(model: Embedder, clips: Sequence[Clip]) -> np.ndarray:
     """Mean ⊕ standard deviation over the frames of each clip, [clip, 2 · dim]."""
     rows = []
-    for clip in tqdm(clips, desc=f"frames of {front.name}", unit="clip", leave=False):
-        audio = torch.from_numpy(read_mono(clip.path, front.sample_rate))[None]
+    for clip in tqdm(clips, desc=f"frames, {model.frontend.name}, {model.view}", unit="clip", leave=False):
+        audio = torch.from_numpy(read_mono(clip.path, model.sample_rate))[None]
         with torch.no_grad():
-            frames = torch.cat([piece[0] for piece in cache.stream(front, audio)])
+            frames = torch.cat([piece[0] for piece in model.stream(audio)])
         rows.append(torch.cat([frames.mean(0), frames.std(0, correction=0)]).numpy())
     return np.stack(rows)
 

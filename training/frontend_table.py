@@ -16,8 +16,10 @@ from pathlib import Path
 import numpy as np
 from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
 
+from hear_multiview import load_model
 from hear_multiview.cache import cached
-from hear_multiview.frontends import FrontEnd, codec_weights, load_frontend
+from hear_multiview.embedder import Embedder
+from hear_multiview.frontends import codec_weights
 from sonyc_tasks.annotations import Clip, read_clips
 from sonyc_tasks.audio import duration
 from sonyc_tasks.build import SENSOR_TASK, SOURCE_TASK, sensor_task, source_task, wav_name, with_paper_grid
@@ -109,8 +111,8 @@ def frontend_table(data: Path, folder: Path, codec: Path | None = None) -> str:
     same = [replace(clip, path=wavs[wav_name(clip)]) for clip in clips]
     linear = {}
     with cached(folder / "frames"):
-        for name, front in front_ends(folder, codec).items():
-            linear[name] = frame_probe(frame_statistics(front, same), same)
+        for name, model in models(folder, codec).items():
+            linear[name] = frame_probe(frame_statistics(model, same), same)
     note = (
         f"{len(clips)} clips of {len({c.sensor for c in clips})} sensors, each tested once in 5 folds. In brackets: "
         "95 % interval, bootstrap over clips (paired for those of differences)."
@@ -119,7 +121,7 @@ def frontend_table(data: Path, folder: Path, codec: Path | None = None) -> str:
         (
             "heareval's probes, 2-layer MLPs, on scene embeddings, which are means over time but for log-mel:",
             markdown(probed),
-            "Logistic regression on mean and deviation over time of the front end's frames:",
+            "Logistic regression on mean and deviation over time of the frames:",
             markdown(linear),
             note,
         )
@@ -138,15 +140,16 @@ def markdown(results: Mapping[str, Mapping[str, Predictions]]) -> str:
     return "\n".join(lines)
 
 
-def front_ends(folder: Path, codec: Path | None = None) -> dict[str, FrontEnd]:
-    """Row name → front end, of the rows of `submissions` that are one."""
-    rows = {
-        UNTRAINED: load_frontend("demo", folder / UNTRAINED_FILE),
-        "bundled codec, frontend": load_frontend("demo"),
-        LOG_MEL: load_frontend("hear:hear_multiview.references.mel_statistics"),
-    }
-    if (official := _official(codec)) is not None:
-        rows["official codec, frontend"] = load_frontend("dac_44khz", official)
+def models(folder: Path, codec: Path | None = None) -> dict[str, Embedder]:
+    """Row name → model, of the rows of `submissions`; of log-mel statistics the frames are the spectrogram itself."""
+    rows = {}
+    for name, row in submissions(folder, codec).items():
+        options = dict(row.options)
+        if name == LOG_MEL:
+            options = {"view": "frontend", "frontend": f"hear:{row.module}"}
+        if weights := options.get("frontend_weights"):
+            options["frontend_weights"] = str(folder / weights)
+        rows[name] = load_model(**options)
     return rows
 
 

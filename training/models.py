@@ -1,4 +1,5 @@
-"""The methods: the paper's multi-view autoencoder, and the baselines that share its encoder (sections 2 and 3).
+"""The methods: the paper's multi-view autoencoder, the baselines that share its encoder (sections 2 and 3), and the
+variational autoencoder that came before it (arXiv 2411.02711).
 
 Each takes one `Batch` and returns what its objectives look at. All train the same `PrivateSharedEncoder`, so that every
 method ends as the same kind of checkpoint.
@@ -12,15 +13,20 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import softplus
 
 from hear_multiview.encoder import PrivateSharedEncoder, mlp
 from sonyc_tasks.taxonomy import COARSE
 from training.distributed import WHOLE, Share
+from training.gaussians import Gaussian, product_of_experts
+
+#: The variance of a posterior is never below e to the minus this.
+NARROWEST = 12.0
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Pairs of clips of one sensor.
+    """Pairs of clips by a view rule, for most recipes of one sensor.
 
     Attributes:
         views: front-end frames (x_1, x_2) of the two clips, each [pair, frame, dim], of equal length.
@@ -55,6 +61,20 @@ class TwoViews:
     private: tuple[Tensor, Tensor]
     shared: tuple[Tensor, Tensor]
     share: Share = WHOLE
+
+
+@dataclass(frozen=True)
+class Posteriors:
+    """What the variational autoencoder makes of two views x_1, x_2 [pair, frame, dim].
+
+    ``target``, ``reconstruction``: as of `TwoViews`; ``private``: of each view, over N = pair · frame, of the
+    whole batch where several processes share it; ``shared``: the one that both views have together.
+    """
+
+    target: tuple[Tensor, Tensor]
+    reconstruction: tuple[Tensor, Tensor]
+    private: tuple[Gaussian, Gaussian]
+    shared: Gaussian
 
 
 @dataclass(frozen=True)
@@ -114,6 +134,51 @@ class MultiViewAutoencoder(nn.Module):
 
     def _masked(self, z: Tensor, share: Share) -> Tensor:
         return z * (share.rand_like(z) >= self.mask) if self.mask and self.training else z
+
+
+class MultiViewVAE(nn.Module):
+    """Wilkins et al. 2024: the encoder gives the means of Gaussian posteriors, a second MLP their log variances; the
+    shared posteriors of the two views become one, as a product of experts; the decoder takes z_p ⊕ z_s, frame by frame.
+
+    The second MLP serves training only: an embedding is a posterior's mean, which the encoder alone gives.
+    """
+
+    def __init__(self, dim: int, width: int, depth: int, latent: int) -> None:
+        """``latent``: dimensions of z_p and z_s together; the rest as for `MultiViewAutoencoder`."""
+        super().__init__()
+        self.encoder = PrivateSharedEncoder(dim, width, depth, latent)
+        self.log_variance = mlp(dim, width, depth, latent)
+        self.decoder = mlp(latent, width, depth, dim)
+
+    def forward(self, batch: Batch) -> Posteriors:
+        """Both views with one shared latent, drawn once from the fused posterior."""
+        x_1, x_2 = batch.views
+        private_1, shared_1 = self.posteriors(x_1, batch.share)
+        private_2, shared_2 = self.posteriors(x_2, batch.share)
+        shared = product_of_experts(shared_1, shared_2)
+        own = batch.share.rows(len(shared.mean))
+        return Posteriors(
+            target=(self.encoder.standardise(x_1), self.encoder.standardise(x_2)),
+            reconstruction=(
+                self.decoder(torch.cat([private_1.sample[own], shared.sample[own]], dim=-1)).view_as(x_1),
+                self.decoder(torch.cat([private_2.sample[own], shared.sample[own]], dim=-1)).view_as(x_2),
+            ),
+            private=(private_1, private_2),
+            shared=shared,
+        )
+
+    def posteriors(self, x: Tensor, share: Share = WHOLE) -> tuple[Gaussian, Gaussian]:
+        """x [pair, frame, dim], the ``share`` of a batch, to the private and the shared posterior of one view, over N =
+        pair · frame of the whole batch: the parts of the divergence hold each against all."""
+        means = self.encoder(x)
+        # No posterior is wider than the prior, as `product_of_experts` needs, nor a point, from which none comes back.
+        log_variance = -softplus(self.log_variance(self.encoder.standardise(x))).clamp(max=NARROWEST)
+        log_variances = log_variance.chunk(2, dim=-1)
+        private, shared = (
+            Gaussian(share.everywhere(mean.flatten(0, 1)), share.everywhere(log_variance.flatten(0, 1)))
+            for mean, log_variance in zip(means, log_variances, strict=True)
+        )
+        return private, shared
 
 
 class SingleViewAutoencoder(nn.Module):
@@ -179,7 +244,7 @@ class SupervisedEncoder(nn.Module):
         )
 
 
-Model = MultiViewAutoencoder | SingleViewAutoencoder | ContrastiveEncoder | SupervisedEncoder
+Model = MultiViewAutoencoder | MultiViewVAE | SingleViewAutoencoder | ContrastiveEncoder | SupervisedEncoder
 
 
 class Settings(Protocol):
@@ -189,6 +254,8 @@ class Settings(Protocol):
     def width(self) -> int: ...
     @property
     def depth(self) -> int: ...
+    @property
+    def latent(self) -> int | None: ...
     @property
     def mask(self) -> float: ...
     @property
@@ -214,4 +281,5 @@ METHODS: dict[str, Method] = {
     "single_view": Method(lambda r, dim, _: SingleViewAutoencoder(dim, r.width, r.depth)),
     "contrastive": Method(lambda r, dim, _: ContrastiveEncoder(dim, r.width, r.depth, r.temperature)),
     "supervised": Method(lambda r, dim, sensors: SupervisedEncoder(dim, r.width, r.depth, sensors)),
+    "multiview_vae": Method(lambda r, dim, _: MultiViewVAE(dim, r.width, r.depth, r.latent or dim), divided=True),
 }

@@ -18,10 +18,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cosine_similarity, cross_entropy, mse_loss
 
-from training.models import Classified, Embedded, TwoViews
+from training.models import Classified, Embedded, Posteriors, TwoViews
 
 #: Keeps a similarity away from 0 and 1. At 1e-4 no term exceeds −log 1e-4 = 9.2, nor its slope 1e4.
 FLOOR = 1e-4
+#: How often the terms of the shared posterior count, beside those of two private ones. Where it is 2, what both views
+#: share costs the same in either half; where it is 1, so does the sum of what each has for itself. Between them, both
+#: have one place.
+SHARED = 1.5
 
 
 def similarity(a: Tensor, b: Tensor) -> Tensor:
@@ -39,7 +43,7 @@ def pooled(z: Tensor) -> Tensor:
     return z.mean(dim=1)
 
 
-def reconstruction(out: TwoViews) -> Tensor:
+def reconstruction(out: TwoViews | Posteriors) -> Tensor:
     """Eq. 1: the mean squared error, summed over the two views."""
     (x_1, x_2), (x_hat_1, x_hat_2) = out.target, out.reconstruction
     return mse_loss(x_hat_1, x_1) + mse_loss(x_hat_2, x_2)
@@ -73,6 +77,28 @@ def cosine_private_batch(out: TwoViews) -> Tensor:
     return -(1 - similarity(private_1[:, None], private_2[None])).log().mean()
 
 
+def mutual_information(out: Posteriors) -> Tensor:
+    """Wilkins et al. 2024, weight α: I(x; z), what the latents tell of which frame it is, estimated within the batch;
+    of the private posteriors, summed over the views, and `SHARED` times of the shared one, which is one for both."""
+    return _of_all(out, "mutual_information")
+
+
+def total_correlation(out: Posteriors) -> Tensor:
+    """Weight β: KL(q(z) ‖ Π_d q(z_d)), how far the dimensions are from independent; of the same posteriors."""
+    return _of_all(out, "total_correlation")
+
+
+def dimension_wise_kl(out: Posteriors) -> Tensor:
+    """Weight γ: Σ_d KL(q(z_d) ‖ N(0, 1)); of the same posteriors."""
+    return _of_all(out, "dimension_wise_kl")
+
+
+def _of_all(out: Posteriors, term: str) -> Tensor:
+    private_1, private_2, shared = (getattr(q.decomposition, term) for q in (*out.private, out.shared))
+    total: Tensor = private_1 + private_2 + SHARED * shared
+    return total
+
+
 def info_nce(out: Embedded) -> Tensor:
     """The contrastive baseline: −E_j log( exp(cos(z̄_1^j, z̄_2^j) / τ) / Σ_k exp(cos(z̄_1^j, z̄_2^k) / τ) ), the mean of
     it from view 1 to view 2 and back. The paper says "InfoNCE" and no more; pairs k of one sensor count as negatives.
@@ -100,6 +126,9 @@ OBJECTIVES: dict[str, Callable[[Any], Tensor]] = {
     "cosine_private_sample": cosine_private_sample,
     "cosine_shared_batch": cosine_shared_batch,
     "cosine_private_batch": cosine_private_batch,
+    "mutual_information": mutual_information,
+    "total_correlation": total_correlation,
+    "dimension_wise_kl": dimension_wise_kl,
     "info_nce": info_nce,
     "source_entropy": source_entropy,
     "sensor_entropy": sensor_entropy,

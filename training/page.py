@@ -64,6 +64,7 @@ def write_page(
     tables: Sequence[tuple[str, str]],
     figures: Sequence[tuple[str, Path]],
     room: Room | None,
+    sounds: Sequence[tuple[str, str]] = (),
 ) -> Path:
     """Write the page to ``path``, whole or not at all.
 
@@ -72,6 +73,7 @@ def write_page(
         tables: (heading, Markdown with tables in it).
         figures: (caption, PNG file).
         room: what the map and the listening panel show; None leaves both out.
+        sounds: (caption, data URI as `encode` makes it), to be heard below the figures.
 
     Raises:
         ValueError: ``room`` has fewer than two clips or no view, an embedding has another number of clips or is not
@@ -82,6 +84,9 @@ def write_page(
     for caption, png in figures:
         image, text = _data_uri("image/png", png.read_bytes()), html.escape(caption)
         body.append(f'<figure><img src="{image}" alt="{text}"><figcaption>{text}</figcaption></figure>')
+    for caption, sound in sounds:
+        text = html.escape(caption)
+        body.append(f'<figure><audio controls src="{sound}"></audio><figcaption>{text}</figcaption></figure>')
     body += [] if room is None else [_room_html(room)]
     page = (
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"

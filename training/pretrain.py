@@ -108,8 +108,9 @@ def pretrain(
                     of_epoch = _seed(seed, epoch + 1)
                     torch.manual_seed(of_epoch)  # for what the model draws
                     train = _epoch(model, batches(store, pairs["train"], recipe, of_epoch, bar), recipe, optimizer)
-                # Validation sees the same cuts in every epoch, so that its losses can be compared.
-                valid = _epoch(model, batches(store, pairs["valid"], recipe, _seed(seed, 0), bar), recipe)
+                    # Validation sees the same cuts in every epoch, so that its losses can be compared.
+                    torch.manual_seed(_seed(seed, 0))
+                    valid = _epoch(model, batches(store, pairs["valid"], recipe, _seed(seed, 0), bar), recipe)
             except FloatingPointError as error:
                 raise ValueError(
                     f"the loss of recipe {recipe.name} is not a number in epoch {epoch + 1} ({error}): lower its "
@@ -195,10 +196,11 @@ def _save_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, 
 
 def _card(recipe: Recipe, store: LatentStore, seed: int, record: dict[str, Any]) -> dict[str, Any]:
     """What a checkpoint says of itself; see `hear_multiview.checkpoint`."""
+    latent = {} if recipe.latent is None else {"latent": recipe.latent}
     packages = ("hear_multiview", "torch", "descript-audio-codec", "numpy")
     return {
         "frontend": store.frontend,
-        "encoder": {"dim": store.frontend["dim"], "width": recipe.width, "depth": recipe.depth},
+        "encoder": {"dim": store.frontend["dim"], "width": recipe.width, "depth": recipe.depth, **latent},
         "views": list(VIEWS) if METHODS[recipe.method].divided else ["joint", "frontend"],
         "recipe": recipe.as_dict(),
         "seed": seed,

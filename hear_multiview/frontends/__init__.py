@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from hear_multiview.frontends.codec import dac_44khz, demo
 from hear_multiview.frontends.hear_module import ANY_MODULE, PREFIX, HearModuleFrontEnd
+from hear_multiview.frontends.log_mel import load_log_mel
 
 
 class FrontEnd(Protocol):
@@ -66,6 +67,7 @@ class FrontEnd(Protocol):
 _LOADERS: dict[str, Callable[[Path | None, str], FrontEnd]] = {
     "dac_44khz": dac_44khz,
     "demo": demo,
+    "log_mel": load_log_mel,
 }
 
 FRONTENDS = tuple(_LOADERS)

@@ -43,6 +43,7 @@ RUNS = [
     like("multiview_mask_0.4"),
     like("multiview_mask_0.8", batch_size=4),
     like("supervised_sensor"),
+    like("music", views="same_sensor", validation="sensors", pairs_per_clip=3, latent=4, crop=2),
 ]
 #: Trains recipes in a process of a launch. With a number of epochs, the main process dies after so many.
 PRETRAIN = """

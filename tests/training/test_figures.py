@@ -72,7 +72,7 @@ def test_a_group_that_there_is_not(tmp_path: Path) -> None:
 def drawn(monkeypatch: pytest.MonkeyPatch, source: Sequence[Point], sensor: Sequence[Point]) -> Figure:
     """The figure itself, as it is saved."""
     kept: list[Figure] = []
-    monkeypatch.setattr(figures, "_save", lambda figure, _stem: kept.append(figure))
+    monkeypatch.setattr(figures, "save", lambda figure, _stem: kept.append(figure))
     figure_2(source, sensor, 0.583, 0.684, Path("nowhere"))
     return kept[0]
 
@@ -119,7 +119,7 @@ def test_curves(tmp_path: Path) -> None:
 
 def test_curves_have_a_panel_a_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept: list[Figure] = []
-    monkeypatch.setattr(figures, "_save", lambda figure, _stem: kept.append(figure))
+    monkeypatch.setattr(figures, "save", lambda figure, _stem: kept.append(figure))
     training_curves({f"{name}-0123abcd-seed{k}": HISTORY for name in "abcd" for k in (0, 1)}, tmp_path / "x")
     shown = [axes for axes in kept[0].axes if axes.axison]
     assert [axes.get_title() for axes in shown] == [f"{name} (2 seeds)" for name in "abcd"]

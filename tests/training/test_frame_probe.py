@@ -8,7 +8,7 @@ import numpy as np
 import soundfile
 import torch
 
-from hear_multiview.frontends import load_frontend
+from hear_multiview import load_model
 from sonyc_tasks.annotations import Clip
 from sonyc_tasks.build import SENSOR_TASK, SOURCE_TASK
 from sonyc_tasks.metrics import accuracy, mean_average_precision
@@ -35,7 +35,7 @@ def test_of_noise_nothing_is_learned_although_there_is_enough_of_it_to_remember_
 def test_statistics_are_those_of_the_frames(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     soundfile.write(path, 0.1 * RNG.normal(size=22_050), 44_100)
-    front = load_frontend("demo")
+    front = load_model(view="frontend")
     audio = torch.from_numpy(soundfile.read(path, dtype="float32")[0])[None]
     frames = torch.cat([piece[0] for piece in front.stream(audio)]).numpy()
     expected = np.concatenate([frames.mean(0), frames.std(0)])

@@ -179,6 +179,13 @@ def test_without_vorbis(monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_allclose(soundfile.read(io.BytesIO(base64.b64decode(content)))[0], samples, atol=1e-4)
 
 
+def test_sounds_stand_below_the_figures_each_with_its_caption(tmp_path: Path) -> None:
+    sound = page.encode(np.linspace(-1, 1, 100, dtype=np.float32))
+    path = write_page(tmp_path / "p.html", "t", [], [], [], None, [("low < high", sound), ("other", sound)])
+    found = re.findall(r'<audio controls src="(.*?)"></audio><figcaption>(.*?)</figcaption>', path.read_text())
+    assert found == [(sound, "low &lt; high"), (sound, "other")]
+
+
 def test_what_a_room_must_have_where_there_is_one(tmp_path: Path) -> None:
     room = make_room(tmp_path / "audio", clips=3)
     broken = {

@@ -13,14 +13,16 @@ from hear_multiview.encoder import VIEWS
 from sonyc_tasks.splits import SensorSplit
 from sonyc_tasks.taxonomy import COARSE
 from training.pretrain import pretrain
-from training.recipes import RECIPES, Recipe, recipe_named
+from training.recipes import MUSIC_ABLATION, RECIPES, Recipe, recipe_named
 from training.store import LatentStore, StoredClip
 
 
 @pytest.mark.parametrize("name", sorted(RECIPES))
 def test_every_recipe_trains_and_its_checkpoint_gives_an_encoder(name: str, tmp_path: Path) -> None:
     frontend = {"name": "demo", "sha256": "0" * 64, "dim": 8, "hop": 512, "sample_rate": 44_100}
-    clips = [StoredClip(f"{sensor:02d}_{k:06d}.wav", sensor, COARSE[: k % 2]) for sensor in range(2) for k in range(4)]
+    clips = [
+        StoredClip(f"{sensor:02d}_{k:06d}.wav", sensor, COARSE[k : k + 1]) for sensor in range(2) for k in range(4)
+    ]
     store = LatentStore.create(tmp_path / "s", clips, frontend, 5, SensorSplit((0,), (1,), ()), "")
     for index in range(len(clips)):
         store.write(index, np.random.default_rng(index).normal(size=(5, 8)))
@@ -28,13 +30,34 @@ def test_every_recipe_trains_and_its_checkpoint_gives_an_encoder(name: str, tmp_
     assert np.isfinite(run.history[0]["valid"]["total"])
     saved = hear_multiview.checkpoint.load(run.checkpoint)
     assert saved.encoder().dim == 8
-    whole = name.startswith(("multiview", "bundled", "demo"))
+    whole = name.startswith(("multiview", "bundled", "demo", "music"))
     assert saved.card["views"] == list(VIEWS if whole else ("joint", "frontend"))
 
 
 def test_names_and_digests_are_unique() -> None:
     assert all(name == recipe.name for name, recipe in RECIPES.items())
     assert len({recipe.digest for recipe in RECIPES.values()}) == len(RECIPES)
+
+
+def test_fields_that_came_later_leave_the_digests_of_older_recipes_alone() -> None:
+    """Finished runs are found by these."""
+    digests = {name: RECIPES[name].digest for name in ("multiview_rec", "single_view", "supervised_sensor", "demo")}
+    assert digests == {
+        "multiview_rec": "3649df52",
+        "single_view": "62438186",
+        "supervised_sensor": "e028a734",
+        "demo": "e6312a82",
+    }
+    assert replace(RECIPES["multiview_rec"], latent=8).digest != digests["multiview_rec"]
+    assert Recipe(**RECIPES["music"].as_dict()) == RECIPES["music"]  # type: ignore[arg-type]
+
+
+def test_the_music_ablation_changes_one_weight_at_a_time() -> None:
+    for term, rows in MUSIC_ABLATION.items():
+        assert [recipe.objectives[term] for recipe in rows] == [0.0, 0.1, 0.5, 1.0]
+        for recipe in rows:
+            assert {**recipe.objectives, term: 0} == {**RECIPES["music"].objectives, term: 0}
+            assert recipe is RECIPES[recipe.name]
 
 
 def test_recipes_are_frozen_through_and_through() -> None:
