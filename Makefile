@@ -65,11 +65,11 @@ test: setup
 	@$(BIN)/python -m pytest
 
 # With DATA (a folder in the layout of SONYC-UST-V2) the paper's own size, without it a small one on generated data.
-# More options: python -m training paper --help.
+# More options: python -m training paper --help. LAUNCH="--multi_gpu --num_processes 2": by so many processes.
 OUT ?= paper
 SEEDS ?= $(if $(DATA),5,3)
 paper: setup
-	@$(BIN)/python -m training paper --out "$(OUT)" --seeds $(SEEDS) $(if $(DATA),--data "$(DATA)") $(if $(SCALE),--scale $(SCALE))
+	@$(BIN)/$(if $(LAUNCH),accelerate launch $(LAUNCH),python) -m training paper --out "$(OUT)" --seeds $(SEEDS) $(if $(DATA),--data "$(DATA)") $(if $(SCALE),--scale $(SCALE))
 
 # Small by default; SCALE=full has the paper's 32,000 sounds and several seeds.
 music: setup

@@ -33,6 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _place(text: str) -> Path | str:
+    """A path, or an address such as ``s3://bucket/latents`` as it is."""
+    return text if "://" in text else Path(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     from hear_multiview.frontends import ANY_MODULE, FRONTENDS
     from training.recipes import RECIPES
@@ -53,7 +58,9 @@ def _parser() -> argparse.ArgumentParser:
         "and valid sensors. Goes on where an interrupted run stopped. Clips of the probe sensors are left alone.",
     )
     sub.add_argument("data", metavar="DATA", type=Path, help="data set in the layout of SONYC-UST-V2")
-    sub.add_argument("--store", type=Path, default=Path("latents"), metavar="DIR", help="store to write (%(default)s)")
+    sub.add_argument(
+        "--store", type=_place, default=Path("latents"), metavar="DIR", help="store to write (%(default)s)"
+    )
     names = f"{', '.join(FRONTENDS)}, or {ANY_MODULE} for any HEAR module"
     sub.add_argument("--frontend", default="demo", metavar="NAME", help=f"{names} (%(default)s)")
     sub.add_argument(
@@ -77,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         "validation loss. Goes on where an interrupted run stopped. Recipes: " + ", ".join(RECIPES) + ".",
     )
     sub.add_argument("--recipe", default="multiview_cosine_private_sample", metavar="NAME", help="(%(default)s)")
-    sub.add_argument("--store", type=Path, default=Path("latents"), metavar="DIR", help="latent store (%(default)s)")
+    sub.add_argument("--store", type=_place, default=Path("latents"), metavar="DIR", help="latent store (%(default)s)")
     sub.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="folder of runs (%(default)s)")
     sub.add_argument("--seed", type=int, default=0, metavar="K", help="(%(default)s)")
     sub.add_argument("--device", default="cpu", metavar="NAME", help="cpu or cuda (%(default)s)")

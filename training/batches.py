@@ -10,6 +10,7 @@ import torch
 from tqdm import tqdm
 
 from sonyc_tasks.taxonomy import COARSE
+from training.distributed import share
 from training.models import Batch
 from training.recipes import Recipe
 from training.store import LatentStore
@@ -49,13 +50,17 @@ def batches(
     store: LatentStore, pairs: np.ndarray, recipe: Recipe, seed: int, bar: tqdm[NoReturn] | None = None
 ) -> Iterator[Batch]:
     """The recipe's ``batch_size`` of ``pairs`` [pair, 2] at a time, in an order and with cuts drawn from ``seed``;
-    ``bar`` goes on by one with each."""
+    ``bar`` goes on by one with each. Of several processes each reads its share only."""
     generator = torch.Generator().manual_seed(seed)
     for chosen in torch.randperm(len(pairs), generator=generator).split(recipe.batch_size):
         both = pairs[chosen.numpy()]
-        x = store.read(both.T.reshape(-1).tolist(), recipe.crop, generator)
+        own = share(len(both))
+        rows = own.rows(len(both))
+        kept = np.arange(both.size).reshape(2, -1)[:, rows].reshape(-1)
+        x_1, x_2 = store.read(both.T.reshape(-1).tolist(), recipe.crop, generator, kept.tolist()).chunk(2)
+        both = both[rows]
         sources = [_sources(store, column) for column in both.T]
-        yield Batch((x[: len(both)], x[len(both) :]), (sources[0], sources[1]), _sensor(store, both[:, 0]))
+        yield Batch((x_1, x_2), (sources[0], sources[1]), _sensor(store, both[:, 0]), own)
         if bar is not None:
             bar.update()
 

@@ -6,6 +6,7 @@ Each imports what it needs when it runs: ``--help`` has to answer at once.
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 
 def _device(name: str) -> str:
@@ -22,14 +23,25 @@ def _device(name: str) -> str:
     return name
 
 
+def _own_device(name: str) -> str:
+    """`_device`, of this process among those that were launched together."""
+    import torch
+
+    from training.distributed import join
+
+    return _device(join(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name))
+
+
 def run_latents(options: argparse.Namespace) -> None:
     """``python -m training latents``."""
     from hear_multiview.frontends import load_frontend
     from sonyc_tasks.annotations import read_clips
     from sonyc_tasks.build import choose_split
     from sonyc_tasks.splits import SensorSplit
+    from training.distributed import main
     from training.latents import extract
 
+    device = _own_device(options.device)
     clips = read_clips(options.data)
     counts = {part: getattr(options, f"{part}_sensors") for part in ("train", "valid", "probe")}
     split = (
@@ -42,11 +54,14 @@ def run_latents(options: argparse.Namespace) -> None:
     print(f"front end {frontend.name}: {frontend.dim} dimensions, weights sha256 {frontend.digest}")
     generated = " (generated)" if (options.data / "truth.csv").exists() else ""
     data = f"{options.data.resolve().name}{generated}: train sensors {split.train}, valid {split.valid}"
-    store = extract(clips, split, frontend, options.store, data=data, device=_device(options.device))
-    split.save(store.path / "split.json")
+    store = extract(clips, split, frontend, options.store, data=data, device=device)
+    # The tasks are built from a file: of a store elsewhere, it stays here.
+    beside = options.store / "split.json" if isinstance(options.store, Path) else Path("split.json")
+    if main():
+        split.save(beside)
     print(f"{store.path}: {len(store.clips)} clips, {int(store.length.sum())} frames")
     print(f"next: python -m training pretrain --store {options.store}")
-    print(f"and tasks on other sensors: python -m sonyc_tasks build {options.data} --split {store.path / 'split.json'}")
+    print(f"and tasks on other sensors: python -m sonyc_tasks build {options.data} --split {beside}")
 
 
 def run_pretrain(options: argparse.Namespace) -> None:
@@ -55,12 +70,13 @@ def run_pretrain(options: argparse.Namespace) -> None:
     from training.recipes import recipe_named
     from training.store import LatentStore
 
+    device = _own_device(options.device)
     run = pretrain(
         recipe_named(options.recipe),
         LatentStore(options.store),
         options.runs,
         seed=options.seed,
-        device=_device(options.device),
+        device=device,
     )
     best = min(run.history, key=lambda record: record["valid"]["total"])
     print(f"best of {len(run.history)} epochs: {best['epoch'] + 1}, validation loss {best['valid']['total']:.4f}")
@@ -74,7 +90,7 @@ def run_paper(options: argparse.Namespace) -> None:
     from training.harness import cores
     from training.paper import paper
 
-    device = _device(options.device)
+    device = _own_device(options.device)
     paper(
         options.out,
         options.data,

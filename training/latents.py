@@ -14,6 +14,7 @@ from sonyc_tasks.annotations import Clip
 from sonyc_tasks.audio import duration, read_mono
 from sonyc_tasks.splits import SensorSplit
 from training.ahead import ahead
+from training.distributed import count, index, main_first, wait
 from training.store import LatentStore, StoredClip
 
 
@@ -33,12 +34,14 @@ def extract(
     clips: Sequence[Clip],
     split: SensorSplit,
     frontend: FrontEnd,
-    path: Path,
+    path: Path | str,
     *,
     data: str = "",
     device: str = "cpu",
 ) -> LatentStore:
     """Latents of the pretraining clips in the store at ``path``, computing only those that it does not hold yet.
+
+    Processes that were launched together divide these, and each comes back when the store is whole.
 
     Args:
         clips: of the whole data set. Those of ``split.probe`` are left alone: pretraining must never see them.
@@ -56,12 +59,14 @@ def extract(
     # A codec gives a last frame that has no time within the audio, a HEAR module perhaps more frames than whole hops.
     longest = max(math.ceil(samples / frontend.hop), len(frontend.frame_times(samples)))
     stored = [StoredClip(clip.name, clip.sensor, clip.sources) for clip in clips]
-    store = LatentStore.create(path, stored, describe(frontend), longest, split, data)
-    if missing := store.missing():
-        decoded = ahead(read_mono(clips[index].path, frontend.sample_rate) for index in missing)
-        for index, sound in zip(tqdm(missing, desc=f"latents ({frontend.name})", unit="clip"), decoded, strict=True):
+    with main_first():
+        store = LatentStore.create(path, stored, describe(frontend), longest, split, data)
+    if missing := store.missing(index(), count()):
+        decoded = ahead(read_mono(clips[clip].path, frontend.sample_rate) for clip in missing)
+        for clip, sound in zip(tqdm(missing, desc=f"latents ({frontend.name})", unit="clip"), decoded, strict=True):
             with torch.no_grad():
                 audio = torch.from_numpy(sound)[None].to(device)
                 frames = torch.cat([piece[0].cpu() for piece in frontend.stream(audio)])
-            store.write(index, frames.numpy()[:longest])
-    return store
+            store.write(clip, frames.numpy()[:longest])
+    wait()
+    return LatentStore(path)

@@ -17,6 +17,7 @@ from torch.nn.functional import softplus
 
 from hear_multiview.encoder import PrivateSharedEncoder, mlp
 from sonyc_tasks.taxonomy import COARSE
+from training.distributed import WHOLE, Share
 from training.gaussians import Gaussian, product_of_experts
 
 #: The variance of a posterior is never below e to the minus this.
@@ -32,11 +33,13 @@ class Batch:
         sources: of each clip, which of the coarse classes it holds: two of 0 and 1, [pair, class]. Only the supervised
             method looks at them, and at ``sensor``.
         sensor: of both clips, as its place among the training sensors: int64 [pair].
+        share: which part these pairs are of the batch that all processes see together.
     """
 
     views: tuple[Tensor, Tensor]
     sources: tuple[Tensor, Tensor]
     sensor: Tensor
+    share: Share = WHOLE
 
     def to(self, device: torch.device) -> Batch:
         """The same on ``device``."""
@@ -50,21 +53,22 @@ class TwoViews:
     """What an autoencoder makes of two views x_1, x_2 [pair, frame, dim]; each field is (of view 1, of view 2).
 
     ``target``: the standardised views; ``reconstruction``: x̂_i, like them; ``private``, ``shared``: z_p and z_s,
-    [pair, frame, dim / 2].
+    [pair, frame, dim / 2]; ``share``: the batch's.
     """
 
     target: tuple[Tensor, Tensor]
     reconstruction: tuple[Tensor, Tensor]
     private: tuple[Tensor, Tensor]
     shared: tuple[Tensor, Tensor]
+    share: Share = WHOLE
 
 
 @dataclass(frozen=True)
 class Posteriors:
     """What the variational autoencoder makes of two views x_1, x_2 [pair, frame, dim].
 
-    ``target``, ``reconstruction``: as of `TwoViews`; ``private``: of each view, over N = pair · frame; ``shared``: the
-    one that both views have together.
+    ``target``, ``reconstruction``: as of `TwoViews`; ``private``: of each view, over N = pair · frame, of the
+    whole batch where several processes share it; ``shared``: the one that both views have together.
     """
 
     target: tuple[Tensor, Tensor]
@@ -75,10 +79,12 @@ class Posteriors:
 
 @dataclass(frozen=True)
 class Embedded:
-    """What the contrastive method makes of two views: the clips' embeddings z̄_1, z̄_2 [pair, dim]; its temperature."""
+    """What the contrastive method makes of two views: the clips' embeddings z̄_1, z̄_2 [pair, dim]; its temperature;
+    the batch's ``share``."""
 
     embedding: tuple[Tensor, Tensor]
     temperature: float
+    share: Share = WHOLE
 
 
 @dataclass(frozen=True)
@@ -118,15 +124,16 @@ class MultiViewAutoencoder(nn.Module):
         return TwoViews(
             target=(self.encoder.standardise(x_1), self.encoder.standardise(x_2)),
             reconstruction=(
-                self.decoder(torch.cat([self._masked(private_1), fused], dim=-1)),
-                self.decoder(torch.cat([self._masked(private_2), fused], dim=-1)),
+                self.decoder(torch.cat([self._masked(private_1, batch.share), fused], dim=-1)),
+                self.decoder(torch.cat([self._masked(private_2, batch.share), fused], dim=-1)),
             ),
             private=(private_1, private_2),
             shared=(shared_1, shared_2),
+            share=batch.share,
         )
 
-    def _masked(self, z: Tensor) -> Tensor:
-        return z * (torch.rand_like(z) >= self.mask) if self.mask and self.training else z
+    def _masked(self, z: Tensor, share: Share) -> Tensor:
+        return z * (share.rand_like(z) >= self.mask) if self.mask and self.training else z
 
 
 class MultiViewVAE(nn.Module):
@@ -146,26 +153,29 @@ class MultiViewVAE(nn.Module):
     def forward(self, batch: Batch) -> Posteriors:
         """Both views with one shared latent, drawn once from the fused posterior."""
         x_1, x_2 = batch.views
-        (private_1, shared_1), (private_2, shared_2) = self.posteriors(x_1), self.posteriors(x_2)
+        private_1, shared_1 = self.posteriors(x_1, batch.share)
+        private_2, shared_2 = self.posteriors(x_2, batch.share)
         shared = product_of_experts(shared_1, shared_2)
+        own = batch.share.rows(len(shared.mean))
         return Posteriors(
             target=(self.encoder.standardise(x_1), self.encoder.standardise(x_2)),
             reconstruction=(
-                self.decoder(torch.cat([private_1.sample, shared.sample], dim=-1)).view_as(x_1),
-                self.decoder(torch.cat([private_2.sample, shared.sample], dim=-1)).view_as(x_2),
+                self.decoder(torch.cat([private_1.sample[own], shared.sample[own]], dim=-1)).view_as(x_1),
+                self.decoder(torch.cat([private_2.sample[own], shared.sample[own]], dim=-1)).view_as(x_2),
             ),
             private=(private_1, private_2),
             shared=shared,
         )
 
-    def posteriors(self, x: Tensor) -> tuple[Gaussian, Gaussian]:
-        """x [pair, frame, dim] to the private and the shared posterior of one view, over N = pair · frame."""
+    def posteriors(self, x: Tensor, share: Share = WHOLE) -> tuple[Gaussian, Gaussian]:
+        """x [pair, frame, dim], the ``share`` of a batch, to the private and the shared posterior of one view, over N =
+        pair · frame of the whole batch: the parts of the divergence hold each against all."""
         means = self.encoder(x)
         # No posterior is wider than the prior, as `product_of_experts` needs, nor a point, from which none comes back.
         log_variance = -softplus(self.log_variance(self.encoder.standardise(x))).clamp(max=NARROWEST)
         log_variances = log_variance.chunk(2, dim=-1)
         private, shared = (
-            Gaussian(mean.flatten(0, 1), log_variance.flatten(0, 1))
+            Gaussian(share.everywhere(mean.flatten(0, 1)), share.everywhere(log_variance.flatten(0, 1)))
             for mean, log_variance in zip(means, log_variances, strict=True)
         )
         return private, shared
@@ -191,6 +201,7 @@ class SingleViewAutoencoder(nn.Module):
             reconstruction=(x_hat_1, x_hat_2),
             private=(private_1, private_2),
             shared=(shared_1, shared_2),
+            share=batch.share,
         )
 
 
@@ -206,7 +217,7 @@ class ContrastiveEncoder(nn.Module):
     def forward(self, batch: Batch) -> Embedded:
         """The mean latent of each clip."""
         z_1, z_2 = (torch.cat(self.encoder(x), dim=-1).mean(dim=1) for x in batch.views)
-        return Embedded((z_1, z_2), self.temperature)
+        return Embedded((z_1, z_2), self.temperature, batch.share)
 
 
 class SupervisedEncoder(nn.Module):

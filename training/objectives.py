@@ -4,6 +4,9 @@ The paper takes logarithms of cosines. A cosine lies in [−1, 1], so log sim is
 infinite at 1. We map sim to (1 + cos) / 2, which lies in [0, 1], and hold it `FLOOR` away from the ends, so that values
 and gradients are finite everywhere. The frames of two clips are not aligned in time, so each clip's frames are averaged
 before the cosine.
+
+Each is a mean over pairs. A term that holds a pair against others takes them from `Share.everywhere`: with several
+processes, each has a part of the batch.
 """
 
 from __future__ import annotations
@@ -63,14 +66,14 @@ def cosine_shared_batch(out: TwoViews) -> Tensor:
 
     Nothing here needs sim to be positive, so it is the cosine itself, and there is no temperature, as in the formula.
     """
-    shared_1, shared_2 = (pooled(z) for z in out.shared)
+    shared_1, shared_2 = (out.share.everywhere(pooled(z)) for z in out.shared)
     logits = cosine_similarity(shared_1[:, None], shared_2[None], dim=-1)
     return cross_entropy(logits, torch.arange(len(logits), device=logits.device))
 
 
 def cosine_private_batch(out: TwoViews) -> Tensor:
     """Eq. 5: L_cos− = −E_{j,k} log(1 − sim(z_p1^j, z_p2^k)), over all j and k of the batch."""
-    private_1, private_2 = (pooled(z) for z in out.private)
+    private_1, private_2 = (out.share.everywhere(pooled(z)) for z in out.private)
     return -(1 - similarity(private_1[:, None], private_2[None])).log().mean()
 
 
@@ -100,7 +103,7 @@ def info_nce(out: Embedded) -> Tensor:
     """The contrastive baseline: −E_j log( exp(cos(z̄_1^j, z̄_2^j) / τ) / Σ_k exp(cos(z̄_1^j, z̄_2^k) / τ) ), the mean of
     it from view 1 to view 2 and back. The paper says "InfoNCE" and no more; pairs k of one sensor count as negatives.
     """
-    z_1, z_2 = out.embedding
+    z_1, z_2 = (out.share.everywhere(z) for z in out.embedding)
     logits = cosine_similarity(z_1[:, None], z_2[None], dim=-1) / out.temperature
     truth = torch.arange(len(logits), device=logits.device)
     return (cross_entropy(logits, truth) + cross_entropy(logits.T, truth)) / 2

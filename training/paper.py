@@ -7,6 +7,9 @@ ends with the same numbers.
 A seed is a whole replication on one division of the sensors: it draws the pairs, the weights and the batches of a run,
 and which clips of the probe sensors train, validate and test the probes. So the rows without training have several
 values, too, and every difference between two rows of a seed is one on the same clips.
+
+Several processes that were launched together divide the clips of step 3 and, run by run, step 4; what comes before and
+after is the main process's. They need one file system.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from sonyc_tasks.splits import SensorSplit
 from sonyc_tasks.synthesis import synthesize
 from training import harness
 from training.batches import draw_pairs
+from training.distributed import count, index, main, main_first, wait
 from training.harness import Submission
 from training.latents import extract
 from training.models import METHODS
@@ -77,7 +81,7 @@ def paper(
         scale: of `SCALES`.
         frontend: another front end than the scale's, by its name for `load_frontend`: any HEAR module can be one.
         split: the sensors' roles; None is the published split, or a draw where the data set is another.
-        workers: processes that train at the same time.
+        workers: processes that train at the same time, started by each of those that were launched together.
 
     Raises:
         ValueError: an unknown scale, fewer than one seed, a folder of something else, or what any step refuses.
@@ -93,20 +97,22 @@ def paper(
     counts: Mapping[str, int] = {}
     if data is None:
         data, counts = folder / "mini-sonyc", SENSORS
-        if not data.exists():
-            synthesize(data, **DATA)
+        with main_first():
+            if not data.exists():
+                synthesize(data, **DATA)
     generated = (data / "truth.csv").exists()  # which is what `sonyc_tasks.synthesis` leaves
     clips = read_clips(data)
     split = split or choose_split(clips, counts, seed=DATA["seed"])
     split.check(clip.sensor for clip in clips)
-    _claim(folder, clips, split, scale, recipes)
+    with main_first():
+        _claim(folder, clips, split, scale, recipes)
     sensors = ", ".join(f"{len(getattr(split, part))} {part}" for part in ("train", "valid", "probe"))
     print(f"  {len(clips)} clips in {data}; sensors: {sensors}")
 
     front = load_frontend(frontend or size.frontend, frontend_weights)
     rates = sorted({front.sample_rate, mel_statistics.SAMPLE_RATE})
     _say(2, "HEAR tasks on the probe sensors, for every seed")
-    for seed in range(seeds):
+    for seed in range(seeds) if main() else ():
         build(data, folder / f"seed{seed}" / "tasks", sample_rate=rates, split=split, seed=seed, grid="paper")
     print(f"  {folder / 'seed0' / 'tasks'} and so on")
 
@@ -120,8 +126,12 @@ def paper(
 
     overview = _Overview(folder, recipes, seeds)
     _say(4, f"pretraining: {len(recipes)} recipes, {seeds} seeds; {overview.path} shows how far each is")
-    jobs = [(recipe, seed) for seed in range(seeds) for recipe in recipes]
-    train_all(jobs, store.path, folder / "runs", device=device, workers=workers, look=overview.write)
+    jobs = [(recipe, seed) for seed in range(seeds) for recipe in recipes][index() :: count()]
+    look = overview.write if main() else lambda _: None
+    train_all(jobs, store.path, folder / "runs", device=device, workers=workers, look=look)
+    wait()
+    if not main():
+        return folder / "page.html"
 
     _say(5, "hear-eval-kit, unmodified: embeddings of every view, then probes")
     for seed in range(seeds):

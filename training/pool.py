@@ -25,7 +25,7 @@ LOOK = 1.0
 
 def train_all(
     jobs: Sequence[tuple[Recipe, int]],
-    store: Path,
+    store: Path | str,
     runs: Path,
     *,
     device: str = "cpu",
@@ -35,7 +35,7 @@ def train_all(
     """`training.pretrain.pretrain` for each (recipe, seed) of ``jobs``; what is finished already is not repeated.
 
     Args:
-        store: folder of the latent store. runs: folder of the runs.
+        store: folder or address of the latent store. runs: folder of the runs.
         workers: processes. On a GPU one is usually best.
         look: called now and then with the seconds left, as far as known.
 
@@ -84,7 +84,7 @@ def epochs_done(run: Path) -> int:
 _ENVIRONMENT: Mapping[str, str] = {"TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1"}
 
 
-def _train(recipe: Mapping[str, Any], seed: int, store: Path, runs: Path, device: str) -> None:
+def _train(recipe: Mapping[str, Any], seed: int, store: Path | str, runs: Path, device: str) -> None:
     torch.set_num_threads(1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # every run would repeat what the caller has said of the data
@@ -92,6 +92,6 @@ def _train(recipe: Mapping[str, Any], seed: int, store: Path, runs: Path, device
 
 
 @lru_cache(maxsize=1)
-def _store(path: Path) -> LatentStore:
+def _store(path: Path | str) -> LatentStore:
     """Read once a process."""
     return LatentStore(path)

@@ -3,7 +3,8 @@
 A run is a folder ``<recipe>-<digest>-seed<seed>`` with ``checkpoint.safetensors`` (the best so far), ``history.jsonl``
 (a line an epoch), ``store.sha256`` (of what latents) and, until it ends, ``state.pt``, from which an interrupted run
 goes on to the very same end: every random draw comes from the seed and the epoch's number, none from what happened
-before.
+before. Several processes that were launched together are one run: each computes its share of every batch, and the main
+process writes.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from hear_multiview import checkpoint
 from hear_multiview.encoder import VIEWS
 from training.ahead import ahead
 from training.batches import batches, draw_pairs
+from training.distributed import average, count, main, main_first, wait
 from training.models import METHODS, Batch, Model
 from training.objectives import OBJECTIVES
 from training.recipes import Recipe
@@ -60,14 +62,19 @@ def pretrain(
 
     Raises:
         ValueError: a split has no two clips of one sensor, the store lacks clips, the run's folder is of another
-            store, or the loss is no number.
+            store, a batch cannot be divided by the processes, or the loss is no number.
     """
+    if recipe.batch_size % count():
+        raise ValueError(
+            f"a batch of {recipe.batch_size} pairs cannot be divided by {count()} processes: launch so many that it can"
+        )
     if store.missing():
         raise ValueError(
             f"the latent store {store.path} lacks {len(store.missing())} clips: run `python -m training latents` again"
         )
     folder = run_folder(runs, recipe, seed)
-    _claim(folder, store)
+    with main_first():
+        _claim(folder, store)
     best_path, state_path = folder / "checkpoint.safetensors", folder / "state.pt"
     history_path = folder / "history.jsonl"
     history = [json.loads(line) for line in history_path.read_text().splitlines()] if history_path.exists() else []
@@ -76,7 +83,8 @@ def pretrain(
 
     pairs = draw_pairs(store, recipe, seed)
     method = METHODS[recipe.method]
-    with torch.random.fork_rng():
+    gpus = [torch.device(device)] if torch.device(device).type == "cuda" else []  # of which the random state is kept
+    with torch.random.fork_rng(gpus):
         torch.manual_seed(seed)
         model = method.model(recipe, store.frontend["dim"], len(store.split.train))
     model.encoder.mean, model.encoder.scale = store.statistics(np.unique(pairs["train"]).tolist())
@@ -96,7 +104,7 @@ def pretrain(
     with tqdm(total=recipe.epochs * steps, initial=start * steps, desc=what, unit="step") as bar:
         for epoch in range(start, recipe.epochs):
             try:
-                with torch.random.fork_rng():
+                with torch.random.fork_rng(gpus):
                     of_epoch = _seed(seed, epoch + 1)
                     torch.manual_seed(of_epoch)  # for what the model draws
                     train = _epoch(model, batches(store, pairs["train"], recipe, of_epoch, bar), recipe, optimizer)
@@ -110,13 +118,17 @@ def pretrain(
                 ) from None
             record = {"epoch": epoch, "train": train, "valid": valid}
             history.append(record)
-            if valid["total"] < best:
-                best = valid["total"]
-                checkpoint.save(best_path, model.state_dict(), _card(recipe, store, seed, record))
+            better, best = valid["total"] < best, min(valid["total"], best)
             bar.set_postfix(train=f"{train['total']:.4f}", valid=f"{valid['total']:.4f}", best=f"{best:.4f}")
+            if not main():
+                continue
+            if better:
+                checkpoint.save(best_path, model.state_dict(), _card(recipe, store, seed, record))
             _write(history_path, "".join(json.dumps(line) + "\n" for line in history))
             _save_state(state_path, model, optimizer, epochs=epoch + 1, best=best)
-    state_path.unlink(missing_ok=True)
+    if main():
+        state_path.unlink(missing_ok=True)
+    wait()
     return Run(best_path, history)
 
 
@@ -138,16 +150,21 @@ def _epoch(
             out = model(batch.to(device))
             terms = {name: OBJECTIVES[name](out) for name in recipe.objectives}
             total = torch.stack([recipe.objectives[name] * term for name, term in terms.items()]).sum()
-        if not torch.isfinite(total):
-            raise FloatingPointError(", ".join(f"{name} {term.item():.4g}" for name, term in terms.items()))
+        losses = torch.stack([*terms.values(), total]).detach()
+        average([losses])  # so that all processes know the batch's, and stop together where one is no number
+        *values, of_batch = losses.tolist()
+        if not math.isfinite(of_batch):
+            raise FloatingPointError(", ".join(f"{k} {value:.4g}" for k, value in zip(terms, values, strict=True)))
         if optimizer is not None:
             optimizer.zero_grad(set_to_none=True)
             total.backward()
+            average(p.grad for p in model.parameters() if p.grad is not None)
             torch.nn.utils.clip_grad_norm_(model.parameters(), LONGEST_GRADIENT)
             optimizer.step()
-        for name, term in terms.items():
-            sums[name] += term.item() * len(batch.sensor)
-        seen += len(batch.sensor)
+        pairs = len(batch.sensor) * batch.share.parts
+        for name, value in zip(terms, values, strict=True):
+            sums[name] += value * pairs
+        seen += pairs
     means = {name: value / seen for name, value in sums.items()}
     return {**means, "total": sum(recipe.objectives[name] * value for name, value in means.items())}
 

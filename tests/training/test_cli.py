@@ -1,4 +1,4 @@
-"""``python -m training`` on bad input: one sentence, exit code 1, nothing half-written."""
+"""``python -m training`` on bad input: one sentence, exit code 1, nothing half-written; and on a store elsewhere."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sonyc_tasks.splits import SensorSplit
+from sonyc_tasks.synthesis import synthesize
 from training.__main__ import main
 from training.store import LatentStore
 
@@ -58,6 +59,20 @@ def test_a_device_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixtur
     error = failure(capsys, "pretrain", "--store", store.path, "--runs", tmp_path / "runs", "--device", "abacus")
     assert error.startswith("error: --device abacus cannot be used here")
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_store_at_an_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    synthesize(Path("data"), sensors=4, clips_per_sensor=4, seconds=0.2, seed=1, workers=1, progress=False)
+    sensors = ["--train-sensors", "1", "--valid-sensors", "1", "--probe-sensors", "2", "--min-probe-clips", "3"]
+    address = f"memory://{tmp_path.name}/latents"
+    assert main(["latents", "data", "--store", address, *sensors]) == 0
+    assert f"next: python -m training pretrain --store {address}\n" in capsys.readouterr().out
+    assert SensorSplit.load("split.json") == LatentStore(address).split
+    assert main(["pretrain", "--recipe", "demo", "--store", address]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "runs", "split.json"]
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:

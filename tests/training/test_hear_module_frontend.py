@@ -52,7 +52,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def latents(work: Path, store: Path, name: str) -> int:
+def latents(work: Path, store: Path | str, name: str) -> int:
     """The exit status of the command."""
     sensors = ["--train-sensors", "2", "--valid-sensors", "1", "--probe-sensors", "2", "--min-probe-clips", "3"]
     return main(["latents", str(work / "data"), "--store", str(store), "--frontend", name, *sensors])

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from training import paper
+from training.distributed import join
 
 if __name__ == "__main__":
     kept = {KEPT!r}
@@ -35,6 +37,7 @@ if __name__ == "__main__":
     shrink = paper.SCALES["small"].recipe
     tiny = replace(paper.SCALES["small"], recipe=lambda r: replace(shrink(r), epochs=2, width=32))
     paper.SCALES["small"] = tiny
+    join("cpu")
     data, out, seeds, *frontend = sys.argv[1:]
     paper.paper(Path(out), Path(data), seeds=int(seeds), frontend=next(iter(frontend), None), workers=2)
 """
@@ -47,10 +50,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return synthesize(folder, sensors=8, clips_per_sensor=20, seconds=0.5, seed=11, workers=1, progress=False)
 
 
-def start(data: Path, out: Path, script: Path, *arguments: str) -> subprocess.Popen[str]:
+def start(data: Path, out: Path, script: Path, *arguments: str, launcher: Sequence[str] = ()) -> subprocess.Popen[str]:
     environment = {**os.environ, "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1", "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [sys.executable, str(script), str(data), str(out), *(arguments or ("2",))],
+        [sys.executable, *launcher, str(script), str(data), str(out), *(arguments or ("2",))],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -123,6 +126,21 @@ def test_killed_three_times_it_ends_with_the_same_bytes(finished: tuple[Path, st
         for name in ("scores.csv", "table1.md", "table1.csv", "table1.tex", "table2.md", "table2.csv", "table2.tex"):
             assert (out / f"{probe}{name}").read_bytes() == (straight / f"{probe}{name}").read_bytes(), probe + name
     assert (out / "figure2.pdf").read_bytes() == (straight / "figure2.pdf").read_bytes()
+
+
+@pytest.mark.slow
+def test_two_processes_end_with_the_same_bytes(finished: tuple[Path, str], data: Path, tmp_path: Path) -> None:
+    pytest.importorskip("accelerate")
+    straight, _ = finished
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    options = "-m accelerate.commands.launch --multi_gpu --num_processes 2 --main_process_port 0 --num_machines 1"
+    launcher = f"{options} --mixed_precision no --dynamo_backend no".split()
+    run = start(data, tmp_path / "two", script, launcher=launcher)
+    printed, _ = run.communicate(timeout=1200)
+    assert run.returncode == 0, printed
+    for name in ("scores.csv", "table1.md", "table2.md", "linear_scores.csv"):
+        assert (tmp_path / "two" / name).read_bytes() == (straight / name).read_bytes(), name
 
 
 @pytest.mark.slow

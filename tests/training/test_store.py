@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
+import fsspec
 import numpy as np
 import pytest
 import torch
@@ -81,6 +84,54 @@ def test_an_interrupted_extraction_is_continued(tmp_path: Path) -> None:
     again = create()
     assert again.missing() == [0, 2]
     assert again.read([1]).shape == (1, 7, 4)
+
+
+@pytest.fixture
+def bucket() -> Iterator[str]:
+    """An address on a local server that speaks as S3 does; skipped, visibly, where its library is absent."""
+    moto = pytest.importorskip("moto.server", reason="needs moto[server], a local S3")
+    s3fs = pytest.importorskip("s3fs", reason="needs s3fs, from the extra `remote`")
+    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    options = {
+        "endpoint_url": "http://{}:{}".format(*server.get_host_and_port()),
+        "key": "a",
+        "secret": "b",
+    }
+    before = dict(fsspec.config.conf)
+    fsspec.config.conf["s3"] = options
+    s3fs.S3FileSystem(**options).mkdir("sounds")
+    yield "s3://sounds/latents"
+    fsspec.config.conf.clear()
+    fsspec.config.conf.update(before)
+    server.stop()
+
+
+@pytest.mark.parametrize("where", ["memory", "bucket"])
+def test_a_store_elsewhere_is_as_one_on_a_disk(
+    full: LatentStore, where: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = f"memory://{uuid4().hex}/s" if where == "memory" else request.getfixturevalue(where)
+    with pytest.raises(FileNotFoundError, match=f"{address} is not a latent store: make it with"):
+        LatentStore(address)
+    for index in range(3):  # each time as if interrupted
+        LatentStore.create(address, CLIPS, FRONTEND, max(LENGTHS), SPLIT, "words").write(index, frames(index))
+    with pytest.raises(ValueError, match="has another clips"):
+        LatentStore.create(address, CLIPS[:2], FRONTEND, max(LENGTHS), SPLIT, "words")
+    for in_memory in (module.IN_MEMORY, 0):
+        monkeypatch.setattr(module, "IN_MEMORY", in_memory)
+        again = LatentStore(address)
+        assert again.digest == full.digest
+        assert not again.missing()
+        for index in range(3):
+            assert torch.equal(again.read([index]), full.read([index]))
+
+
+def test_an_address_whose_library_is_absent() -> None:
+    fsspec.register_implementation("cellar", "no_such_library.FileSystem", errtxt="Install no_such_library")
+    message = r"cellar://s cannot be opened \(Install no_such_library\): install the extra `remote`"
+    with pytest.raises(ValueError, match=message):
+        LatentStore("cellar://s")
 
 
 @pytest.mark.parametrize(

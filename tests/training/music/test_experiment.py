@@ -36,7 +36,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> LatentStore:
 
 @pytest.fixture(scope="module")
 def run(store: LatentStore) -> Run:
-    return pretrain(TINY, store, store.path.parent / "runs")
+    return pretrain(TINY, store, Path(store.path).parent / "runs")
 
 
 def test_a_run_of_music_is_one_of_the_common_loop(run: Run) -> None:
@@ -46,7 +46,7 @@ def test_a_run_of_music_is_one_of_the_common_loop(run: Run) -> None:
 
 def test_validation_draws_the_same_in_every_run(run: Run, store: LatentStore) -> None:
     torch.rand(7)  # another random state around the run
-    again = pretrain(TINY, store, store.path.parent / "again")
+    again = pretrain(TINY, store, Path(store.path).parent / "again")
     assert again.history == run.history
     assert again.checkpoint.read_bytes() == run.checkpoint.read_bytes()
 
