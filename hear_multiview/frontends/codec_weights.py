@@ -69,7 +69,8 @@ class CodecWeights:
         """The layers of descript-audio-codec's own encoder with these weights, float32."""
         from dac.model.dac import Encoder
 
-        with _on_meta():
+        # Not on the meta device: there weight norm imports torch's compiler, which takes a second.
+        with torch.random.fork_rng(devices=[]), _quietly():
             encoder = Encoder(self.arguments["encoder_dim"], self.arguments["encoder_rates"], self.dim)
         encoder.load_state_dict({k: v.float() for k, v in self.encoder.items()}, assign=True)
         return list(encoder.block)
@@ -193,15 +194,15 @@ def _expected_shapes(arguments: dict[str, Any]) -> dict[str, tuple[int, ...]]:
     """Name and shape of every tensor of ``dac.DAC(**arguments)``, without allocating it."""
     from dac.model import DAC
 
-    with _on_meta():
+    with torch.device("meta"), _quietly():
         model = DAC(**arguments)
     return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
 
 
 @contextmanager
-def _on_meta() -> Iterator[None]:
-    """Build modules without memory; the codec uses the older of torch's two weight norms, which warns at each layer."""
-    with torch.device("meta"), warnings.catch_warnings():
+def _quietly() -> Iterator[None]:
+    """The codec uses the older of torch's two weight norms, which warns at each layer."""
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         yield
 

@@ -21,7 +21,7 @@ EDGE = 16
 
 
 def memory_rows(
-    size: dict[str, Any] = OFFICIAL, clip: float = 1200.0, short: tuple[float, float] = (2.0, 4.0)
+    size: dict[str, Any] = OFFICIAL, clip: float = 1200.0, short: tuple[float, float] = (10.0, 20.0)
 ) -> list[Row]:
     """One row: the peak of resident memory for ``clip`` seconds of noise. Stock is measured on clips of the two
     ``short`` lengths, by seconds, and a line through these is followed to ``clip``."""
