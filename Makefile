@@ -43,14 +43,17 @@ setup: .venv/.installed
 
 .venv/.packages: .venv/.created setup.cfg
 	@echo "set-up 2/4: this project and its dependencies; torch is the large one (0.8 GB to fetch on Linux, more with its GPU libraries)"
-	@$(PIP) --quiet --progress-bar on -e ".[eval,train,dev,hub]" && touch $@
+	@$(PIP) --quiet --progress-bar on -e ".[eval,train,dev,hub]" 2>.venv/packages.log \
+		|| { cat .venv/packages.log; exit 1; }
+	@touch $@
 
 .venv/.hear: .venv/.packages
 	@echo "set-up 3/4: hear-eval-kit and hearvalidator, unmodified, without their 2021 pins (setup.cfg has what they need)"
 	@$(PIP) --quiet --no-deps heareval==2021.1.3 hearvalidator==2021.0.2 && touch $@
 
 # TensorFlow comes last and alone: audiotools asks for protobuf < 3.20, TensorFlow for a newer one, both run with the
-# newer one, and no single pip command can say so. pip's report of that conflict is the only thing filtered here.
+# newer one, and no single pip command can say so. pip reports that conflict, here and in step 2 of a later set-up:
+# what it says is shown only where it fails.
 .venv/.installed: .venv/.hear
 	@echo "set-up 4/4: TensorFlow, which heareval and hearvalidator import"
 	@$(PIP) --quiet --progress-bar on "tensorflow-cpu>=2.16,<3; sys_platform == 'linux' and platform_machine == 'x86_64'" \
