@@ -15,13 +15,12 @@ from torch import Tensor, nn
 from torchaudio.functional import melscale_fbanks
 
 from hear_multiview.frontends.centres import frame_centres
+from hear_multiview.spectrum import log_mel
 
 SAMPLE_RATE, HOP, WINDOW, BANDS = 16_000, 512, 1024, 64
 LOWEST, HIGHEST = 50.0, 8000.0  # Hz
 #: Added to the power before the logarithm: −80 dB of a full-scale sine's.
 FLOOR = 1e-8
-#: Frames computed at a time.
-STRETCH = 1024
 
 
 class LogMel(nn.Module):
@@ -48,15 +47,9 @@ class LogMel(nn.Module):
         return frame_centres(samples, self.hop, self.sample_rate)
 
     def stream(self, audio: Tensor) -> Iterator[Tensor]:
-        """``audio`` [clip, sample] to frames, `STRETCH` at a time, each float32 [clip, frame, `BANDS`]."""
+        """``audio`` [clip, sample] to consecutive stretches of frames, each float32 [clip, frame, `BANDS`]."""
         frames = -(-audio.shape[1] // HOP)
-        side = (WINDOW - HOP) // 2
-        padded = nn.functional.pad(audio, (side, side + frames * HOP - audio.shape[1]))
-        for start in range(0, frames, STRETCH):
-            stop = min(start + STRETCH, frames)
-            pieces = padded[:, start * HOP : (stop - 1) * HOP + WINDOW].unfold(1, WINDOW, HOP)
-            power = torch.fft.rfft(pieces * self.window).abs().square()
-            yield (power @ self.bands + FLOOR).log()
+        yield from log_mel(audio, frames, HOP, self.window, self.bands, FLOOR)
 
 
 def load_log_mel(weights: Path | None, precision: str) -> LogMel:

@@ -10,11 +10,11 @@ import torch
 import torchaudio
 from torch import Tensor, nn
 
+from hear_multiview.spectrum import log_mel
+
 SAMPLE_RATE, HOP, WINDOW, BANDS = 44_100, 512, 2048, 128
 #: Added to the power before the logarithm: −100 dB of a full-scale sample.
 FLOOR = 1e-10
-#: Frames computed at a time.
-STRETCH = 1024
 
 
 class MelStatistics(nn.Module):
@@ -37,15 +37,7 @@ class MelStatistics(nn.Module):
     def forward(self, audio: Tensor) -> Tensor:
         """``audio`` [clip, sample] to natural-log mel power [clip, frame, band], of frames centred within the audio."""
         frames = max(1, (2 * audio.shape[1] + HOP) // (2 * HOP))
-        side = (WINDOW - HOP) // 2
-        padded = nn.functional.pad(audio, (side, side + max(0, frames * HOP - audio.shape[1])))
-        parts = []
-        for start in range(0, frames, STRETCH):
-            stop = min(start + STRETCH, frames)
-            pieces = padded[:, start * HOP : (stop - 1) * HOP + WINDOW].unfold(1, WINDOW, HOP)
-            power = torch.fft.rfft(pieces * self.window).abs().square()
-            parts.append((power @ self.bands + FLOOR).log())
-        return torch.cat(parts, dim=1)
+        return torch.cat(list(log_mel(audio, frames, HOP, self.window, self.bands, FLOOR)), dim=1)
 
 
 def load_model(path: str | None = "") -> MelStatistics:

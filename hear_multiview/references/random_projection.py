@@ -18,6 +18,8 @@ import torch
 import torchaudio
 from torch import Tensor, nn
 
+from hear_multiview.spectrum import log_mel
+
 SAMPLE_RATE, HOP, WINDOW, BANDS, SIZE, SEED = 16_000, 400, 1024, 128, 1024, 0
 #: Added to the power before the logarithm: −100 dB of a full-scale sample.
 FLOOR = 1e-10
@@ -45,11 +47,7 @@ class RandomProjection(nn.Module):
     def forward(self, audio: Tensor) -> Tensor:
         """``audio`` [clip, sample] to natural-log mel power [clip, frame, band], of frames centred within the audio."""
         frames = max(1, (2 * audio.shape[1] + HOP) // (2 * HOP))
-        side = (WINDOW - HOP) // 2
-        padded = nn.functional.pad(audio, (side, side + max(0, frames * HOP - audio.shape[1])))
-        spectrum = torch.stft(padded, WINDOW, HOP, window=self.window, center=False, return_complex=True)
-        power = spectrum[:, :, :frames].abs().square().transpose(1, 2)
-        return (power @ self.bands + FLOOR).log()
+        return torch.cat(list(log_mel(audio, frames, HOP, self.window, self.bands, FLOOR)), dim=1)
 
 
 def load_model(path: str | None = "") -> RandomProjection:
