@@ -81,17 +81,17 @@ def prepare(folder: Path, size: dict[str, Any], clip: float) -> None:
     torch.save(audio * loudness.gains(audio, 44_100), folder / "audio.pt")
 
 
-def stock(folder: str) -> Repeat:
-    """descript-audio-codec as it is: pre-processing and encoder, of all of the clip at once."""
+def stock(folder: str, device: str = "cpu", clips: int = 1) -> Repeat:
+    """descript-audio-codec as it is: pre-processing and encoder, of all of the clip, ``clips`` times, at once."""
     from dac.model import DAC
 
-    model = DAC.load(str(Path(folder) / "weights.pth")).eval()
-    audio = torch.load(Path(folder) / "audio.pt")
+    model = DAC.load(str(Path(folder) / "weights.pth")).eval().to(device)
+    audio = torch.load(Path(folder) / "audio.pt").repeat(clips, 1).to(device)
 
     def repeat() -> dict[str, Any]:
         start = time.perf_counter()
         with torch.no_grad():
-            latents = model.encoder(model.preprocess(audio[:, None], model.sample_rate))
+            latents = model.encoder(model.preprocess(audio[:, None], model.sample_rate)).cpu()  # waits for a GPU
         took = time.perf_counter() - start
         torch.save(latents.transpose(1, 2).clone(), Path(folder) / "stock.pt")
         return {"seconds": took}
@@ -99,20 +99,22 @@ def stock(folder: str) -> Repeat:
     return repeat
 
 
-def ours(folder: str, precision: str) -> Repeat:
+def ours(folder: str, precision: str, device: str = "cpu", clips: int = 1) -> Repeat:
     """The front end, which measures the loudness, too; and right after it what the machine can do."""
     from hear_multiview.frontends import load_frontend
 
     front = load_frontend("demo", Path(folder) / "weights.pth", precision)
-    audio = torch.load(Path(folder) / "audio.pt")
+    front.to(device)
+    audio = torch.load(Path(folder) / "audio.pt").repeat(clips, 1).to(device)
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
 
     def repeat() -> dict[str, Any]:
         start = time.perf_counter()
         with torch.no_grad():
-            latents: Tensor = torch.cat(list(front.stream(audio)), dim=1)
+            latents: Tensor = torch.cat(list(front.stream(audio)), dim=1).cpu()
         took = time.perf_counter() - start
         torch.save(latents, Path(folder) / f"{precision}.pt")
-        return {"seconds": took, **rates({"fp32": torch.float32, "bf16": torch.bfloat16}[precision])}
+        return {"seconds": took, **rates(dtype, device=device)}
 
     return repeat
 

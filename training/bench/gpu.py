@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from training.bench.encoder import OFFICIAL, flop, prepare
-from training.bench.limits import rates
+from training.bench.encoder import OFFICIAL, flop, ours, prepare, stock
 from training.bench.pretraining import pretraining_row, step
 from training.bench.row import Row
-from training.bench.turns import Comparison, Repeat, by_turns
+from training.bench.turns import Comparison, by_turns
 
 #: Clips at a time, as `hear_multiview.get_scene_embeddings` has them on a GPU.
 CLIPS = 16
@@ -29,7 +27,7 @@ def gpu_rows(size: dict[str, Any] = OFFICIAL, clip: float = 10.0, repeats: int =
         raise ValueError("torch sees no GPU on this machine: run the rows of the CPU, `python -m training bench`")
     with tempfile.TemporaryDirectory() as name:
         prepare(Path(name), size, clip)
-        common = {"folder": name, "device": device}
+        common = {"folder": name, "device": device, "clips": CLIPS}
         sides: list[Comparison] = [(stock, common), *((ours, {**common, "precision": p}) for p in ("fp32", "bf16"))]
         took, *found = by_turns(sides, repeats)
     rows = []
@@ -51,38 +49,3 @@ def gpu_rows(size: dict[str, Any] = OFFICIAL, clip: float = 10.0, repeats: int =
     frames, dim = -(-round(clip * 44_100) // 512), size["latent_dim"]
     (found_step,) = by_turns([(step, {"frames": frames, "dim": dim, "pairs": 16, "device": device})], repeats)
     return [*rows, pretraining_row(found_step, f"step of pretraining, 16 pairs of {frames} x {dim}, GPU, fp32")]
-
-
-def stock(folder: str, device: str) -> Repeat:
-    """descript-audio-codec on ``device``, all clips at once."""
-    from dac.model import DAC
-
-    model = DAC.load(str(Path(folder) / "weights.pth")).eval().to(device)
-    audio = torch.load(Path(folder) / "audio.pt").repeat(CLIPS, 1).to(device)
-
-    def repeat() -> dict[str, Any]:
-        start = time.perf_counter()
-        with torch.no_grad():
-            float(model.encoder(model.preprocess(audio[:, None], model.sample_rate)).sum())  # waits for the GPU
-        return {"seconds": time.perf_counter() - start}
-
-    return repeat
-
-
-def ours(folder: str, device: str, precision: str) -> Repeat:
-    """The front end on ``device``, its loudness included."""
-    from hear_multiview.frontends import load_frontend
-
-    front = load_frontend("demo", Path(folder) / "weights.pth", precision)
-    front.to(device)
-    audio = torch.load(Path(folder) / "audio.pt").repeat(CLIPS, 1).to(device)
-    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
-
-    def repeat() -> dict[str, Any]:
-        start = time.perf_counter()
-        with torch.no_grad():
-            float(sum(piece.sum() for piece in front.stream(audio)))
-        took = time.perf_counter() - start
-        return {"seconds": took, **rates(dtype, device=device)}
-
-    return repeat
