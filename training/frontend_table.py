@@ -61,7 +61,9 @@ def submissions(folder: Path, codec: Path | None = None) -> dict[str, Submission
     rows = {
         UNTRAINED: Submission(options={"view": "frontend", "frontend": "demo", "frontend_weights": untrained.name}),
         "bundled codec, frontend": Submission(options={"view": "frontend"}),
+        "bundled codec in bf16, frontend": Submission(options={"view": "frontend", "precision": "bf16"}),
         "bundled model, joint": Submission(),
+        "bundled model, codec in bf16, joint": Submission(options={"precision": "bf16"}),
         "bundled model, private": Submission(options={"view": "private"}),
         "bundled model, shared": Submission(options={"view": "shared"}),
         LOG_MEL: Submission("hear_multiview.references.mel_statistics"),

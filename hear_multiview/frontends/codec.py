@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from hear_multiview import loudness
+from hear_multiview import loudness, threads
 from hear_multiview.frontends import codec_weights
 from hear_multiview.frontends.centres import frame_centres
 from hear_multiview.frontends.codec_encoder import Stage
@@ -58,21 +58,29 @@ class CodecFrontEnd(nn.Module):
         for start in range(0, frames, PIECE):
             stop = min(start + PIECE, frames)
             first, last = _with_context(start, stop, self.last.context, frames)
-            x = torch.cat(list(self._first(audio, gain, first * self.last.hop, last * self.last.hop, steps)), dim=-1)
+            x = self._first(audio, gain, first * self.last.hop, last * self.last.hop, steps)
             latents = self.last(x)[:, :, 0, start - first : stop - first]
             yield latents.transpose(1, 2).float().contiguous()
 
-    def _first(self, audio: Tensor, gain: Tensor, start: int, stop: int, steps: int) -> Iterator[Tensor]:
-        """What the first layers make of ``audio`` from step ``start`` to ``stop`` of all ``steps``, in short pieces:
-        each [clip, channel, 1, step]."""
+    def _first(self, audio: Tensor, gain: Tensor, start: int, stop: int, steps: int) -> Tensor:
+        """What the first layers make of ``audio`` from step ``start`` to ``stop`` of all ``steps``: [clip, channel, 1,
+        step]. On a CPU each of its threads takes short pieces of single clips."""
         dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
         hop = self.first.hop
-        for left in range(start, stop, SHORT // hop):
-            right = min(left + SHORT // hop, stop)
+
+        def encode(clips: slice, left: int, right: int) -> Tensor:
             first, last = _with_context(left, right, self.first.context, steps)
-            piece = audio[:, first * hop : last * hop] * gain
+            piece = audio[clips, first * hop : last * hop] * gain[clips]
             piece = nn.functional.pad(piece, (0, (last - first) * hop - piece.shape[1]))
-            yield self.first(piece[:, None, None].to(dtype))[..., left - first : right - first]
+            return self.first(piece[:, None, None].to(dtype))[..., left - first : right - first]
+
+        if audio.device.type != "cpu":
+            return encode(slice(None), start, stop)
+        step = SHORT // hop
+        edges = [(left, min(left + step, stop)) for left in range(start, stop, step)]
+        clips = [slice(clip, clip + 1) for clip in range(len(audio))]
+        encoded = iter(threads.each(encode, [(clip, left, right) for clip in clips for left, right in edges]))
+        return torch.cat([torch.cat([next(encoded) for _ in edges], dim=-1) for _ in clips])
 
 
 def _with_context(start: int, stop: int, context: int, end: int) -> tuple[int, int]:

@@ -1,8 +1,8 @@
 """descript-audio-codec's encoder for inference: the same function, at the speed of the machine's own convolutions.
 
 On a CPU three things make the difference. Activations lie channels last and weights in oneDNN's own blocks, so that no
-convolution has to rearrange anything. A residual unit adds while it writes. And Snake's sine, which would take a third
-of all time, is a polynomial.
+convolution has to rearrange anything. A residual unit adds while it writes. And the activation is a single pass
+(`hear_multiview.frontends.snake`).
 """
 
 from __future__ import annotations
@@ -14,43 +14,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-#: sin²(πr) for r in [−1, 1] is w_5 times the last number, with w_0 = r² and w_{i+1} = w_i + k_i w_i²: doubling an angle
-#: is such a step, since sin² 2φ = 4 (sin²φ − sin⁴φ). Fitted for the least maximal error, 3e-9 before rounding.
-_STEPS = (-0.014393416005025172, -0.03696859353474201, -0.15425439577581207, -0.6168502622947812, -2.467401050861687)
-_HEIGHT = 9.86960419795394
-
-
-class Snake(nn.Module):
-    """The codec's activation x + sin²(αx) / α with fixed α; on a CPU within 1e-6 / α of it, at half of the cost."""
-
-    alpha: Tensor
-    turns: Tensor
-    inverse: Tensor
-
-    def __init__(self, alpha: Tensor) -> None:
-        """``alpha``: [1, channel, 1]."""
-        super().__init__()
-        alpha = alpha.detach()[..., None]
-        self.register_buffer("alpha", alpha)
-        self.register_buffer("turns", alpha / math.pi)
-        self.register_buffer("inverse", (alpha + 1e-9).reciprocal())
-
-    def forward(self, x: Tensor, out: Tensor | None = None) -> Tensor:
-        """x [clip, channel, 1, step]; into ``out``, which may be x itself. Computed in single precision."""
-        exact = x.float()
-        alpha, turns, inverse = self.alpha.float(), self.turns.float(), self.inverse.float()
-        if x.device.type == "cpu":
-            # The library's sine takes as long as eight passes over the cache. sin² repeats itself at every half turn.
-            w = torch.mul(exact, turns).frac_().square_()
-            for k in _STEPS:
-                torch.addcmul(w, w, w, value=k, out=w)
-            height = _HEIGHT
-        else:
-            w, height = torch.mul(exact, alpha).sin_().square_(), 1.0
-        if x.dtype == torch.float32:
-            return torch.addcmul(x, inverse, w, value=height, out=out)
-        y = torch.addcmul(exact, inverse, w, value=height, out=w)
-        return y.to(x.dtype) if out is None else out.copy_(y)
+from hear_multiview.frontends.snake import Snake
 
 
 class Convolution(nn.Module):
@@ -67,7 +31,7 @@ class Convolution(nn.Module):
             nn.utils.remove_weight_norm(conv)
         assert conv.bias is not None
         self.register_buffer("weight", conv.weight.detach()[:, :, None])
-        self.register_buffer("bias", conv.bias.detach())
+        self.register_buffer("bias", conv.bias.detach().clone())  # a view of the file would keep all of it in memory
         (self.stride,), (self.dilation,), self.padding = conv.stride, conv.dilation, int(conv.padding[0])
         self._packed: tuple[Tensor, Tensor] | None = None
 
@@ -104,7 +68,7 @@ class ResidualUnit(nn.Module):
         """x [clip, channel, 1, step], and so is the result."""
         snake_1, convolution_1, snake_2, convolution_2 = self.block
         y = convolution_1(snake_1(x))
-        return convolution_2(snake_2(y, out=y), onto=x)
+        return convolution_2(snake_2(y, overwrite=True), onto=x)
 
 
 class Stage(nn.Module):

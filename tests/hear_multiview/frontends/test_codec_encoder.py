@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import warnings
 
-import numpy as np
 import pytest
 import torch
 from dac.model.dac import EncoderBlock
 from torch import nn
 
 from hear_multiview.frontends import codec_encoder
-from hear_multiview.frontends.codec_encoder import Convolution, Snake, Stage
+from hear_multiview.frontends.codec_encoder import Convolution, Stage
 
 
 @pytest.fixture
@@ -25,27 +24,6 @@ def block() -> EncoderBlock:
             if name.endswith("alpha"):
                 parameter.data.uniform_(0.2, 3)
     return made.requires_grad_(False)
-
-
-@pytest.mark.parametrize("alpha", [0.1, 1.0, 5.0, 40.0])
-def test_snake_is_its_formula(alpha: float) -> None:
-    x = torch.linspace(-9, 9, 3_000).reshape(1, 3, 1, 1_000)
-    exact = x.double().numpy()
-    expected = exact + np.sin(alpha * exact) ** 2 / alpha
-    # αx is rounded before its sine is taken, in any way to compute it: to 6e-8 of up to 360.
-    bound = 1e-6 / alpha + 1e-6
-    snake = Snake(torch.full((1, 3, 1), alpha))
-    np.testing.assert_allclose(snake(x).numpy(), expected, atol=bound + 4e-7 * 9)
-    before = x.clone()
-    assert snake(x, out=x) is x
-    assert torch.equal(x, snake(before))
-
-
-def test_snake_of_bf16_is_rounded_once() -> None:
-    x = torch.linspace(-4, 4, 300).reshape(1, 3, 1, 100).bfloat16()
-    snake = Snake(torch.tensor([0.5, 1.0, 4.0])[None, :, None])
-    torch.testing.assert_close(snake.bfloat16()(x), snake(x.float()).bfloat16(), atol=0, rtol=2**-8)
-    assert torch.equal(snake(x.clone(), out=x.clone()), snake(x))
 
 
 @pytest.mark.parametrize("packs", [True, False])
