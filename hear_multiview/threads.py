@@ -13,14 +13,16 @@ from torch import Tensor
 def each(work: Callable[..., Tensor], items: Sequence[tuple[Any, ...]]) -> list[Tensor]:
     """``work(*item)`` of each of the ``items``, in their order, on as many threads as torch may use here.
 
-    No thread waits for another after every operation, and what one has just computed is still in its own cache. With
-    fewer items than threads they are computed one by one, each on all threads.
+    No thread waits for another after every operation, and what one has just computed is still in its own cache. What
+    is left after the same number of items on each thread is computed one by one, on all threads.
     """
     threads = torch.get_num_threads()
-    if len(items) < threads or threads == 1:
-        return [work(*item) for item in items]
-    try:
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            return list(pool.map(lambda item: work(*item), items))
-    finally:
-        torch.set_num_threads(threads)  # the number is a thread's own, but for the one that a new thread starts with
+    side_by_side = len(items) // threads * threads if threads > 1 else 0
+    results: list[Tensor] = []
+    if side_by_side:
+        try:
+            with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+                results += pool.map(lambda item: work(*item), items[:side_by_side])
+        finally:
+            torch.set_num_threads(threads)  # it is a thread's own number, but also the one that new threads start with
+    return results + [work(*item) for item in items[side_by_side:]]

@@ -25,7 +25,7 @@ FLOOR = 1e-4
 #: How often the terms of the shared posterior count, beside those of two private ones. Where it is 2, what both views
 #: share costs the same in either half; where it is 1, so does the sum of what each has for itself. Between them, both
 #: have one place.
-SHARED = 1.5
+SHARED = 1.25
 
 
 def similarity(a: Tensor, b: Tensor) -> Tensor:

@@ -1,17 +1,20 @@
 """descript-audio-codec's encoder as a front end: continuous latents before quantisation, one frame each 512 samples.
 
 The codec is convolutional, with a finite receptive field. A long clip is therefore encoded in pieces with enough
-context on either side: the frames are those of the whole clip, while memory stays that of one piece. There are pieces
-of two sizes. The first layers have large activations and see little around them: short pieces keep them in the cache.
-The last ones have small activations, large weights, and see 7 frames around: there a piece is longer than most clips.
+context on either side: the frames are those of the whole clip, while memory stays that of one piece. A piece of what
+the last layers make is made of pieces of what the layers before them make, and so on. The first layers have large
+activations and see little around them: short pieces keep these in the cache. The last ones have small activations,
+large weights, and see 7 frames around: there a piece is longer than most clips.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
+import operator
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -22,11 +25,11 @@ from hear_multiview.frontends.centres import frame_centres
 from hear_multiview.frontends.codec_encoder import Stage
 from hear_multiview.frontends.codec_weights import CodecWeights
 
-#: Frames at a time through the last layers, without context: 11.9 s at 44.1 kHz.
+#: Frames at a time, without context: 11.9 s at 44.1 kHz.
 PIECE = 1024
-#: Samples at a time through the first layers, without context, by a thread of the CPU: 0.56 s.
-SHORT = 3 << 13
-#: The same by another device, of all clips together: 0.5 GB of activations in single precision.
+#: By stage, the most samples at a time on a thread of the CPU, without context.
+LONGEST = [17 << 10, 48 << 10, PIECE << 9]
+#: The same on another device, of all clips together: 0.5 GB of activations in single precision.
 LARGE = 1 << 21
 
 
@@ -43,8 +46,12 @@ class CodecFrontEnd(nn.Module):
         self.digest = weights.digest
         self.precision = precision
         layers = weights.build_layers()
-        # The last block, which changes the rate for the last time, its activation and the last convolution.
-        self.first, self.last = Stage(layers[:-3]), Stage(layers[-3:])
+        # All but the last two blocks, each of which divides the number of steps; the last but one; the last, its
+        # activation and the last convolution.
+        stages = [Stage(part) for part in (layers[:-4], layers[-4:-3], layers[-3:])]
+        self.stages = nn.ModuleList(stages)
+        #: Samples a step of the audio itself, and of what each stage gives.
+        self.hops = list(itertools.accumulate((stage.hop for stage in stages), operator.mul, initial=1))
         self.to({"fp32": torch.float32, "bf16": torch.bfloat16}[precision])
         self.requires_grad_(False).eval()
 
@@ -56,33 +63,44 @@ class CodecFrontEnd(nn.Module):
         """Latents of consecutive stretches of ``audio`` [clip, sample]: each float32 [clip, up to `PIECE`, dim]."""
         gain = loudness.gains(audio, self.sample_rate)
         frames = math.ceil(audio.shape[1] / self.hop)
-        steps = frames * self.last.hop  # of what the first layers make of the whole clip
         for start in range(0, frames, PIECE):
-            stop = min(start + PIECE, frames)
-            first, last = _with_context(start, stop, self.last.context, frames)
-            x = self._first(audio, gain, first * self.last.hop, last * self.last.hop, steps)
-            latents = self.last(x)[:, :, 0, start - first : stop - first]
-            yield latents.transpose(1, 2).float().contiguous()
+            latents = self._encode(len(self.stages), audio, gain, start, min(start + PIECE, frames))
+            yield latents[:, :, 0].transpose(1, 2).float().contiguous()
 
-    def _first(self, audio: Tensor, gain: Tensor, start: int, stop: int, steps: int) -> Tensor:
-        """What the first layers make of ``audio`` from step ``start`` to ``stop`` of all ``steps``: [clip, channel, 1,
-        step]. A CPU's threads take short pieces of single clips, other devices long ones of all clips."""
-        dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
-        hop = self.first.hop
+    def _encode(self, stages: int, audio: Tensor, gain: Tensor, start: int, stop: int) -> Tensor:
+        """Steps ``start`` to ``stop`` of what the first ``stages`` make of ``audio`` [clip, sample]: [clip, channel, 1,
+        step]. A CPU's threads take pieces of single clips, other devices pieces of all clips."""
+        if stages == 0:
+            piece = audio[:, start:stop] * gain
+            piece = nn.functional.pad(piece, (0, stop - start - piece.shape[1]))
+            return piece[:, None, None].to(torch.bfloat16 if self.precision == "bf16" else torch.float32)
+        stage, hop = cast(Stage, self.stages[stages - 1]), self.hops[stages]
+        end = math.ceil(audio.shape[1] / self.hop) * self.hop // hop
 
         def encode(clips: slice, left: int, right: int) -> Tensor:
-            first, last = _with_context(left, right, self.first.context, steps)
-            piece = audio[clips, first * hop : last * hop] * gain[clips]
-            piece = nn.functional.pad(piece, (0, (last - first) * hop - piece.shape[1]))
-            return self.first(piece[:, None, None].to(dtype))[..., left - first : right - first]
+            first, last = _with_context(left, right, stage.context, end)
+            x = self._encode(stages - 1, audio[clips], gain[clips], first * stage.hop, last * stage.hop)
+            return stage(x)[..., left - first : right - first]
 
         on_cpu = audio.device.type == "cpu"
         clips = [slice(clip, clip + 1) for clip in range(len(audio))] if on_cpu else [slice(None)]
-        length = SHORT // hop if on_cpu else max(LARGE // len(audio), SHORT) // hop
-        edges = [(left, min(left + length, stop)) for left in range(start, stop, length)]
+        longest = LONGEST[stages - 1] if on_cpu else max(LARGE // len(audio), LONGEST[0])
+        edges = _even(start, stop, longest // hop, len(clips))
         pieces = [(clip, left, right) for clip in clips for left, right in edges]
         encoded = iter(threads.each(encode, pieces) if on_cpu else itertools.starmap(encode, pieces))
         return torch.cat([torch.cat([next(encoded) for _ in edges], dim=-1) for _ in clips])
+
+
+def _even(start: int, stop: int, longest: int, clips: int) -> list[tuple[int, int]]:
+    """The range from ``start`` to ``stop`` in pieces of about the same length, none above ``longest``; as many as give
+    each thread the same number of them, ``clips`` times as many in all, unless they get shorter than a quarter."""
+    count = math.ceil((stop - start) / longest)
+    threads = torch.get_num_threads()
+    even = math.ceil(math.ceil(count * clips / threads) * threads / clips)
+    if (stop - start) / even >= longest / 4:
+        count = even
+    edges = [start + (stop - start) * k // count for k in range(count + 1)]
+    return list(itertools.pairwise(edges))
 
 
 def _with_context(start: int, stop: int, context: int, end: int) -> tuple[int, int]:

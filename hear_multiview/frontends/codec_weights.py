@@ -69,10 +69,14 @@ class CodecWeights:
         """The layers of descript-audio-codec's own encoder with these weights, float32."""
         from dac.model.dac import Encoder
 
-        # Not on the meta device: there weight norm imports torch's compiler, which takes a second.
+        # With one channel, for what is drawn here is replaced. On the meta device weight norm would import torch's
+        # compiler, which takes a second.
         with torch.random.fork_rng(devices=[]), _quietly():
-            encoder = Encoder(self.arguments["encoder_dim"], self.arguments["encoder_rates"], self.dim)
-        encoder.load_state_dict({k: v.float() for k, v in self.encoder.items()}, assign=True)
+            encoder = Encoder(1, self.arguments["encoder_rates"], 1)
+        assert self.encoder.keys() == encoder.state_dict().keys()
+        for name, tensor in self.encoder.items():
+            layer, _, parameter = name.rpartition(".")
+            setattr(encoder.get_submodule(layer), parameter, nn.Parameter(tensor.float(), requires_grad=False))
         return list(encoder.block)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from hear_multiview import loudness
 from hear_multiview.frontends import FrontEnd, codec, load_frontend
+from hear_multiview.frontends.codec import CodecFrontEnd
 from training.bundle import seeded_codec
 
 Noise = Callable[..., Tensor]
@@ -30,15 +31,17 @@ def streamed(front: FrontEnd, audio: Tensor) -> Tensor:
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[DAC, FrontEnd]:
+def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[DAC, CodecFrontEnd]:
     model = seeded_codec(3, encoder_dim=8)
     path = tmp_path_factory.mktemp("codec") / "weights.pth"
     model.save(str(path), package=False)
-    return model, load_frontend("demo", path)
+    front = load_frontend("demo", path)
+    assert isinstance(front, CodecFrontEnd)
+    return model, front
 
 
 @pytest.mark.parametrize("samples", [1, 511, 512, 513, 4_410, 88_064, 88_065, 200_000, 441_000])
-def test_pieces_give_the_frames_of_the_whole_clip(small: tuple[DAC, FrontEnd], noise: Noise, samples: int) -> None:
+def test_pieces_give_the_frames_of_the_whole_clip(small: tuple[DAC, CodecFrontEnd], noise: Noise, samples: int) -> None:
     model, front = small
     audio = noise(2, 10.0)[:, :samples]
     whole, pieces = stock_latents(model, audio), streamed(front, audio)
@@ -46,22 +49,60 @@ def test_pieces_give_the_frames_of_the_whole_clip(small: tuple[DAC, FrontEnd], n
     assert (pieces - whole).abs().max() <= 1e-4 * whole.std()
 
 
-@pytest.mark.parametrize("stage", ["first", "last"])
+@pytest.mark.parametrize("stage", [0, 1, 2])
 def test_context_is_just_enough(
-    small: tuple[DAC, FrontEnd], noise: Noise, monkeypatch: pytest.MonkeyPatch, stage: str
+    small: tuple[DAC, CodecFrontEnd], noise: Noise, monkeypatch: pytest.MonkeyPatch, stage: int
 ) -> None:
     """With the computed contexts pieces are exact; with less of either they are not: the bound above can fail."""
     model, front = small
     audio = noise(1, 3.0)
     whole = stock_latents(model, audio)
     monkeypatch.setattr(codec, "PIECE", 20)
-    monkeypatch.setattr(codec, "SHORT", 64 * 40)
+    monkeypatch.setattr(codec, "LONGEST", [64 * 20, 64 * 40, 512 * 10])
     assert (streamed(front, audio) - whole).abs().max() <= 1e-4 * whole.std()
-    monkeypatch.setattr(getattr(front, stage), "context", 2)
+    monkeypatch.setattr(front.stages[stage], "context", 2)
     assert (streamed(front, audio) - whole).abs().max() > 1e-4 * whole.std()
 
 
-def test_a_clip_of_several_long_pieces(small: tuple[DAC, FrontEnd], noise: Noise) -> None:
+@pytest.mark.parametrize("threads", [1, 2, 3, 5])
+@pytest.mark.parametrize("clips", [1, 3])
+def test_any_number_of_threads_gives_the_same_frames(
+    small: tuple[DAC, CodecFrontEnd], noise: Noise, monkeypatch: pytest.MonkeyPatch, threads: int, clips: int
+) -> None:
+    model, front = small
+    audio = noise(clips, 2.0)
+    monkeypatch.setattr(codec, "LONGEST", [64 * 50, 64 * 150, 512 * 100])
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        pieces = streamed(front, audio)
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    whole = stock_latents(model, audio)
+    assert (pieces - whole).abs().max() <= 1e-4 * whole.std()
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 16])
+@pytest.mark.parametrize("clips", [1, 2, 7])
+@pytest.mark.parametrize("length", [1, 2, 39, 40, 41, 399, 1000])
+def test_pieces_are_even(monkeypatch: pytest.MonkeyPatch, threads: int, clips: int, length: int) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    edges = codec._even(5, 5 + length, 40, clips)
+    assert [edges[0][0], *(right for _, right in edges)] == [*(left for left, _ in edges), 5 + length]
+    lengths = [right - left for left, right in edges]
+    assert 1 <= min(lengths) >= max(lengths) - 1
+    assert max(lengths) <= 40
+    assert len(edges) == -(-length // 40) or length / len(edges) >= 10
+
+
+def test_each_thread_gets_as_many_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    assert [len(codec._even(0, length, 40, 1)) for length in (39, 40, 41, 200)] == [1, 4, 4, 8]
+    assert len(codec._even(0, 200, 40, 2)) == 6
+
+
+def test_a_clip_of_several_long_pieces(small: tuple[DAC, CodecFrontEnd], noise: Noise) -> None:
     model, front = small
     audio = noise(1, 1.2 * codec.PIECE * 512 / 44_100)
     assert len(list(front.stream(audio))) == 2
@@ -90,7 +131,7 @@ def test_bf16_error_is_bounded(official_codec_file: Path, noise: Noise, name: st
     assert 0 < (rough - exact).norm() / exact.norm() <= bound
 
 
-def test_the_front_end_is_frozen(small: tuple[DAC, FrontEnd]) -> None:
+def test_the_front_end_is_frozen(small: tuple[DAC, CodecFrontEnd]) -> None:
     _, front = small
     assert not front.training
     assert not any(parameter.requires_grad for parameter in front.parameters())

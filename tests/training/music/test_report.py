@@ -17,6 +17,7 @@ def of_run(base: float) -> dict[str, Any]:
     views = ("private", "shared", "joint")
     return {
         "accuracy": {v: {"timbre": base + 0.01 * k, "frequency": base + 0.001 * k} for k, v in enumerate(views)},
+        "accuracy_of_draws": {v: {"timbre": base / 2, "frequency": base / 4} for v in views},
         "information_of": {v: {"timbre": base + 0.1 * k, "frequency": base + 0.2 * k} for k, v in enumerate(views)},
         "information": {"timbre": [base + 0.1 * k for k in range(8)], "frequency": [base - 0.01 * k for k in range(8)]},
         "gap": {"timbre": base, "frequency": base / 2},
@@ -45,8 +46,9 @@ def cells(table: str) -> list[list[str]]:
 
 def test_accuracies_stand_beside_the_published() -> None:
     rows = cells(report.accuracy_table(FOUND, OFFICIAL))
-    assert rows[2] == ["shared", "timbre", f"0.410 ± {HALF_WIDTH:.3f}", f"0.910 ± {HALF_WIDTH / 10:.3f}", "0.974"]
-    assert rows[5] == ["joint", "frequency", f"0.402 ± {HALF_WIDTH:.3f}", "0.200 ± 0.000", "0.877"]
+    mlp, probe, draw = (f"± {HALF_WIDTH / k:.3f}" for k in (1, 10, 4))
+    assert rows[2] == ["shared", "timbre", f"0.410 {mlp}", "0.974", f"0.910 {probe}", f"0.200 ± {HALF_WIDTH / 2:.3f}"]
+    assert rows[5] == ["joint", "frequency", f"0.402 {mlp}", "0.877", "0.200 ± 0.000", f"0.100 {draw}"]
 
 
 def test_information_of_each_half() -> None:
