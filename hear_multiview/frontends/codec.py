@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from hear_multiview import loudness, threads
-from hear_multiview.frontends import codec_weights
+from hear_multiview.frontends import codec_encoder, codec_weights
 from hear_multiview.frontends.centres import frame_centres
 from hear_multiview.frontends.codec_encoder import Stage
 from hear_multiview.frontends.codec_weights import CodecWeights
@@ -45,10 +45,7 @@ class CodecFrontEnd(nn.Module):
         self.dim = weights.dim
         self.digest = weights.digest
         self.precision = precision
-        layers = weights.build_layers()
-        # All but the last two blocks, each of which divides the number of steps; the last but one; the last, its
-        # activation and the last convolution.
-        stages = [Stage(part) for part in (layers[:-4], layers[-4:-3], layers[-3:])]
+        stages = codec_encoder.stages(weights.encoder, weights.arguments["encoder_rates"])
         self.stages = nn.ModuleList(stages)
         #: Samples a step of the audio itself, and of what each stage gives.
         self.hops = list(itertools.accumulate((stage.hop for stage in stages), operator.mul, initial=1))

@@ -1,5 +1,8 @@
 """descript-audio-codec's encoder for inference: the same function, at the speed of the machine's own convolutions.
 
+It is written out here, from the tensors of a weight file, for importing the codec's own package takes seconds and half
+a gigabyte; the tests hold one against the other.
+
 On a CPU three things make the difference. Activations lie channels last and weights in oneDNN's own blocks, so that no
 convolution has to rearrange anything. A residual unit adds while it writes. And the activation is a single pass
 (`hear_multiview.frontends.snake`).
@@ -7,14 +10,17 @@ convolution has to rearrange anything. A residual unit adds while it writes. And
 
 from __future__ import annotations
 
+import itertools
 import math
-import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from hear_multiview.frontends.snake import Snake
+
+#: By name, as in a file of descript-audio-codec.
+Tensors = Mapping[str, Tensor]
 
 
 class Convolution(nn.Module):
@@ -23,16 +29,15 @@ class Convolution(nn.Module):
     weight: Tensor
     bias: Tensor
 
-    def __init__(self, conv: nn.Conv1d) -> None:
-        """The same as ``conv``, which loses its weight norm: g · v / |v| is computed once."""
+    def __init__(self, tensors: Tensors, *, padding: int, stride: int = 1, dilation: int = 1) -> None:
+        """``tensors``: ``weight_v`` [out, in, tap] and ``weight_g`` [out, 1, 1] of the weight norm g · v / |v|, which
+        is computed once, and ``bias`` [out]."""
         super().__init__()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # the codec uses the older of torch's two weight norms
-            nn.utils.remove_weight_norm(conv)
-        assert conv.bias is not None
-        self.register_buffer("weight", conv.weight.detach()[:, :, None])
-        self.register_buffer("bias", conv.bias.detach().clone())  # a view of the file would keep all of it in memory
-        (self.stride,), (self.dilation,), self.padding = conv.stride, conv.dilation, int(conv.padding[0])
+        v = tensors["weight_v"].float()
+        weight = v * (tensors["weight_g"].float() / torch.linalg.vector_norm(v, dim=(1, 2), keepdim=True))
+        self.register_buffer("weight", weight[:, :, None])
+        self.register_buffer("bias", tensors["bias"].float().clone())  # a view would keep the whole file in memory
+        self.padding, self.stride, self.dilation = padding, stride, dilation
         self._packed: tuple[Tensor, Tensor] | None = None
 
     def forward(self, x: Tensor, onto: Tensor | None = None) -> Tensor:
@@ -60,15 +65,17 @@ def _packs(x: Tensor) -> bool:
 class ResidualUnit(nn.Module):
     """Two activations and convolutions, the second onto the input, which is overwritten."""
 
-    def __init__(self, block: nn.Sequential) -> None:
+    def __init__(self, tensors: Tensors, dilation: int) -> None:
         super().__init__()
-        self.block = nn.Sequential(*(part for layer in block for part in _converted(layer)))
+        self.snake_1 = Snake(tensors["block.0.alpha"])
+        self.convolution_1 = Convolution(_under("block.1.", tensors), padding=3 * dilation, dilation=dilation)
+        self.snake_2 = Snake(tensors["block.2.alpha"])
+        self.convolution_2 = Convolution(_under("block.3.", tensors), padding=0)
 
     def forward(self, x: Tensor) -> Tensor:
         """x [clip, channel, 1, step], and so is the result."""
-        snake_1, convolution_1, snake_2, convolution_2 = self.block
-        y = convolution_1(snake_1(x))
-        return convolution_2(snake_2(y, overwrite=True), onto=x)
+        y = self.convolution_1(self.snake_1(x))
+        return self.convolution_2(self.snake_2(y, overwrite=True), onto=x)
 
 
 class Stage(nn.Module):
@@ -79,10 +86,9 @@ class Stage(nn.Module):
         context: output steps' worth of input on either side after which the layers' zero padding is not felt any more.
     """
 
-    def __init__(self, layers: list[nn.Module]) -> None:
-        """``layers``: of descript-audio-codec's encoder."""
+    def __init__(self, layers: Iterable[nn.Module]) -> None:
         super().__init__()
-        self.layers = nn.Sequential(*(new for layer in layers for new in _converted(layer)))
+        self.layers = nn.Sequential(*layers)
         self.hop, self.context = _reach(self.layers)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -90,20 +96,50 @@ class Stage(nn.Module):
         return self.layers(x)
 
 
-def _converted(layer: nn.Module) -> Iterator[nn.Module]:
-    from dac.model import dac
-    from dac.nn.layers import Snake1d
+def stages(tensors: Tensors, rates: Sequence[int]) -> list[Stage]:
+    """The encoder whose block k divides the number of steps by ``rates[k]``, with ``tensors`` named as in
+    ``dac.DAC.encoder``, in three parts: all but the last two blocks; the last but one; the last, and what follows."""
+    blocks = [list(_block(_under(f"block.{k}.block.", tensors), rate)) for k, rate in enumerate(rates, start=1)]
+    first = Convolution(_under("block.0.", tensors), padding=3)
+    snake = Snake(tensors[f"block.{len(rates) + 1}.alpha"])
+    final = Convolution(_under(f"block.{len(rates) + 2}.", tensors), padding=1)
+    parts: list[list[nn.Module]] = [[first], *blocks, [snake, final]]
+    return [Stage(itertools.chain.from_iterable(some)) for some in (parts[:-3], parts[-3:-2], parts[-2:])]
 
-    if isinstance(layer, dac.ResidualUnit):
-        yield ResidualUnit(layer.block)
-    elif isinstance(layer, dac.EncoderBlock):
-        for part in layer.block:
-            yield from _converted(part)
-    elif isinstance(layer, Snake1d):
-        yield Snake(layer.alpha)
-    else:
-        assert isinstance(layer, nn.Conv1d)
-        yield Convolution(layer)
+
+def _block(tensors: Tensors, stride: int) -> Iterator[nn.Module]:
+    for k in range(3):
+        yield ResidualUnit(_under(f"{k}.", tensors), dilation=3**k)
+    yield Snake(tensors["3.alpha"])
+    yield Convolution(_under("4.", tensors), padding=math.ceil(stride / 2), stride=stride)
+
+
+def shapes(width: int, rates: Sequence[int], latent: int) -> dict[str, tuple[int, ...]]:
+    """What `stages` needs of ``tensors``: of an encoder of ``width`` channels at first, twice as many after each block,
+    and ``latent`` at last."""
+    found: dict[str, tuple[int, ...]] = {}
+
+    def convolution(name: str, out: int, into: int, taps: int) -> None:
+        found[f"{name}.weight_v"], found[f"{name}.weight_g"] = (out, into, taps), (out, 1, 1)
+        found[f"{name}.bias"] = (out,)
+
+    convolution("block.0", width, 1, 7)
+    for k, rate in enumerate(rates, start=1):
+        for unit in range(3):
+            for layer, taps in ((1, 7), (3, 1)):
+                found[f"block.{k}.block.{unit}.block.{layer - 1}.alpha"] = (1, width, 1)
+                convolution(f"block.{k}.block.{unit}.block.{layer}", width, width, taps)
+        found[f"block.{k}.block.3.alpha"] = (1, width, 1)
+        convolution(f"block.{k}.block.4", 2 * width, width, 2 * rate)
+        width *= 2
+    found[f"block.{len(rates) + 1}.alpha"] = (1, width, 1)
+    convolution(f"block.{len(rates) + 2}", latent, width, 3)
+    return found
+
+
+def _under(prefix: str, tensors: Tensors) -> Tensors:
+    """Those of ``tensors`` whose names begin with ``prefix``, without it."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def _reach(layers: nn.Module) -> tuple[int, int]:

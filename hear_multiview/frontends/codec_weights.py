@@ -5,10 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import warnings
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,8 +13,9 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
+from torch import Tensor
 
+from hear_multiview.frontends import codec_encoder
 from hear_multiview.frontends.download import download
 
 #: What the official 44.1 kHz 8 kbps file says of itself, and so what ``dac_44khz`` insists on.
@@ -65,20 +63,6 @@ class CodecWeights:
         rates = self.arguments["encoder_rates"]
         return int(self.arguments.get("latent_dim") or self.arguments["encoder_dim"] * 2 ** len(rates))
 
-    def build_layers(self) -> list[nn.Module]:
-        """The layers of descript-audio-codec's own encoder with these weights, float32."""
-        from dac.model.dac import Encoder
-
-        # With one channel, for what is drawn here is replaced. On the meta device weight norm would import torch's
-        # compiler, which takes a second.
-        with torch.random.fork_rng(devices=[]), _quietly():
-            encoder = Encoder(1, self.arguments["encoder_rates"], 1)
-        assert self.encoder.keys() == encoder.state_dict().keys()
-        for name, tensor in self.encoder.items():
-            layer, _, parameter = name.rpartition(".")
-            setattr(encoder.get_submodule(layer), parameter, nn.Parameter(tensor.float(), requires_grad=False))
-        return list(encoder.block)
-
 
 def cached_or_downloaded() -> Path:
     """The official weight file from the codec's cache, downloading it there first where it is missing.
@@ -111,25 +95,25 @@ def read_dac(path: Path, *, official: bool) -> CodecWeights:
     try:
         arguments = dict(stored["metadata"]["kwargs"])
         state: dict[str, Tensor] = stored["state_dict"]
-        expected = _expected_shapes(arguments)
-    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+        weights = CodecWeights(arguments, _encoder_part(state), sha256(path))
+        expected = codec_encoder.shapes(arguments["encoder_dim"], arguments["encoder_rates"], weights.dim)
+        found = {name: tuple(tensor.shape) for name, tensor in weights.encoder.items()}
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{path} is not a descript-audio-codec weight file: it lacks state_dict and metadata.kwargs as "
             f"dac.DAC.save(path, package=False) writes them ({error})"
         ) from error
-    shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
-    odd = sorted(k for k in shapes.keys() | expected.keys() if shapes.get(k) != expected.get(k))
+    odd = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
     if odd:
         raise ValueError(
-            f"{path} does not hold the tensors of the codec that its own arguments describe: {len(odd)} differ, first "
-            f"{odd[0]} (expected {expected.get(odd[0], 'absent')}, found {shapes.get(odd[0], 'absent')})"
+            f"{path} does not hold the encoder that its own arguments describe: {len(odd)} tensors differ, first "
+            f"{odd[0]} (expected {expected.get(odd[0], 'absent')}, found {found.get(odd[0], 'absent')})"
         )
     required = OFFICIAL if official else {"sample_rate": OFFICIAL["sample_rate"]}
     for name, value in required.items():
         if arguments.get(name) != value:
             hint = "; for a codec of another size use frontend='demo'" if official and name != "sample_rate" else ""
             raise ValueError(f"{path} is a codec with {name} {arguments.get(name)}, not {value}{hint}")
-    weights = CodecWeights(arguments, _encoder_part(state), sha256(path))
     if weights.hop != HOP:
         raise ValueError(f"{path} is a codec with {weights.hop} samples a frame, not {HOP}")
     return weights
@@ -192,23 +176,6 @@ def _load_tensors(path: Path) -> dict[str, Any]:
     if not isinstance(stored, dict):
         raise ValueError(f"{path} is not a descript-audio-codec weight file: it holds a {type(stored).__name__}")
     return stored
-
-
-def _expected_shapes(arguments: dict[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every tensor of ``dac.DAC(**arguments)``, without allocating it."""
-    from dac.model import DAC
-
-    with torch.device("meta"), _quietly():
-        model = DAC(**arguments)
-    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """The codec uses the older of torch's two weight norms, which warns at each layer."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        yield
 
 
 def _encoder_part(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -66,8 +66,6 @@ def stock(folder: str) -> Repeat:
 def ours(folder: str) -> Repeat:
     """All latents of the clip in ``folder``: the peak of memory; how much of it is the libraries, the audio and the
     result; and the largest error of an excerpt from the middle, by descript-audio-codec, but for its edges."""
-    from dac.model import DAC
-
     from hear_multiview.frontends import load_frontend
     from hear_multiview.frontends.codec import PIECE
 
@@ -83,6 +81,8 @@ def ours(folder: str) -> Repeat:
                 latents[:, start : start + piece.shape[1]] = piece
                 start += piece.shape[1]
         peak = _peak()
+        from dac.model import DAC  # needs much memory of its own
+
         # Around the first place where two long pieces meet, if the clip has one.
         middle = PIECE if frames > PIECE else frames // 2
         first, last = max(middle - 100, 0), min(middle + 100, frames)

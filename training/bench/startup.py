@@ -11,7 +11,7 @@ from training.bench.row import Row
 from training.bench.turns import environment
 
 #: What `load_model()` of the bundled checkpoint cannot do without.
-DEPENDENCIES = "import torch, dac, safetensors"
+DEPENDENCIES = "import torch, numba, safetensors"
 
 
 def startup_rows(repeats: int = 3) -> list[Row]:
@@ -41,7 +41,7 @@ def startup_rows(repeats: int = 3) -> list[Row]:
             "",
             f"{took['model']:.2f} s",
             None,
-            f"{took['dependencies']:.2f} s (import torch and dac)",
+            f"{took['dependencies']:.2f} s (import torch and numba)",
             took["dependencies"] / took["model"],
             "at most 1 s more than the limit",
             more <= 1,
