@@ -128,9 +128,10 @@ def test_the_whole_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
     monkeypatch.setattr(experiment, "MUSIC_ABLATION", few)
     page = experiment.music(tmp_path)
     printed = capsys.readouterr().out
-    table = re.findall(r"^\| (private|shared|joint) \| (timbre|frequency) \|(.*)\|(.*)\| 0\.\d+ \|$", printed, re.M)
+    line = r"^\| (private|shared|joint) \| (timbre|frequency) \|(.*)\| 0\.\d+ \|(.*)\|(.*)\|$"
+    table = re.findall(line, printed, re.M)
     assert [row[:2] for row in table] == [(s, f) for s in ("private", "shared", "joint") for f in experiment.FACTORS]
-    assert all("±" in mlp and "±" in official for *_, mlp, official in table)
+    assert all("±" in mlp and "±" in official and "±" in drawn for *_, mlp, official, drawn in table)
     text = page.read_text(encoding="utf-8")
     assert text.count("<audio") == 8
     assert text.count("<img") == 3
