@@ -82,18 +82,17 @@ class CodecFrontEnd(nn.Module):
         on_cpu = audio.device.type == "cpu"
         clips = [slice(clip, clip + 1) for clip in range(len(audio))] if on_cpu else [slice(None)]
         longest = LONGEST[stages - 1] if on_cpu else max(LARGE // len(audio), LONGEST[0])
-        edges = _even(start, stop, longest // hop, len(clips))
+        edges = _even(start, stop, longest // hop, len(clips), torch.get_num_threads() if on_cpu else 1)
         pieces = [(clip, left, right) for clip in clips for left, right in edges]
         encoded = iter(threads.each(encode, pieces) if on_cpu else itertools.starmap(encode, pieces))
         return torch.cat([torch.cat([next(encoded) for _ in edges], dim=-1) for _ in clips])
 
 
-def _even(start: int, stop: int, longest: int, clips: int) -> list[tuple[int, int]]:
+def _even(start: int, stop: int, longest: int, clips: int, workers: int) -> list[tuple[int, int]]:
     """The range from ``start`` to ``stop`` in pieces of about the same length, none above ``longest``; as many as give
-    each thread the same number of them, ``clips`` times as many in all, unless they get shorter than a quarter."""
+    each of the ``workers`` about the same number of those of all ``clips``, unless they get shorter than a quarter."""
     count = math.ceil((stop - start) / longest)
-    threads = torch.get_num_threads()
-    even = math.ceil(math.ceil(count * clips / threads) * threads / clips)
+    even = math.ceil(math.ceil(count * clips / workers) * workers / clips)
     if (stop - start) / even >= longest / 4:
         count = even
     edges = [start + (stop - start) * k // count for k in range(count + 1)]

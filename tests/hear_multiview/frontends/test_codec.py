@@ -83,12 +83,11 @@ def test_any_number_of_threads_gives_the_same_frames(
     assert (pieces - whole).abs().max() <= 1e-4 * whole.std()
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3, 16])
+@pytest.mark.parametrize("workers", [1, 2, 3, 16])
 @pytest.mark.parametrize("clips", [1, 2, 7])
 @pytest.mark.parametrize("length", [1, 2, 39, 40, 41, 399, 1000])
-def test_pieces_are_even(monkeypatch: pytest.MonkeyPatch, threads: int, clips: int, length: int) -> None:
-    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
-    edges = codec._even(5, 5 + length, 40, clips)
+def test_pieces_are_even(workers: int, clips: int, length: int) -> None:
+    edges = codec._even(5, 5 + length, 40, clips, workers)
     assert [edges[0][0], *(right for _, right in edges)] == [*(left for left, _ in edges), 5 + length]
     lengths = [right - left for left, right in edges]
     assert 1 <= min(lengths) >= max(lengths) - 1
@@ -96,10 +95,9 @@ def test_pieces_are_even(monkeypatch: pytest.MonkeyPatch, threads: int, clips: i
     assert len(edges) == -(-length // 40) or length / len(edges) >= 10
 
 
-def test_each_thread_gets_as_many_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
-    assert [len(codec._even(0, length, 40, 1)) for length in (39, 40, 41, 200)] == [1, 4, 4, 8]
-    assert len(codec._even(0, 200, 40, 2)) == 6
+def test_each_worker_gets_as_many_pieces() -> None:
+    assert [len(codec._even(0, length, 40, clips=1, workers=4)) for length in (39, 40, 41, 200)] == [1, 4, 4, 8]
+    assert len(codec._even(0, 200, 40, clips=2, workers=4)) == 6
 
 
 def test_a_clip_of_several_long_pieces(small: tuple[DAC, CodecFrontEnd], noise: Noise) -> None:
