@@ -100,6 +100,20 @@ def test_each_worker_gets_as_many_pieces() -> None:
     assert len(codec._even(0, 200, 40, clips=2, workers=4)) == 6
 
 
+def test_another_device_takes_all_clips_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shapes only, on the device that computes nothing."""
+    monkeypatch.setattr(loudness, "gains", lambda audio, _: audio.new_ones(len(audio), 1))
+    front = load_frontend("demo")
+    assert isinstance(front, CodecFrontEnd)
+    front.to("meta")
+    seen = []
+    front.stages[0].register_forward_pre_hook(lambda _, given: seen.append(given[0].shape))
+    audio = torch.empty(3, 15 * 44_100, device="meta")
+    assert [piece.shape for piece in front.stream(audio)] == [(3, 1024, front.dim), (3, 268, front.dim)]
+    assert {shape[0] for shape in seen} == {3}
+    assert max(shape[-1] for shape in seen) <= codec.LARGE // 3 + 2 * 16 * 8
+
+
 def test_a_clip_of_several_long_pieces(small: tuple[DAC, CodecFrontEnd], noise: Noise) -> None:
     model, front = small
     audio = noise(1, 1.2 * codec.PIECE * 512 / 44_100)
