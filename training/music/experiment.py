@@ -36,7 +36,7 @@ from training.pretrain import run_folder
 from training.recipes import MUSIC, MUSIC_ABLATION
 
 #: Of the sounds that train, and of those that the probes are on.
-SEED, PROBE_SEED = 4001, 4002
+SEED, PROBE_SEED = 4101, 4102
 #: Of every five rounds of the 84 combinations, which split of the probes each is in.
 ROUNDS = ("train", "train", "train", "valid", "test")
 #: By task of HEAR: the classes, and which of them a clip is.
