@@ -65,7 +65,8 @@ def test_the_ablation_has_a_row_for_every_weight() -> None:
         [term.replace("_", " "), weight] for term in MUSIC_ABLATION for weight in ("0", "0.1", "0.5", "1")
     ]
     assert rows[3][2] == f"0.660 ± {HALF_WIDTH:.3f} / 0.660 ± {HALF_WIDTH:.3f}"
-    own = [row for row in rows if row[1] == f"{MUSIC.objectives['mutual_information']:g}"]
+    own = [row for row in rows if row[1] == f"{MUSIC.objectives[row[0].replace(' ', '_')]:g}"]
+    assert len(own) == len(MUSIC_ABLATION)
     assert all(row[2:] == own[0][2:] for row in own)
 
 
