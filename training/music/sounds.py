@@ -69,8 +69,16 @@ def generate(folder: Path, count: int, seed: int) -> list[Clip]:
 
     Returns:
         by name; a clip's ``sensor`` is the number of its waveform, its one source the class of its frequency.
+
+    Raises:
+        ValueError: ``folder`` holds something else, such as sounds of another seed.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    mark = folder / "seed.txt"
+    if not any(folder.iterdir()):
+        mark.write_text(f"{seed}\n")
+    if not mark.exists() or mark.read_text() != f"{seed}\n":
+        raise ValueError(f"{folder} holds other things than the sounds of seed {seed}: delete it, or take another")
     clips = []
     for index in tqdm(range(count), desc="sounds", unit="sound", leave=False):
         timbre, frequency = index % len(TIMBRES), index // len(TIMBRES) % len(FREQUENCIES)

@@ -83,3 +83,9 @@ def test_more_begin_with_the_same_and_another_seed_does_not(tmp_path: Path) -> N
     assert other[0].path.read_bytes() != few[0].path.read_bytes()
     kept = few[0].path.stat().st_mtime_ns
     assert sounds.generate(tmp_path / "3", 3, seed=1)[0].path.stat().st_mtime_ns == kept
+
+
+def test_sounds_of_another_seed_are_not_taken_for_these(tmp_path: Path) -> None:
+    sounds.generate(tmp_path / "a", 2, seed=1)
+    with pytest.raises(ValueError, match=r"a holds other things than the sounds of seed 2: delete it, or take another"):
+        sounds.generate(tmp_path / "a", 2, seed=2)
