@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import zipfile
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +49,10 @@ class CodecWeights:
         """In Hz."""
         return int(self.arguments["sample_rate"])
 
-    @cached_property
+    @property
     def hop(self) -> int:
         """Samples a frame."""
-        hop = 1
-        for rate in self.arguments["encoder_rates"]:
-            hop *= rate
-        return hop
+        return math.prod(self.arguments["encoder_rates"])
 
     @property
     def dim(self) -> int:
