@@ -10,7 +10,7 @@ import time
 from training.bench.row import Row
 from training.bench.turns import environment
 
-#: What `load_model()` of the bundled checkpoint cannot do without.
+#: What `load_model()` of the bundled checkpoint, or the first embedding, cannot do without.
 DEPENDENCIES = "import torch, numba, safetensors"
 
 
