@@ -27,9 +27,8 @@ class Snake(nn.Module):
         if x.device.type != "cpu":
             exact = x.float()
             return torch.addcmul(exact, inverse, torch.mul(exact, alpha).sin_().square_()).to(x.dtype)
-        from hear_multiview.frontends import (
-            snake_kernels,  # imports a compiler, which whoever computes nothing is spared
-        )
+        # Imports a compiler, which whoever computes nothing is spared.
+        from hear_multiview.frontends import snake_kernels
 
         x = x.contiguous(memory_format=torch.channels_last)
         out = x if overwrite else torch.empty_like(x)
