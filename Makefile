@@ -25,6 +25,10 @@ export MALLOC_TRIM_THRESHOLD_ := 1073741824
 # turns at waiting, and everything is 20 times slower.
 export OMP_WAIT_POLICY := PASSIVE
 
+# What is said where pip fails, after its own words in the log $(1).
+NO_PIP = { cat $(1); echo "error: set-up stopped, pip's own words are above; it takes 10 GB of disk, $$(df -Ph . | \
+	awk 'NR == 2 { print $$4 }') are free here; the next make goes on where this one stopped"; exit 1; }
+
 help:
 	@echo "make demo    the main job on generated data, end to end: synthesize, pretrain, heareval, score table, report page"
 	@echo "make test    the whole test suite"
@@ -44,7 +48,7 @@ setup: .venv/.installed
 .venv/.packages: .venv/.created setup.cfg
 	@echo "set-up 2/4: this project and its dependencies; torch is the large one (0.8 GB to fetch on Linux, more with its GPU libraries)"
 	@$(PIP) --quiet --progress-bar on -e ".[eval,train,dev,hub]" 2>.venv/packages.log \
-		|| { cat .venv/packages.log; exit 1; }
+		|| $(call NO_PIP,.venv/packages.log)
 	@touch $@
 
 .venv/.hear: .venv/.packages
@@ -58,7 +62,7 @@ setup: .venv/.installed
 	@echo "set-up 4/4: TensorFlow, which heareval and hearvalidator import"
 	@$(PIP) --quiet --progress-bar on "tensorflow-cpu>=2.16,<3; sys_platform == 'linux' and platform_machine == 'x86_64'" \
 		"tensorflow>=2.16,<3; sys_platform != 'linux' or platform_machine != 'x86_64'" 2>.venv/tensorflow.log \
-		|| { cat .venv/tensorflow.log; exit 1; }
+		|| $(call NO_PIP,.venv/tensorflow.log)
 	@touch $@
 
 demo: setup

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -9,6 +10,23 @@ from torch import Tensor, nn
 
 #: Frames computed at a time.
 STRETCH = 1024
+
+
+def mel_bands(window: int, lowest: float, highest: float, bands: int, sample_rate: int) -> Tensor:
+    """Weight of each bin of a spectrum of ``window`` samples in each mel band, float32 [bin, band].
+
+    Band k is a triangle of height 1 from corner k to corner k + 2; the corners divide ``lowest`` to ``highest`` (Hz)
+    evenly on HTK's mel scale, 2595 · log10(1 + f / 700). Bit for bit torchaudio's ``melscale_fbanks``; written out
+    because torchaudio runs with few releases of torch, and embedding should run with all of them.
+
+    >>> mel_bands(8, 0.0, 4000.0, 2, 8000).argmax(0)
+    tensor([1, 2])
+    """
+    ends = (2595.0 * math.log10(1.0 + f / 700.0) for f in (lowest, highest))
+    corners = 700.0 * (10.0 ** (torch.linspace(*ends, bands + 2) / 2595.0) - 1.0)
+    width = corners.diff()
+    away = corners - torch.linspace(0, sample_rate // 2, window // 2 + 1)[:, None]  # [bin, corner]
+    return torch.minimum(-away[:, :-2] / width[:-1], away[:, 2:] / width[1:]).clamp(min=0)
 
 
 def log_mel(audio: Tensor, frames: int, hop: int, window: Tensor, bands: Tensor, floor: float) -> Iterator[Tensor]:

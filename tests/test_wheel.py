@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import shutil
 import subprocess
@@ -12,6 +13,8 @@ from email.parser import Parser
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("hear_multiview", "sonyc_tasks", "training")
@@ -80,13 +83,21 @@ def test_it_holds_every_module_and_its_data_and_nothing_else(wheel: Path) -> Non
     } <= names
 
 
+def requirements(wheel: Path) -> list[str]:
+    """What the wheel asks for, extras apart."""
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        fields = Parser().parsestr(archive.read(name).decode())
+    return [line for line in fields.get_all("Requires-Dist") or () if "extra ==" not in line]
+
+
 def test_it_says_what_it_needs(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         (metadata,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
         fields = Parser().parsestr(archive.read(metadata).decode())
         assert any(name.endswith("/LICENSE") for name in archive.namelist())
     assert {"eval", "train", "dev", "hub"} <= set(fields.get_all("Provides-Extra") or ())
-    needed = [line for line in fields.get_all("Requires-Dist") or () if "extra ==" not in line]
+    needed = requirements(wheel)
     assert any(line.startswith("torch") for line in needed)
     assert not any("huggingface" in line for line in needed), "only for those who ask for it"
     assert fields["Description-Content-Type"] == "text/markdown"
@@ -108,6 +119,38 @@ for name in {PACKAGES}:
     shapes, *places = done.stdout.splitlines()
     assert shapes == "[2, 256] [2, 86, 256] [2, 86]"
     assert places == [os.path.join(elsewhere["PYTHONPATH"], name) for name in PACKAGES]
+
+
+def test_embedding_needs_no_more_than_the_wheel_asks_for(
+    wheel: Path, python: Run, elsewhere: dict[str, str], tmp_path: Path
+) -> None:
+    """With modules of all other distributions out of reach, as they are after a pip install of the wheel alone."""
+    needed: set[str] = set()
+    waiting = [Requirement(line) for line in requirements(wheel)]
+    while waiting:
+        requirement = waiting.pop()
+        name = canonicalize_name(requirement.name)
+        if name in needed or (requirement.marker and not requirement.marker.evaluate({"extra": ""})):
+            continue
+        needed.add(name)
+        waiting += [Requirement(line) for line in importlib.metadata.requires(name) or ()]
+    belongs = importlib.metadata.packages_distributions()
+    others = {top for top, names in belongs.items() if needed.isdisjoint(map(canonicalize_name, names))}
+    others -= set(PACKAGES)
+    assert {"dac", "torchaudio", "audiotools", "sklearn", "zarr", "tensorflow"} <= others
+    code = f"""
+import importlib, pkgutil, sys
+sys.modules.update(dict.fromkeys({sorted(others)}))  # to import one of them is an error now
+import torch, hear_multiview as h
+for module in pkgutil.walk_packages(h.__path__, "hear_multiview."):
+    if not module.name.startswith("hear_multiview.adapters."):
+        importlib.import_module(module.name)
+audio = torch.randn(2, 44_100) * 0.1
+print(list(h.get_scene_embeddings(audio, h.load_model()).shape))
+"""
+    done = python("-W", "ignore", "-c", code, cwd=tmp_path, **elsewhere)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "[2, 256]\n"
 
 
 def test_its_commands_answer(python: Run, elsewhere: dict[str, str], tmp_path: Path) -> None:

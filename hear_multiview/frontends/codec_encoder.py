@@ -59,6 +59,8 @@ def _packs(x: Tensor) -> bool:
     """Whether torch has oneDNN's convolution with weights in its own blocks, for the likes of ``x``."""
     if x.device.type != "cpu" or not torch.backends.mkldnn.is_available():
         return False
+    if not hasattr(torch.ops.mkldnn, "_reorder_convolution_weight"):  # private to torch: it may go
+        return False
     return x.dtype == torch.float32 or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 

@@ -12,10 +12,9 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torchaudio.functional import melscale_fbanks
 
 from hear_multiview.frontends.centres import frame_centres
-from hear_multiview.spectrum import log_mel
+from hear_multiview.spectrum import log_mel, mel_bands
 
 SAMPLE_RATE, HOP, WINDOW, BANDS = 16_000, 512, 1024, 64
 LOWEST, HIGHEST = 50.0, 8000.0  # Hz
@@ -34,8 +33,7 @@ class LogMel(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        bands = melscale_fbanks(WINDOW // 2 + 1, LOWEST, HIGHEST, BANDS, SAMPLE_RATE)  # [bin, band]
-        self.register_buffer("bands", bands)
+        self.register_buffer("bands", mel_bands(WINDOW, LOWEST, HIGHEST, BANDS, SAMPLE_RATE))
         self.register_buffer("window", torch.hann_window(WINDOW) / (WINDOW / 4))
         # Of the constants, not of what they come to: the last bits of that may differ from machine to machine.
         constants = (SAMPLE_RATE, HOP, WINDOW, BANDS, LOWEST, HIGHEST, FLOOR)

@@ -7,10 +7,9 @@ it is, level included. ``python -m heareval.embeddings.runner hear_multiview.ref
 from __future__ import annotations
 
 import torch
-import torchaudio
 from torch import Tensor, nn
 
-from hear_multiview.spectrum import log_mel
+from hear_multiview.spectrum import log_mel, mel_bands
 
 SAMPLE_RATE, HOP, WINDOW, BANDS = 44_100, 512, 2048, 128
 #: Added to the power before the logarithm: −100 dB of a full-scale sample.
@@ -29,8 +28,7 @@ class MelStatistics(nn.Module):
         self.sample_rate = SAMPLE_RATE
         self.scene_embedding_size = 2 * BANDS
         self.timestamp_embedding_size = BANDS
-        bands = torchaudio.functional.melscale_fbanks(WINDOW // 2 + 1, 50.0, 16_000.0, BANDS, SAMPLE_RATE)
-        self.register_buffer("bands", bands)
+        self.register_buffer("bands", mel_bands(WINDOW, 50.0, 16_000.0, BANDS, SAMPLE_RATE))
         self.register_buffer("window", torch.hann_window(WINDOW) / (WINDOW / 2))
         self.eval()
 

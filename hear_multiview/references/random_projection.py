@@ -15,10 +15,9 @@ from __future__ import annotations
 import math
 
 import torch
-import torchaudio
 from torch import Tensor, nn
 
-from hear_multiview.spectrum import log_mel
+from hear_multiview.spectrum import log_mel, mel_bands
 
 SAMPLE_RATE, HOP, WINDOW, BANDS, SIZE, SEED = 16_000, 400, 1024, 128, 1024, 0
 #: Added to the power before the logarithm: −100 dB of a full-scale sample.
@@ -37,9 +36,8 @@ class RandomProjection(nn.Module):
         super().__init__()
         self.sample_rate = SAMPLE_RATE
         self.scene_embedding_size = self.timestamp_embedding_size = SIZE
-        bands = torchaudio.functional.melscale_fbanks(WINDOW // 2 + 1, 50.0, SAMPLE_RATE / 2, BANDS, SAMPLE_RATE)
         signs = 2 * torch.randint(2, (BANDS, SIZE), generator=torch.Generator().manual_seed(SEED)) - 1
-        self.register_buffer("bands", bands)
+        self.register_buffer("bands", mel_bands(WINDOW, 50.0, SAMPLE_RATE / 2, BANDS, SAMPLE_RATE))
         self.register_buffer("window", torch.hann_window(WINDOW) / (WINDOW / 2))
         self.register_buffer("projection", signs / math.sqrt(SIZE))
         self.eval()
