@@ -117,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--out", type=Path, default=Path("music"), metavar="DIR", help="folder to work in (%(default)s)")
     sub.add_argument("--scale", choices=("small", "full"), default="small", help="(%(default)s)")
-    sub.add_argument("--seeds", type=int, metavar="N", help="replications (3 at full scale, 1 at small)")
+    sub.add_argument("--seeds", type=int, metavar="N", help="replications (5 at full scale, 1 at small)")
     sub.add_argument("--workers", type=int, metavar="N", help="runs trained at a time (one a core)")
 
     sub = command(

@@ -56,7 +56,7 @@ class Scale:
 
 
 SCALES = {
-    "full": Scale(32_000, 40 * 84, 3, MUSIC.epochs, MUSIC.batch_size),
+    "full": Scale(32_000, 40 * 84, 5, MUSIC.epochs, MUSIC.batch_size),
     "small": Scale(24 * 84, 10 * 84, 1, 50, 128),
 }
 
@@ -96,7 +96,7 @@ def music(folder: Path, scale: str = "small", *, seeds: int | None = None, worke
     data = f"generated: {len(clips)} sounds of {len(sounds.TIMBRES)} waveforms, seed {SEED}"
     store = extract(clips, everyone, load_frontend("log_mel"), folder / "latents", data=data)
 
-    _say(3, f"pretraining: {len(recipes)} recipes, {count} seeds")
+    _say(3, f"pretraining: {len(recipes)} recipes, {count} seed{'s' * (count > 1)}")
     jobs = [(recipe, seed) for seed in range(count) for recipe in recipes]
     train_all(jobs, store.path, folder / "runs", workers=workers)
 
@@ -235,7 +235,7 @@ def _about(size: Scale, seeds: int, scale: str) -> list[str]:
         "All sounds are generated; the numbers of the paper (arXiv 2411.02711) are from sounds, splits and probes of "
         "its own.",
         f"Scale {scale}: {size.sounds} sounds train and validate, {size.probe_sounds} others are for the probes, a "
-        f"fifth of them their test; {size.epochs} epochs; {seeds} seeds.",
+        f"fifth of them their test; {size.epochs} epochs; {seeds} seed{'s' * (seeds > 1)}.",
         f"Weights of the main recipe: {weights}.",
         "heareval's probes: 2-layer MLPs of width 1024. The MLP, on the same embeddings: one hidden layer of "
         f"{measures.WIDTH}, {measures.PASSES} passes. ± is a 95 % t-interval over seeds.",
