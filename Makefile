@@ -26,7 +26,7 @@ export MALLOC_TRIM_THRESHOLD_ := 1073741824
 export OMP_WAIT_POLICY := PASSIVE
 
 # What is said where pip fails, after its own words in the log $(1).
-NO_PIP = { cat $(1); echo; echo "error: set-up stopped, pip's own words are above; it takes 10 GB of disk, $$(df -Ph . | \
+NO_PIP = { cat $(1); echo; echo "error: set-up stopped, pip's own words are above; it takes 9 GB of disk, $$(df -Ph . | \
 	awk 'NR == 2 { print $$4 }') are free here; the next make goes on where this one stopped"; exit 1; }
 
 help:

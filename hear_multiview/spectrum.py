@@ -22,8 +22,8 @@ def mel_bands(window: int, lowest: float, highest: float, bands: int, sample_rat
     >>> mel_bands(8, 0.0, 4000.0, 2, 8000).argmax(0)
     tensor([1, 2])
     """
-    ends = (2595.0 * math.log10(1.0 + f / 700.0) for f in (lowest, highest))
-    corners = 700.0 * (10.0 ** (torch.linspace(*ends, bands + 2) / 2595.0) - 1.0)
+    first, last = (2595.0 * math.log10(1.0 + f / 700.0) for f in (lowest, highest))
+    corners = 700.0 * (10.0 ** (torch.linspace(first, last, bands + 2) / 2595.0) - 1.0)
     width = corners.diff()
     away = corners - torch.linspace(0, sample_rate // 2, window // 2 + 1)[:, None]  # [bin, corner]
     return torch.minimum(-away[:, :-2] / width[:-1], away[:, 2:] / width[1:]).clamp(min=0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torchaudio.functional import melscale_fbanks
 
 from hear_multiview import spectrum
 
@@ -24,3 +25,9 @@ def test_log_power_of_each_frame(samples: int, monkeypatch: pytest.MonkeyPatch) 
     given = [torch.from_numpy(x).float() for x in (audio, window, bands)]
     found = torch.cat(list(spectrum.log_mel(given[0], frames, hop, given[1], given[2], floor)), dim=1)
     np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("given", [(1024, 50.0, 8000.0, 64, 16_000), (2048, 50.0, 16_000.0, 128, 44_100)])
+def test_mel_bands_are_torchaudios_to_the_bit(given: tuple[int, float, float, int, int]) -> None:
+    window, *others = given
+    assert torch.equal(spectrum.mel_bands(*given), melscale_fbanks(window // 2 + 1, *others))
