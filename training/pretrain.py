@@ -107,10 +107,10 @@ def pretrain(
                 with torch.random.fork_rng(gpus):
                     of_epoch = _seed(seed, epoch + 1)
                     torch.manual_seed(of_epoch)  # for what the model draws
-                    train = _epoch(model, batches(store, pairs["train"], recipe, of_epoch, bar), recipe, optimizer)
+                    train = one_epoch(model, batches(store, pairs["train"], recipe, of_epoch, bar), recipe, optimizer)
                     # Validation sees the same cuts in every epoch, so that its losses can be compared.
                     torch.manual_seed(_seed(seed, 0))
-                    valid = _epoch(model, batches(store, pairs["valid"], recipe, _seed(seed, 0), bar), recipe)
+                    valid = one_epoch(model, batches(store, pairs["valid"], recipe, _seed(seed, 0), bar), recipe)
             except FloatingPointError as error:
                 raise ValueError(
                     f"the loss of recipe {recipe.name} is not a number in epoch {epoch + 1} ({error}): lower its "
@@ -132,7 +132,7 @@ def pretrain(
     return Run(best_path, history)
 
 
-def _epoch(
+def one_epoch(
     model: Model,
     batches: Iterable[Batch],
     recipe: Recipe,

@@ -54,11 +54,11 @@ def step(frames: int, dim: int, pairs: int, device: str) -> Repeat:
         yield batch
 
     with FlopCounterMode(display=False) as counter:
-        pretrain._epoch(model, batches(), recipe, optimizer)
+        pretrain.one_epoch(model, batches(), recipe, optimizer)
 
     def repeat() -> dict[str, Any]:
         start = time.perf_counter()
-        pretrain._epoch(model, batches(), recipe, optimizer)  # ends with the loss as a number: a GPU has finished
+        pretrain.one_epoch(model, batches(), recipe, optimizer)  # ends with the loss as a number: a GPU has finished
         took = time.perf_counter() - start
         return {"seconds": took, "flop": counter.get_total_flops(), **rates(torch.float32, device=device)}
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import zarr
 
 from training.bench.pretraining import step
 from training.bench.row import Row
@@ -67,6 +68,7 @@ def reading(folder: str, clips: int, frames: int, dim: int, pairs: int) -> Repea
     rng = np.random.default_rng(0)
     for index in range(clips):
         store.write(index, rng.standard_normal((frames, dim), np.float32))
+    array = zarr.open_array(store=f"{path}/frames", mode="r")
     files = sorted(file for file in (path / "frames").rglob("*") if file.is_file())
     for file in files:
         with file.open("rb+") as opened:
@@ -77,7 +79,7 @@ def reading(folder: str, clips: int, frames: int, dim: int, pairs: int) -> Repea
         chosen = rng.permutation(clips)[: 2 * pairs].tolist()
         for name, read in (
             ("files", lambda: [file.read_bytes() for file in files]),
-            ("sequential", lambda: [store._frames[index] for index in range(clips)]),
+            ("sequential", lambda: [array[index] for index in range(clips)]),
             ("random", lambda: store.read(chosen)),
         ):
             for file in files:
