@@ -1,84 +1,28 @@
-"""Comparisons against scipy, sklearn and plain loops, on result files as heareval writes them."""
+"""Comparisons against scipy, sklearn and plain loops."""
 
 from __future__ import annotations
 
-import csv
-import json
-import pickle
-import re
 from collections.abc import Callable, Mapping
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from scipy.stats import binomtest
-from sklearn.metrics import average_precision_score, roc_auc_score
 
 from sonyc_tasks import metrics
-from sonyc_tasks.__main__ import main
 from sonyc_tasks.compare import DRAWS, ModuleScore, compare
-from sonyc_tasks.compare_report import figure, grid, markdown, write_report
+from sonyc_tasks.compare_report import markdown
 
 TASK = "bees-v2-full"
 Write = Callable[..., Path]
-
-#: heareval's scores, without its code
-PLAIN: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
-    "mAP": lambda target, prediction: float(average_precision_score(target, prediction, average="macro")),
-    "aucroc": lambda target, prediction: float(roc_auc_score(target, prediction, average="macro")),
-    "top1_acc": lambda target, prediction: float(np.mean(target.argmax(1) == prediction.argmax(1))),
-    "jaccard_micro": lambda target, prediction: (
-        (target & (prediction > 0.5)).sum() / (target | (prediction > 0.5)).sum()
-    ),
-}
+Fold = Callable[..., dict[str, np.ndarray]]
+Plain = Mapping[str, Callable[[np.ndarray, np.ndarray], float]]
 
 
-def fold(seed: int, quality: float, clips: int = 30, classes: int = 3, labels: int = 0) -> dict[str, np.ndarray]:
-    """One class a clip, each at least once; the same for every ``seed``; predictions better with ``quality``."""
-    target = np.eye(classes, dtype=bool)[np.random.default_rng(labels).permutation(clips) % classes]
-    noise = np.random.default_rng(seed + 100).random(target.shape)
-    return {"target": target, "prediction": (quality * target + (1 - quality) * noise).astype(np.float32)}
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    """What heareval's prediction runner leaves for one task of one module; folds are called fold00, fold01, …"""
-
-    def run(
-        module: str,
-        *folds: Mapping[str, np.ndarray],
-        task: str = TASK,
-        metric: str = "top1_acc",
-        root: str = "embeddings",
-        scores: Mapping[str, float] | None = None,
-        mode: str = "max",
-        clips: str = "clip",
-    ) -> Path:
-        folder = tmp_path / root / module / task
-        folder.mkdir(parents=True)
-        names = ["test"] if len(folds) == 1 else [f"fold{k:02d}" for k in range(len(folds))]
-        noted: dict[str, Any] = {}
-        for name, part in zip(names, folds, strict=True):
-            content = {key: torch.from_numpy(value).float() for key, value in part.items()}
-            (folder / f"{name}.predictions.pkl").write_bytes(pickle.dumps(content))
-            labels = {f"{clips}{row}.wav": [int(k)] for row, k in enumerate(part["target"].argmax(1))}
-            (folder / f"{name}.json").write_text(json.dumps(labels))
-            value = scores[name] if scores else PLAIN[metric](part["target"], part["prediction"])
-            noted[name] = {"test_loss": 1.0, "test_score": value, f"test_{metric}": value, "test_d_prime": 0.1}
-        if len(folds) > 1:
-            noted["aggregated_scores"] = {"test_score_mean": np.mean([noted[name]["test_score"] for name in names])}
-        noted |= {"hparams": {"lr": 0.1}, "postprocessing": [], "score_mode": mode}
-        (folder / "test.predicted-scores.json").write_text(json.dumps(noted))
-        return folder
-
-    return run
-
-
-@pytest.mark.parametrize("metric", PLAIN)
-def test_scores_and_intervals_are_those_of_score(tmp_path: Path, write: Write, metric: str) -> None:
+def test_scores_and_intervals_are_those_of_score(
+    tmp_path: Path, write: Write, fold: Fold, plain: Plain, metric: str
+) -> None:
     given = {"good": fold(1, 0.5), "bad": fold(2, 0.2)}
     for module, part in given.items():
         write(module, part, metric=metric)
@@ -93,7 +37,7 @@ def test_scores_and_intervals_are_those_of_score(tmp_path: Path, write: Write, m
     }[metric]
     for score in table.scores:
         target, prediction = given[score.module]["target"], given[score.module]["prediction"].astype(float)
-        assert score.value == pytest.approx(PLAIN[metric](target, prediction))
+        assert score.value == pytest.approx(plain[metric](target, prediction))
         # a slow bootstrap with the same seed, one resample after the other
         interval = metrics.bootstrap(lambda rows, t=target, p=prediction: ours(t[rows], p[rows]), 30, 200)  # type: ignore[misc]
         assert (score.low, score.high) == pytest.approx(interval)
@@ -107,8 +51,7 @@ def test_scores_and_intervals_are_those_of_score(tmp_path: Path, write: Write, m
     assert difference.value == pytest.approx(table.scores[1].value - table.scores[0].value)
 
 
-@pytest.mark.parametrize("metric", PLAIN)
-def test_p_is_that_of_all_exchanges(tmp_path: Path, write: Write, metric: str) -> None:
+def test_p_is_that_of_all_exchanges(tmp_path: Path, write: Write, fold: Fold, plain: Plain, metric: str) -> None:
     """Seven clips can be exchanged in 128 ways: all of them, one by one, instead of random ones."""
     parts = [fold(seed, quality, clips=7) for seed, quality in ((3, 0.7), (4, 0.25))]
     for module, part in zip(("one", "other"), parts, strict=True):
@@ -117,7 +60,7 @@ def test_p_is_that_of_all_exchanges(tmp_path: Path, write: Write, metric: str) -
 
     def difference(exchanged: np.ndarray) -> float:
         swap = exchanged[:, None]
-        return PLAIN[metric](target, np.where(swap, other, one)) - PLAIN[metric](target, np.where(swap, one, other))
+        return plain[metric](target, np.where(swap, other, one)) - plain[metric](target, np.where(swap, one, other))
 
     observed = abs(difference(np.zeros(7, bool)))
     ways = [abs(difference(np.array(way, bool))) >= observed - 1e-9 for way in product((0, 1), repeat=7)]
@@ -125,7 +68,7 @@ def test_p_is_that_of_all_exchanges(tmp_path: Path, write: Write, metric: str) -
     assert table.differences[0].p == pytest.approx(np.mean(ways), abs=4 * 0.5 / DRAWS**0.5)
 
 
-def test_p_of_accuracy_is_mcnemars(tmp_path: Path, write: Write) -> None:
+def test_p_of_accuracy_is_mcnemars(tmp_path: Path, write: Write, fold: Fold) -> None:
     parts = {"one": fold(1, 0.4, clips=90), "other": fold(2, 0.33, clips=90)}
     for module, part in parts.items():
         write(module, part)
@@ -137,7 +80,7 @@ def test_p_of_accuracy_is_mcnemars(tmp_path: Path, write: Write) -> None:
     assert table.differences[0].p == pytest.approx(expected, abs=0.015)
 
 
-def test_k_folds_are_scored_as_heareval_does(tmp_path: Path, write: Write) -> None:
+def test_k_folds_are_scored_as_heareval_does(tmp_path: Path, write: Write, fold: Fold, plain: Plain) -> None:
     folds = {
         module: [fold(seed + k, quality, clips=12 + 9 * k, labels=k) for k in range(3)]
         for module, seed, quality in (("a", 10, 0.4), ("b", 20, 0.3))
@@ -147,7 +90,7 @@ def test_k_folds_are_scored_as_heareval_does(tmp_path: Path, write: Write) -> No
     (table,) = compare([tmp_path / "embeddings"], resamples=50).tables
     assert table.clips == 12 + 21 + 30
     for score in table.scores:
-        expected = np.mean([PLAIN["mAP"](part["target"], part["prediction"]) for part in folds[score.module]])
+        expected = np.mean([plain["mAP"](part["target"], part["prediction"]) for part in folds[score.module]])
         assert score.value == pytest.approx(expected)
         assert score.low is not None
         assert score.high is not None
@@ -162,18 +105,18 @@ def test_k_folds_are_scored_as_heareval_does(tmp_path: Path, write: Write) -> No
     assert scaled.differences[0].p == table.differences[0].p
 
 
-def test_a_fold_without_a_class_has_no_area_in_heareval(tmp_path: Path, write: Write) -> None:
+def test_a_fold_without_a_class_has_no_area_in_heareval(tmp_path: Path, write: Write, fold: Fold, plain: Plain) -> None:
     parts = [fold(1, 0.4), fold(2, 0.4)]
     parts[1]["target"] = np.roll(parts[1]["target"], 1, axis=1) & [[False, True, True]]
-    whole = PLAIN["aucroc"](parts[0]["target"], parts[0]["prediction"])
+    whole = plain["aucroc"](parts[0]["target"], parts[0]["prediction"])
     for module in ("a", "b"):
         write(module, *parts, metric="aucroc", scores={"fold00": whole, "fold01": float("nan")})
     (table,) = compare([tmp_path / "embeddings"], resamples=20).tables
-    rest = PLAIN["aucroc"](parts[1]["target"][:, 1:], parts[1]["prediction"][:, 1:])
+    rest = plain["aucroc"](parts[1]["target"][:, 1:], parts[1]["prediction"][:, 1:])
     assert [score.value for score in table.scores] == pytest.approx([(whole + rest) / 2] * 2)
 
 
-def test_holm_over_all_tables_and_a_baseline(tmp_path: Path, write: Write) -> None:
+def test_holm_over_all_tables_and_a_baseline(tmp_path: Path, write: Write, fold: Fold) -> None:
     for task in (TASK, "crows-v1-full"):
         for seed, quality in enumerate((0.2, 0.45, 0.3)):
             write(f"m{seed}", fold(seed, quality), task=task)
@@ -190,14 +133,14 @@ def test_holm_over_all_tables_and_a_baseline(tmp_path: Path, write: Write) -> No
         compare([tmp_path / "embeddings"], baseline="m7")
 
 
-def test_the_same_predictions_do_not_differ(tmp_path: Path, write: Write) -> None:
+def test_the_same_predictions_do_not_differ(tmp_path: Path, write: Write, fold: Fold) -> None:
     for module in ("a", "b"):
         write(module, fold(1, 0.4), metric="mAP")
     (difference,) = compare([tmp_path / "embeddings"], resamples=20).tables[0].differences
     assert (difference.value, difference.low, difference.high, difference.p, difference.p_holm) == (0, 0, 0, 1, 1)
 
 
-def test_modules_of_one_name_in_two_folders(tmp_path: Path, write: Write) -> None:
+def test_modules_of_one_name_in_two_folders(tmp_path: Path, write: Write, fold: Fold) -> None:
     for root in ("run1", "run2"):
         write("net", fold(1, 0.4), root=root)
     write("mel", fold(2, 0.2), root="run1")
@@ -205,7 +148,7 @@ def test_modules_of_one_name_in_two_folders(tmp_path: Path, write: Write) -> Non
     assert {score.module for score in table.scores} == {"mel", f"{tmp_path}/run1/net", f"{tmp_path}/run2/net"}
 
 
-def test_a_score_that_is_not_computed_here(tmp_path: Path, write: Write) -> None:
+def test_a_score_that_is_not_computed_here(tmp_path: Path, write: Write, fold: Fold) -> None:
     for module, value in (("a", 0.3), ("b", 0.2)):
         write(module, fold(1, 0.4), metric="d_prime", scores={"test": value}, mode="min")
     comparison = compare([tmp_path / "embeddings"])
@@ -218,7 +161,7 @@ def test_a_score_that_is_not_computed_here(tmp_path: Path, write: Write) -> None
     assert "| b      | 0.200   |" in markdown(comparison)
 
 
-def test_scores_without_predictions(tmp_path: Path, write: Write) -> None:
+def test_scores_without_predictions(tmp_path: Path, write: Write, fold: Fold) -> None:
     for seed, module in enumerate(("a", "b", "c")):
         write(module, fold(seed, 0.4))
     (tmp_path / "embeddings" / "c" / TASK / "test.predictions.pkl").unlink()
@@ -229,7 +172,7 @@ def test_scores_without_predictions(tmp_path: Path, write: Write) -> None:
     assert comparison.tables[0].differences == ()
 
 
-def test_tasks_of_events_are_left_out(tmp_path: Path, write: Write) -> None:
+def test_tasks_of_events_are_left_out(tmp_path: Path, write: Write, fold: Fold) -> None:
     for module in ("a", "b"):
         write(module, fold(1, 0.4))
         write(module, fold(1, 0.4), task="dcase-v1-full", metric="event_onset_200ms_fms", scores={"test": 0.5})
@@ -238,7 +181,7 @@ def test_tasks_of_events_are_left_out(tmp_path: Path, write: Write) -> None:
     assert comparison.notes == ("Left out, as no tasks of whole scenes: dcase-v1-full.",)
 
 
-def test_results_that_do_not_belong_together(tmp_path: Path, write: Write) -> None:
+def test_results_that_do_not_belong_together(tmp_path: Path, write: Write, fold: Fold) -> None:
     write("a", fold(1, 0.4), root="labels")
     write("b", fold(1, 0.4, labels=1), root="labels")
     write("a", fold(1, 0.4), root="clips")
@@ -257,7 +200,7 @@ def test_results_that_do_not_belong_together(tmp_path: Path, write: Write) -> No
         compare([tmp_path / "runs"])
 
 
-def test_folders_without_results(tmp_path: Path, write: Write) -> None:
+def test_folders_without_results(tmp_path: Path, write: Write, fold: Fold) -> None:
     with pytest.raises(ValueError, match=r"there is no folder .*nowhere; give heareval's --embeddings-dir"):
         compare([tmp_path / "nowhere"])
     with pytest.raises(ValueError, match=r"there are no finished results in .*; first run python -m heareval"):
@@ -269,81 +212,3 @@ def test_folders_without_results(tmp_path: Path, write: Write) -> None:
         (folder / "test.predicted-scores.json").write_text(text)
         with pytest.raises(ValueError, match=r"test\.predicted-scores\.json is not what heareval writes; compute it"):
             compare([tmp_path / "embeddings"])
-
-
-def test_the_command_and_its_files(tmp_path: Path, write: Write, capsys: pytest.CaptureFixture[str]) -> None:
-    nasty = "<b>&$x$|_"
-    write(nasty, fold(1, 0.45))
-    write("mel", fold(2, 0.2))
-    write("a" * 80, fold(3, 0.3))
-    for out in ("out", "again"):
-        assert main(["compare", str(tmp_path / "embeddings"), "--baseline", "mel", "--out", str(tmp_path / out)]) == 0
-    text = capsys.readouterr().out
-    files = {path.name: path.read_bytes() for path in sorted((tmp_path / "out").iterdir())}
-    assert list(files) == [f"compare.{form}" for form in ("csv", "html", "md", "pdf", "png")]
-    assert files == {path.name: path.read_bytes() for path in sorted((tmp_path / "again").iterdir())}
-    assert f"written: {tmp_path}/out/compare.html" in text
-    assert files["compare.md"].decode() in text
-    assert "<b>&$x$\\|_" in text
-    rows = list(csv.DictReader(files["compare.csv"].decode().splitlines()))
-    assert {row["module"] for row in rows} == {nasty, "mel", "a" * 80}
-    for row in rows:
-        assert row["reference"] == "mel"
-        assert (row["p"] == "") == (row["module"] == "mel")
-        assert float(row["low"]) <= float(row["value"]) <= float(row["high"])
-    page = files["compare.html"].decode()
-    assert "&lt;b&gt;&amp;$x$|_" in page
-    assert nasty not in page
-    assert not re.search(r"(?:src|href)=\"(?!data:)|url\(|https?:", page)
-    assert files["compare.png"].startswith(b"\x89PNG")
-    assert files["compare.pdf"].startswith(b"%PDF")
-    assert b"CreationDate" not in files["compare.pdf"]
-    assert main(["compare", str(tmp_path / "embeddings"), "--baseline", "nobody"]) == 1
-    assert capsys.readouterr().err.startswith("error: there is no module nobody")
-
-
-def test_one_panel_a_task_sorted(tmp_path: Path, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    from matplotlib.figure import Figure
-
-    for task in (TASK, "crows-v1-full", "dogs-v1-full"):
-        for seed, quality in enumerate((0.2, 0.45)):
-            write(f"m{seed}", fold(seed, quality), task=task)
-    drawn: list[Figure] = []
-    save = Figure.savefig
-
-    def keep(self: Figure, *given: Any, **named: Any) -> None:
-        drawn.append(self)
-        save(self, *given, **named)
-
-    monkeypatch.setattr(Figure, "savefig", keep)
-    comparison = compare([tmp_path / "embeddings"], resamples=20)
-    assert set(figure(comparison)) == {"png", "pdf"}
-    panels = [axes for axes in drawn[0].axes if axes.get_title()]
-    assert [axes.get_title() for axes in panels] == [TASK, "crows-v1-full", "dogs-v1-full"]
-    for axes, table in zip(panels, comparison.tables, strict=True):
-        assert [label.get_text() for label in axes.get_yticklabels()] == [score.module for score in table.scores]
-        data = [(line.get_marker(), [float(x) for x in np.asarray(line.get_xdata())]) for line in axes.lines]
-        assert [x for marker, x in data if marker == "o"] == [[score.value] for score in table.scores]
-        assert [x for marker, x in data if marker != "o"] == [[score.low, score.high] for score in table.scores]
-        assert axes.yaxis_inverted()  # the best is on top
-
-
-def test_a_report_without_matplotlib(tmp_path: Path, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in "ab":
-        write(module, fold(1, 0.4))
-    monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
-    with pytest.raises(ValueError, match="a figure needs matplotlib; install it with pip install"):
-        write_report(compare([tmp_path / "embeddings"], resamples=20), tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-
-
-def test_grid() -> None:
-    assert grid([["a", "bb"], ["c|d", "e"]]) == "| a    | bb |\n|------|----|\n| c\\|d | e  |"
-
-
-def test_help_says_what_is_read_and_written(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["compare", "--help"])
-    text = capsys.readouterr().out
-    assert "Reads" in text
-    assert "Writes" in text

@@ -1,69 +1,19 @@
+"""Task folders whose metadata, vocabulary or splits are not what heareval needs."""
+
 from __future__ import annotations
 
-import json
 import re
-import shutil
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import soundfile
 
 from sonyc_tasks.validate import EVENT_SCORES, SCENE_SCORES, errors_of, validate_task
 
-METADATA = {
-    "task_name": "pets",
-    "embedding_type": "scene",
-    "prediction_type": "multilabel",
-    "split_mode": "trainvaltest",
-    "splits": ["train", "valid", "test"],
-    "sample_duration": 0.1,
-    "evaluation": ["mAP"],
-}
-SPLITS: dict[str, dict[str, Any]] = {
-    "train": {"a.wav": ["cat"], "b.wav": ["dog"]},
-    "valid": {"c.wav": []},
-    "test": {"d.wav": ["dog", "cat"]},
-}
 Task = Callable[..., Path]
-
-
-def clip(path: Path, frames: int = 800, rate: int = 8000, channels: int = 1) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, np.zeros((frames, channels)), rate)
-
-
-@pytest.fixture
-def task(tmp_path: Path) -> Task:
-    """A small sound task folder, written by hand rather than with our writer; arguments change parts of it."""
-
-    def write(
-        metadata: dict[str, Any] | None = None, splits: dict[str, Any] | None = None, vocabulary: str = "0,cat\n1,dog\n"
-    ) -> Path:
-        folder = tmp_path / "pets-v1-full"
-        folder.mkdir()
-        content = {**METADATA, **(metadata or {})}
-        (folder / "task_metadata.json").write_text(json.dumps(content, indent=1))
-        (folder / "labelvocabulary.csv").write_text("idx,label\n" + vocabulary)
-        for split, labels in (SPLITS | (splits or {})).items():
-            if split in content["splits"]:
-                lines = [f"{json.dumps(name)}: {json.dumps(own)}" for name, own in labels.items()]
-                (folder / f"{split}.json").write_text("{\n" + ",\n".join(lines) + "\n}")
-                for name in labels:
-                    clip(folder / "8000" / split / name)
-        return folder
-
-    return write
-
-
-def only(folder: Path) -> str:
-    """The single finding about a folder, without the folder's path."""
-    (finding,) = validate_task(folder)
-    assert finding.startswith(f"{folder}/")
-    return finding.removeprefix(f"{folder}/")
+Only = Callable[[Path], str]
 
 
 def test_a_sound_task_has_no_findings(task: Task) -> None:
@@ -133,11 +83,19 @@ def test_score_names_are_those_of_heareval() -> None:
         ),
     ],
 )
-def test_metadata(task: Task, changes: dict[str, Any], finding: str) -> None:
+def test_metadata(task: Task, only: Only, changes: dict[str, Any], finding: str) -> None:
     assert only(task(changes)) == finding
 
 
-def test_missing_keys_and_files(task: Task) -> None:
+def test_jaccard_does_not_score_one_label_a_clip(task: Task, only: Only) -> None:
+    metadata = {"prediction_type": "multiclass", "evaluation": ["jaccard_micro"]}
+    splits = {"valid": {"c.wav": ["cat"]}, "test": {"d.wav": ["dog"], "e.wav": ["cat"]}}
+    assert only(task(metadata, splits)) == (
+        f"task_metadata.json:12: jaccard_micro scores multilabel scene tasks; choose from {', '.join(SCENE_SCORES)}"
+    )
+
+
+def test_missing_keys_and_files(task: Task, only: Only) -> None:
     folder = task()
     (folder / "task_metadata.json").write_text('{"task_name": "pets"}')
     assert len(validate_task(folder)) == 6
@@ -162,7 +120,7 @@ def test_vocabulary(task: Task, vocabulary: str, finding: str) -> None:
     assert errors_of(validate_task(task(vocabulary=vocabulary)))[0].endswith(f"/{finding}")
 
 
-def test_vocabulary_header_and_emptiness(task: Task) -> None:
+def test_vocabulary_header_and_emptiness(task: Task, only: Only) -> None:
     folder = task()
     (folder / "labelvocabulary.csv").write_text("label,idx\ncat,0\n")
     assert only(folder) == "labelvocabulary.csv:1: the header is 'label,idx'; it must be idx,label"
@@ -201,11 +159,11 @@ def test_number_labels_are_fine_where_they_stay_the_same(task: Task) -> None:
         ({"valid": {}}, "valid.json:1: the split has no clips; every split needs some"),
     ],
 )
-def test_split_files(task: Task, splits: dict[str, Any], finding: str) -> None:
+def test_split_files(task: Task, only: Only, splits: dict[str, Any], finding: str) -> None:
     assert only(task(splits=splits)) == finding
 
 
-def test_broken_split_files(task: Task) -> None:
+def test_broken_split_files(task: Task, only: Only) -> None:
     folder = task()
     (folder / "valid.json").write_text('{\n"c.wav": [],\n"e.wav" []\n}')
     assert only(folder) == "valid.json:3: this is not JSON (Expecting ':' delimiter); correct the line"
@@ -220,7 +178,7 @@ def test_broken_split_files(task: Task) -> None:
 
 
 @pytest.mark.parametrize("labels", [[], ["cat", "dog"]])
-def test_a_multiclass_clip_has_one_label(task: Task, labels: list[str]) -> None:
+def test_a_multiclass_clip_has_one_label(task: Task, only: Only, labels: list[str]) -> None:
     splits = {"valid": {"c.wav": labels}, "test": {"d.wav": ["dog"], "e.wav": ["cat"]}}
     metadata = {"prediction_type": "multiclass", "evaluation": ["top1_acc"]}
     expected = f"valid.json:2: c.wav has {len(labels)} labels; a multiclass task needs exactly one"
@@ -236,134 +194,10 @@ def test_absent_classes_are_warnings(task: Task) -> None:
     ]
 
 
-def test_folds(task: Task) -> None:
+def test_folds(task: Task, only: Only) -> None:
     folds = {f"fold{n:02d}": {f"{n}.wav": ["cat", "dog"]} for n in range(3)}
     metadata = {"split_mode": "presplit_kfold", "splits": list(folds)}
     folder = task(metadata, folds)
     assert validate_task(folder) == []
     (folder / "fold01.json").write_text('{"1.wav": ["cat"]}')
     assert only(folder).startswith("fold01.json: warning: no clip has dog; the folds' scores differ in meaning")
-
-
-# ---------------------------------------------------------------------------------------------------- events
-
-EVENTS = {"embedding_type": "event", "evaluation": ["event_onset_200ms_fms", "segment_1s_er"], "sample_duration": 2.0}
-
-
-def event_splits(**changes: object) -> dict[str, Any]:
-    both = [{"label": "cat", "start": 0.0, "end": 300.0}, {"label": "dog", "start": 5, "end": 1999}]
-    return {
-        "train": {"a.wav": both, "b.wav": [{"label": "dog", "start": 10, "end": 20, **changes}]},
-        "valid": {"c.wav": []},
-        "test": {"d.wav": both},
-    }
-
-
-@pytest.fixture
-def event_task(task: Task) -> Task:
-    def write(splits: dict[str, Any], **metadata: object) -> Path:
-        folder = task({**EVENTS, **metadata}, splits)
-        for path in folder.glob("8000/*/*.wav"):
-            clip(path, frames=16_000)
-        return folder
-
-    return write
-
-
-def test_a_sound_event_task(event_task: Task) -> None:
-    assert validate_task(event_task(event_splits())) == []
-
-
-@pytest.mark.parametrize(
-    ("changes", "finding"),
-    [
-        ({"end": 5}, "train.json:3: an event of b.wav goes from 10 to 5; give 0 <= start < end in milliseconds"),
-        ({"start": -1}, "train.json:3: an event of b.wav goes from -1 to 20; give 0 <= start < end in milliseconds"),
-        ({"end": "x"}, "train.json:3: an event of b.wav goes from 10 to 'x'; give 0 <= start < end in milliseconds"),
-        (
-            {"end": 2001},
-            "train.json:3: an event of b.wav ends at 2001 ms, and sample_duration is 2.0 s; cut it off there",
-        ),
-        ({"label": "cow"}, "train.json:3: 'cow', a label of b.wav, is not in labelvocabulary.csv; add or correct it"),
-    ],
-)
-def test_events(event_task: Task, changes: dict[str, object], finding: str) -> None:
-    assert only(event_task(event_splits(**changes))) == finding
-
-
-def test_incomplete_events_and_unfit_scores(event_task: Task) -> None:
-    splits = event_splits()
-    splits["train"]["b.wav"] = ["dog"]
-    assert only(event_task(splits)) == "train.json:3: an event of b.wav is 'dog'; give label, start and end (ms)"
-
-
-def test_scene_scores_do_not_fit_events(event_task: Task) -> None:
-    findings = validate_task(event_task(event_splits(), evaluation=["mAP", "jaccard_micro"]))
-    assert [finding.split(", event")[0].split("full/")[1] for finding in findings] == [
-        "task_metadata.json:12: mAP does not score event tasks; choose from event_onset_200ms_fms",
-        "task_metadata.json:12: jaccard_micro scores multilabel scene tasks; choose from event_onset_200ms_fms",
-    ]
-
-
-def test_jaccard_does_not_score_one_label_a_clip(task: Task) -> None:
-    metadata = {"prediction_type": "multiclass", "evaluation": ["jaccard_micro"]}
-    splits = {"valid": {"c.wav": ["cat"]}, "test": {"d.wav": ["dog"], "e.wav": ["cat"]}}
-    assert only(task(metadata, splits)) == (
-        f"task_metadata.json:12: jaccard_micro scores multilabel scene tasks; choose from {', '.join(SCENE_SCORES)}"
-    )
-
-
-def test_times_in_seconds_are_suspected(event_task: Task) -> None:
-    splits = json.loads(json.dumps(event_splits()))
-    for clips in splits.values():
-        for events in clips.values():
-            for event in events:
-                event.update(start=event["start"] / 1000, end=event["end"] / 1000)
-    folder = event_task(splits)
-    assert only(folder) == (
-        "task_metadata.json: warning: no event ends after 1.999 ms; if the times are seconds, give milliseconds"
-    )
-
-
-# ---------------------------------------------------------------------------------------------------- audio
-
-
-def test_audio_files(task: Task) -> None:
-    folder = task()
-    path = folder / "8000/train/b.wav"
-    for change, finding in (
-        (path.unlink, "is missing; add the file or remove the clip"),
-        (lambda: path.write_text("x"), "cannot be decoded as audio; write it again"),
-        (lambda: clip(path, frames=0), "holds no samples; write it again or remove the clip"),
-        (lambda: clip(path, rate=16_000), "has 16000 Hz; resample it to 8000 Hz"),
-        (lambda: clip(path, channels=2), "has 2 channels; mix it to mono"),
-        (
-            lambda: clip(path, frames=801),
-            "has 801 samples and most clips have 800, which heareval cannot batch; cut or pad it, or set "
-            "sample_duration to null",
-        ),
-    ):
-        change()
-        assert only(folder) == f"train.json:3: 8000/train/b.wav {finding}"
-
-
-def test_lengths_may_differ_without_a_sample_duration(task: Task) -> None:
-    folder = task({"sample_duration": None})
-    clip(folder / "8000/train/b.wav", frames=801)
-    assert validate_task(folder) == []
-
-
-def test_sample_duration_agrees_with_the_clips(task: Task) -> None:
-    folder = task({"sample_duration": 10.0})
-    assert only(folder) == "task_metadata.json: 8000 Hz clips last 0.1 s, sample_duration is 10 s; make them agree"
-
-
-def test_every_sample_rate_is_checked(task: Task) -> None:
-    folder = task()
-    (folder / "16000").mkdir()
-    assert len(validate_task(folder)) == 4
-    for rate in ("8000", "16000"):
-        shutil.rmtree(folder / rate)
-    assert (
-        only(folder) == "task_metadata.json: no clip has audio; put it into <sample rate>/<split>/, like 44100/train/"
-    )
