@@ -59,7 +59,7 @@ def test_events(event_task: Task, only: Only, changes: dict[str, object], findin
     assert only(event_task(event_splits(**changes))) == finding
 
 
-def test_incomplete_events_and_unfit_scores(event_task: Task, only: Only) -> None:
+def test_incomplete_events(event_task: Task, only: Only) -> None:
     splits = event_splits()
     splits["train"]["b.wav"] = ["dog"]
     assert only(event_task(splits)) == "train.json:3: an event of b.wav is 'dog'; give label, start and end (ms)"
