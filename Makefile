@@ -7,9 +7,9 @@
 .PHONY: setup demo test paper music bench bench-gpu check format clean help
 SHELL := /bin/bash
 
-# The first Python on the path that is 3.10, 3.11 or 3.12; override with `make PYTHON=/path/to/python3.11 …`.
-FITS := import sys, venv; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))
-PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
+# The first Python on the path from 3.10 to 3.13; override with `make PYTHON=/path/to/python3.11 …`.
+FITS := import sys, venv; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; do \
 	$$p -c '$(FITS)' >/dev/null 2>&1 && echo $$p && break; done)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install
@@ -41,7 +41,7 @@ help:
 setup: .venv/.installed
 
 .venv/.created:
-	@test -n "$(PYTHON)" || { echo "error: no Python 3.10, 3.11 or 3.12 found; install one, or say make PYTHON=/path/to/python3.11"; exit 1; }
+	@test -n "$(PYTHON)" || { echo "error: no Python from 3.10 to 3.13 found; install one, or say make PYTHON=/path/to/python3.11"; exit 1; }
 	@echo "set-up 1/4: a virtual environment in .venv, from $$($(PYTHON) --version)"
 	@rm -rf .venv && $(PYTHON) -m venv .venv && touch $@
 

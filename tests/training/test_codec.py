@@ -66,12 +66,17 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 def test_validation_is_pinned(run: Path) -> None:
     (record,) = history(run)
     assert record["step"] == 3
-    found = [record[name] for name in ("mel_from_latents", "mel_from_codes", "readout")]
-    np.testing.assert_allclose(found, PINNED, rtol=5e-3)
+    for name, (value, tolerance) in PINNED.items():
+        np.testing.assert_allclose(record[name], value, rtol=tolerance, err_msg=name)
 
 
-#: Of the run `TINY`: mel distance from latents, from codes, and the read-out's. They change only when the method does.
-PINNED = (4.059890, 5.029202, 27.99728)
+#: Of the run `TINY`, with relative tolerances. They change only when the method does; but a code is chosen or not, so
+#: that releases of numpy and librosa that differ in the last digit give 1 % of the distance from codes.
+PINNED = {
+    "mel_from_latents": (4.059890, 5e-3),
+    "mel_from_codes": (5.029202, 2e-2),
+    "readout": (27.99728, 5e-3),
+}
 
 
 def test_losses_fall(soundscapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,7 +112,7 @@ def test_an_interrupted_run_ends_with_the_same_result(
 
 def test_a_finished_run_is_not_repeated(store: LatentStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = pretrain(TINY, store, tmp_path / "runs")
-    monkeypatch.setattr(module, "_epoch", None)
+    monkeypatch.setattr(module, "one_epoch", None)
     assert pretrain(TINY, store, tmp_path / "runs") == first
 
 
