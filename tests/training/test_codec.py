@@ -71,7 +71,7 @@ def test_validation_is_pinned(run: Path) -> None:
 
 
 #: Of the run `TINY`, with relative tolerances. They change only when the method does; but a code is chosen or not, so
-#: that releases of numpy and librosa that differ in the last digit give 1 % of the distance from codes.
+#: that other releases of the libraries, which round differently, change the distance from codes by 1 %.
 PINNED = {
     "mel_from_latents": (4.059890, 5e-3),
     "mel_from_codes": (5.029202, 2e-2),
