@@ -20,8 +20,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
         try:
             return options.run(options)
-        except (ValueError, OSError) as error:
-            print(f"error: {error}", file=sys.stderr)
+        except (ValueError, OSError, ModuleNotFoundError) as error:
+            extras = "; pip install '.[eval,train]' has it" if isinstance(error, ModuleNotFoundError) else ""
+            print(f"error: {error}{extras}", file=sys.stderr)
             return 1
 
 

@@ -27,8 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         try:
             options.run(options)
-        except (ValueError, OSError) as error:
-            print(f"error: {error}", file=sys.stderr)
+        except (ValueError, OSError, ModuleNotFoundError) as error:
+            extras = "; pip install '.[eval,train]' has it" if isinstance(error, ModuleNotFoundError) else ""
+            print(f"error: {error}{extras}", file=sys.stderr)
             return 1
     return 0
 

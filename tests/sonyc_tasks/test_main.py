@@ -82,6 +82,17 @@ def test_a_user_error_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert capsys.readouterr().err.startswith("error: there is no folder")
 
 
+def test_a_package_that_is_not_there(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "iterstrat.ml_stratifiers", None)
+    assert run("build", dataset, "--tasks-dir", tmp_path / "tasks", "--probe-sensors", 3, "--min-probe-clips", 10) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.endswith("; pip install '.[eval,train]' has it\n")
+    assert not (tmp_path / "tasks").exists()
+
+
 def test_warnings_are_one_line_each(
     tmp_path: Path, write_dataset: Any, annotation: Any, write_annotations: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,14 @@ def test_a_store_at_an_address(
     assert SensorSplit.load("split.json") == LatentStore(address).split
     assert main(["pretrain", "--recipe", "demo", "--store", address]) == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "runs", "split.json"]
+
+
+def test_a_package_that_is_not_there(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(sys.modules, "audiotools", None)
+    monkeypatch.delitem(sys.modules, "training.listen", raising=False)
+    error = failure(capsys, "listen", "codec.pth", "clip.wav")
+    assert "audiotools" in error
+    assert error.endswith("; pip install '.[eval,train]' has it")
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
