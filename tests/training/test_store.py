@@ -89,7 +89,7 @@ def test_an_interrupted_extraction_is_continued(tmp_path: Path) -> None:
 @pytest.fixture
 def bucket() -> Iterator[str]:
     """An address on a local server that speaks as S3 does; skipped, visibly, where its library is absent."""
-    moto = pytest.importorskip("moto.server", reason="needs moto[server], a local S3")
+    moto = pytest.importorskip("moto.server", reason="needs moto, a local S3")
     s3fs = pytest.importorskip("s3fs", reason="needs s3fs, from the extra `remote`")
     server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     server.start()
