@@ -9,9 +9,11 @@ from uuid import uuid4
 import fsspec
 import numpy as np
 import pytest
+import s3fs
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from moto.server import ThreadedMotoServer
 
 from sonyc_tasks.splits import SensorSplit
 from training import store as module
@@ -88,10 +90,8 @@ def test_an_interrupted_extraction_is_continued(tmp_path: Path) -> None:
 
 @pytest.fixture
 def bucket() -> Iterator[str]:
-    """An address on a local server that speaks as S3 does; skipped, visibly, where its library is absent."""
-    moto = pytest.importorskip("moto.server", reason="needs moto, a local S3")
-    s3fs = pytest.importorskip("s3fs", reason="needs s3fs, from the extra `remote`")
-    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    """An address on a local server that speaks as S3 does."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     server.start()
     options = {
         "endpoint_url": "http://{}:{}".format(*server.get_host_and_port()),
