@@ -64,13 +64,13 @@ class FrontEnd(Protocol):
 
 
 #: Name to loader; a loader takes a weight file or None (then it finds its own), and one of `PRECISIONS`.
-_LOADERS: dict[str, Callable[[Path | None, str], FrontEnd]] = {
+LOADERS: dict[str, Callable[[Path | None, str], FrontEnd]] = {
     "dac_44khz": dac_44khz,
     "demo": demo,
     "log_mel": load_log_mel,
 }
 
-FRONTENDS = tuple(_LOADERS)
+FRONTENDS = tuple(LOADERS)
 PRECISIONS = ("fp32", "bf16")
 
 
@@ -81,9 +81,9 @@ def load_frontend(name: str, weights: str | os.PathLike[str] | None = None, prec
         ValueError: an unknown name or precision, weights that are not this front end's, or a module that cannot be one.
         FileNotFoundError: ``weights`` does not exist.
     """
-    if name not in _LOADERS and not name.startswith(PREFIX):
+    if name not in LOADERS and not name.startswith(PREFIX):
         raise ValueError(f"unknown front end {name!r}: choose one of {', '.join((*FRONTENDS, ANY_MODULE))}")
     if precision not in PRECISIONS:
         raise ValueError(f"unknown precision {precision!r}: choose one of {', '.join(PRECISIONS)}")
     path = Path(weights) if weights else None
-    return HearModuleFrontEnd(name, path, precision) if name.startswith(PREFIX) else _LOADERS[name](path, precision)
+    return HearModuleFrontEnd(name, path, precision) if name.startswith(PREFIX) else LOADERS[name](path, precision)
