@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from hear_multiview.linear import Linear
+
 #: What an embedding may be: both halves, one of them, or the front end's own output without the encoder.
 VIEWS = ("joint", "private", "shared", "frontend")
 
@@ -17,9 +19,9 @@ def mlp(inputs: int, width: int, depth: int, outputs: int) -> nn.Sequential:
     """
     layers: list[nn.Module] = []
     for _ in range(depth):
-        layers += [nn.Linear(inputs, width), nn.LayerNorm(width), nn.GELU()]
+        layers += [Linear(inputs, width), nn.LayerNorm(width), nn.GELU()]
         inputs = width
-    return nn.Sequential(*layers, nn.Linear(inputs, outputs))
+    return nn.Sequential(*layers, Linear(inputs, outputs))
 
 
 class PrivateSharedEncoder(nn.Module):

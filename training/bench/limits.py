@@ -8,12 +8,16 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from hear_multiview.linear import has_products
+
 
 def rates(dtype: torch.dtype, size: int = 1024, repeats: int = 3, device: str = "cpu") -> dict[str, float]:
-    """FLOP/s of products of square matrices ("matmul"), and of the best of these and of convolutions as the codec has
-    them, without the rearranging of what goes in ("best")."""
+    """FLOP/s of products of square matrices, by torch's own library or oneDNN, whichever is faster ("matmul"), and of
+    the best of these and of convolutions as the codec has them, without the rearranging of what goes in ("best")."""
     a = torch.randn(size, size, dtype=dtype, device=device)
     products = [(lambda: a @ a, 2 * size**3)]
+    if has_products(a):
+        products.append((lambda: torch.ops.mkldnn._linear_pointwise(a, a, None, "none", [], ""), 2 * size**3))
     convolutions = [_convolution(channels, size, dtype, device) for channels in (64, 128, 256, 512)]
     with torch.inference_mode():
         matmul, best = (

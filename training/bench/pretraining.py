@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from hear_multiview.linear import has_products
 from training.bench.limits import rates
 from training.bench.row import Row
 from training.bench.turns import Repeat, by_turns
@@ -53,7 +54,11 @@ def step(frames: int, dim: int, pairs: int, device: str) -> Repeat:
     def batches() -> Iterator[Batch]:
         yield batch
 
-    with FlopCounterMode(display=False) as counter:
+    def of_product(a: torch.Size, b: torch.Size, *_: Any, **__: Any) -> int:
+        return 2 * a.numel() * b[0]
+
+    own = {torch.ops.mkldnn._linear_pointwise: of_product} if has_products(views[0]) else {}
+    with FlopCounterMode(display=False, custom_mapping=own) as counter:
         pretrain.one_epoch(model, batches(), recipe, optimizer)
 
     def repeat() -> dict[str, Any]:
