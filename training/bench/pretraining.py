@@ -6,10 +6,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from hear_multiview import linear
 from hear_multiview.linear import has_products
 from training.bench.limits import rates
 from training.bench.row import Row
@@ -17,20 +19,23 @@ from training.bench.turns import Repeat, by_turns
 
 
 def pretraining_rows(frames: int = 862, dim: int = 1024, pairs: int = 16, repeats: int = 3) -> list[Row]:
-    """One row: a step of the paper's best recipe on a batch of ``pairs`` of clips, each [frames, dim]."""
-    (found,) = by_turns([(step, {"frames": frames, "dim": dim, "pairs": pairs, "device": "cpu"})], repeats)
-    return [pretraining_row(found, f"step of pretraining, {pairs} pairs of {frames} x {dim}, CPU, fp32")]
+    """One row: a step of the paper's best recipe on a batch of ``pairs`` of clips, each [frames, dim], beside the same
+    step with torch's own linear layers."""
+    size = {"frames": frames, "dim": dim, "pairs": pairs, "device": "cpu"}
+    stock, ours = by_turns([(step, {**size, "stock": True}), (step, size)], repeats)
+    what = f"step of pretraining, {pairs} pairs of {frames} x {dim}, CPU, fp32"
+    return [pretraining_row(ours, what, stock["seconds"])]
 
 
-def pretraining_row(found: dict[str, Any], what: str) -> Row:
-    """What `step` ``found``, as a row."""
+def pretraining_row(found: dict[str, Any], what: str, stock: float | None = None) -> Row:
+    """What `step` ``found``, as a row; ``stock``: seconds with torch's own layers."""
     least = found["flop"] / found["matmul"]
     share = least / found["seconds"]
     return Row(
         what,
-        "",
+        "" if stock is None else f"{stock:.2f} s (torch's linear layers)",
         f"{found['seconds']:.2f} s, {found['flop'] / found['seconds'] / 1e9:.0f} GFLOP/s",
-        None,
+        None if stock is None else stock / found["seconds"],
         f"{least:.2f} s at {found['matmul'] / 1e9:.0f} GFLOP/s (matmul)",
         share,
         "at least 70 % of the limit",
@@ -38,12 +43,15 @@ def pretraining_row(found: dict[str, Any], what: str) -> Row:
     )
 
 
-def step(frames: int, dim: int, pairs: int, device: str) -> Repeat:
-    """One step of `training.pretrain` on random frames; FLOP as torch counts them; and what matrix products reach."""
+def step(frames: int, dim: int, pairs: int, device: str, stock: bool = False) -> Repeat:
+    """One step of `training.pretrain` on random frames; its FLOP; and what matrix products reach. ``stock``: with
+    torch's own linear layers, in this process from now on."""
     from training import pretrain
     from training.models import METHODS, Batch
     from training.recipes import BEST
 
+    if stock:
+        patch.object(linear, "has_products", return_value=False).start()
     recipe = replace(BEST, batch_size=pairs)
     model = METHODS[recipe.method].model(recipe, dim, 1).to(device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate)
