@@ -25,6 +25,7 @@ from tqdm import tqdm
 from hear_multiview import checkpoint
 from hear_multiview.encoder import VIEWS
 from training.ahead import ahead
+from training.allocator import keep_freed_memory
 from training.batches import batches, draw_pairs
 from training.distributed import average, count, main, main_first, wait
 from training.models import METHODS, Batch, Model
@@ -81,6 +82,7 @@ def pretrain(
     if len(history) == recipe.epochs and best_path.exists() and not state_path.exists():
         return Run(best_path, history)
 
+    keep_freed_memory()
     pairs = draw_pairs(store, recipe, seed)
     method = METHODS[recipe.method]
     gpus = [torch.device(device)] if torch.device(device).type == "cuda" else []  # of which the random state is kept

@@ -151,7 +151,7 @@ def test_two_processes_train_as_one_even_if_interrupted(store: LatentStore, tmp_
         history = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
         for ours, expected in zip(history, alone.history, strict=True):
             for part in ("train", "valid"):  # total correlation is a small difference of large numbers
-                assert ours[part] == pytest.approx(expected[part], rel=1e-5, abs=1e-6), recipe.name
+                assert ours[part] == pytest.approx(expected[part], rel=1e-4, abs=1e-6), recipe.name
         weights = checkpoint.load(folder / "checkpoint.safetensors").tensors
         for name, tensor in checkpoint.load(alone.checkpoint).tensors.items():
             torch.testing.assert_close(weights[name], tensor, rtol=1e-3, atol=1e-5)

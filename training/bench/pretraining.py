@@ -13,14 +13,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from hear_multiview import linear
 from hear_multiview.linear import has_products
+from training.allocator import keep_freed_memory
 from training.bench.limits import rates
 from training.bench.row import Row
 from training.bench.turns import Repeat, by_turns
 
 
-def pretraining_rows(frames: int = 862, dim: int = 1024, pairs: int = 16, repeats: int = 3) -> list[Row]:
+def pretraining_rows(frames: int = 862, dim: int = 1024, pairs: int = 16, repeats: int = 5) -> list[Row]:
     """One row: a step of the paper's best recipe on a batch of ``pairs`` of clips, each [frames, dim], beside the same
-    step with torch's own linear layers."""
+    step with torch's own linear layers and the C library as it is."""
     size = {"frames": frames, "dim": dim, "pairs": pairs, "device": "cpu"}
     stock, ours = by_turns([(step, {**size, "stock": True}), (step, size)], repeats)
     what = f"step of pretraining, {pairs} pairs of {frames} x {dim}, CPU, fp32"
@@ -45,13 +46,15 @@ def pretraining_row(found: dict[str, Any], what: str, stock: float | None = None
 
 def step(frames: int, dim: int, pairs: int, device: str, stock: bool = False) -> Repeat:
     """One step of `training.pretrain` on random frames; its FLOP; and what matrix products reach. ``stock``: with
-    torch's own linear layers, in this process from now on."""
+    torch's own linear layers and the C library as it is; either is for all of this process."""
     from training import pretrain
     from training.models import METHODS, Batch
     from training.recipes import BEST
 
     if stock:
         patch.object(linear, "has_products", return_value=False).start()
+    else:
+        keep_freed_memory()
     recipe = replace(BEST, batch_size=pairs)
     model = METHODS[recipe.method].model(recipe, dim, 1).to(device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate)
