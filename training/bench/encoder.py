@@ -19,7 +19,7 @@ from training.bench.turns import Comparison, Repeat, by_turns
 OFFICIAL: dict[str, Any] = {"encoder_dim": 64, "latent_dim": 1024, "decoder_dim": 64}
 
 
-def encoder_rows(size: dict[str, Any] = OFFICIAL, clip: float = 10.0, repeats: int = 3) -> list[Row]:
+def encoder_rows(size: dict[str, Any] = OFFICIAL, clip: float = 10.0, repeats: int = 7) -> list[Row]:
     """Four rows: time and share of the machine, each in fp32 and in bf16, for a codec of ``size`` with seeded weights
     and ``clip`` seconds of noise."""
     with tempfile.TemporaryDirectory() as name:
