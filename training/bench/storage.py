@@ -17,7 +17,7 @@ from training.bench.turns import Repeat, by_turns
 
 
 def storage_rows(
-    folder: Path = Path(), clips: int = 128, frames: int = 862, dim: int = 1024, pairs: int = 16, repeats: int = 3
+    folder: Path = Path(), clips: int = 128, frames: int = 862, dim: int = 1024, pairs: int = 16, repeats: int = 7
 ) -> list[Row]:
     """Two rows, for a store of ``clips`` of [frames, dim] on the disk of ``folder``, none of it in memory: reading it
     from end to end beside reading its files, and the clips of a batch of ``pairs`` beside a step of training."""
