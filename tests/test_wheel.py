@@ -9,6 +9,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from email.message import Message
 from email.parser import Parser
 from pathlib import Path
 
@@ -83,21 +84,23 @@ def test_it_holds_every_module_and_its_data_and_nothing_else(wheel: Path) -> Non
     } <= names
 
 
-def requirements(wheel: Path) -> list[str]:
-    """What the wheel asks for, extras apart."""
+def metadata(wheel: Path) -> Message:
     with zipfile.ZipFile(wheel) as archive:
         (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
-        fields = Parser().parsestr(archive.read(name).decode())
+        return Parser().parsestr(archive.read(name).decode())
+
+
+def requirements(fields: Message) -> list[str]:
+    """What the wheel asks for, extras apart."""
     return [line for line in fields.get_all("Requires-Dist") or () if "extra ==" not in line]
 
 
 def test_it_says_what_it_needs(wheel: Path) -> None:
+    fields = metadata(wheel)
     with zipfile.ZipFile(wheel) as archive:
-        (metadata,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
-        fields = Parser().parsestr(archive.read(metadata).decode())
         assert any(name.endswith("/LICENSE") for name in archive.namelist())
     assert {"eval", "train", "dev", "hub"} <= set(fields.get_all("Provides-Extra") or ())
-    needed = requirements(wheel)
+    needed = requirements(fields)
     assert any(line.startswith("torch") for line in needed)
     assert not any("huggingface" in line for line in needed), "only for those who ask for it"
     assert fields["Description-Content-Type"] == "text/markdown"
@@ -126,7 +129,7 @@ def test_embedding_needs_no_more_than_the_wheel_asks_for(
 ) -> None:
     """With modules of all other distributions out of reach, as they are after a pip install of the wheel alone."""
     needed: set[str] = set()
-    waiting = [Requirement(line) for line in requirements(wheel)]
+    waiting = [Requirement(line) for line in requirements(metadata(wheel))]
     while waiting:
         requirement = waiting.pop()
         name = canonicalize_name(requirement.name)
