@@ -24,7 +24,7 @@ def training_sizes(sizes: Mapping[str, int], split_mode: str) -> dict[str, int]:
     all folds but that one and the next one in order of their names, which serves as validation set.
 
     Returns:
-        What the training set is, in words → its rows.
+        What the training set is, in words → its rows. A split that is not there has none.
 
     >>> training_sizes({"train": 60, "valid": 20, "test": 20}, "trainvaltest")
     {'train': 60}
@@ -32,7 +32,7 @@ def training_sizes(sizes: Mapping[str, int], split_mode: str) -> dict[str, int]:
     {'all folds but fold00 and fold01': 12, 'all folds but fold01 and fold02': 9, ...}
     """
     if split_mode == "trainvaltest":
-        return {"train": sizes["train"]}
+        return {"train": sizes.get("train", 0)}
     folds = sorted(sizes)
     pairs = zip(folds, [*folds[1:], *folds[:1]], strict=True)
     return {
