@@ -49,8 +49,14 @@ def duplicate_clips(clips: Sequence[Clip], split: SensorSplit, *, workers: int |
     best epoch by, must not come again in the next part.
     """
     part = {sensor: name for name in PARTS for sensor in getattr(split, name)}
-    by_path = {clip.path: clip for clip in clips if clip.sensor in part}
-    groups = [[by_path[path] for path in group] for group in duplicates(by_path, workers=workers)]
+    of_path: dict[Path, list[Clip]] = defaultdict(list)
+    for clip in clips:
+        if clip.sensor in part:
+            of_path[clip.path].append(clip)
+    found = duplicates(of_path, workers=workers)
+    alone = [[path] for path in of_path.keys() - {path for group in found for path in group}]
+    groups = [[clip for path in group for clip in of_path[path]] for group in (*found, *sorted(alone))]
+    groups = [group for group in groups if len(group) > 1]
     shared = [group for group in groups if len({part[clip.sensor] for clip in group}) > 1]
     if shared:
         names = [[f"{clip.name} (sensor {clip.sensor}, {part[clip.sensor]})" for clip in group] for group in shared]
