@@ -40,8 +40,8 @@ _LENGTH_UNKNOWN = 0x7FFF_F000
 
 @dataclass(frozen=True)
 class Report:
-    """What :func:`check` found. ``problems``: problem → names of the files, for each of :data:`PROBLEMS`; ``notes``: the
-    same for :data:`NOTES`. Files that are the same recording are one name, ``a.wav = b.wav``.
+    """What :func:`check` found. ``problems``: problem → names of the files, for each of :data:`PROBLEMS`; ``notes``:
+    the same for :data:`NOTES`. Files that are the same recording are one name, ``a.wav = b.wav``.
 
     ``clips`` and ``sensors`` count what annotations.csv names. ``sample_rate`` (Hz) and ``seconds`` are those of most
     files, and 0 where none can be read.

@@ -92,7 +92,7 @@ def listed(groups: Sequence[Sequence[str]]) -> str:
 
 
 def fingerprint(path: Path, samples: int | None = None) -> str:
-    """A digest of what a file decodes to, of its first ``samples`` or of all; empty if they are all 0, or unreadable."""
+    """A digest of a file's audio, of its first ``samples`` or of all; empty if they are all 0, or unreadable."""
     digest, heard, silence, left = hashlib.sha256(), False, 0, samples
     try:
         with soundfile.SoundFile(str(path)) as file:
