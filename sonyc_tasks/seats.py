@@ -15,14 +15,19 @@ import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from sonyc_tasks.annotations import Clip
 from sonyc_tasks.probe_batches import has_lone_row
 
 #: The order in which a source that few recordings have gets into the sets.
 _ORDER = ("test", "train", "valid")
-#: Steps of the search for seats of sources. Where seats exist, a few are enough.
-_STEPS = 200
+#: Steps of the search for seats of sources. Mostly a few are enough; sources that contradict each other take them all.
+_STEPS = 1000
+#: Moves that are compared in a step.
+_MOVES = 100
+#: Share of steps that take any move, once the best one has brought no gain: it leads out of circles.
+_NOISE = 0.3
 
 
 @dataclass(frozen=True)
@@ -70,20 +75,23 @@ class Seats:
     def seat_sources(self, seed: int) -> None:
         """Seat as many sources as can be, mostly by swapping two recordings of a sensor, which keeps the sets' sizes.
 
-        A search by least conflicts (Minton et al. 1992): the best move for one missing seat at a time, even one that
-        takes away another. The best division met is kept.
+        A search by least conflicts (Minton et al. 1992), with noise (Selman et al. 1994): the best move for one missing
+        seat at a time, even one that takes away another. The best division met is kept.
         """
         draw = random.Random(seed)
-        best, least = list(self.place), self.missing()
+        best, least, stuck = list(self.place), self.missing(), False
         for _ in range(_STEPS):
             missing = self._vacant()
             if not missing:
                 break
             source, name = draw.choice(missing)
-            moves = [(self._cost(move), draw.random(), move) for move in self._moves_into(source, name)]
+            moves = list(self._moves_into(source, name))
+            moves = draw.sample(moves, min(len(moves), _MOVES))
             if not moves:
                 continue
-            self._move(min(moves)[2])
+            cost, _, move = min(((self._cost(move), draw.random(), move) for move in moves), key=itemgetter(0, 1))
+            stuck = stuck or cost[:3] >= self.missing()
+            self._move(draw.choice(moves) if stuck and draw.random() < _NOISE else move)
             if self.missing() < least:
                 best, least = list(self.place), self.missing()
         self._move(dict(enumerate(best)))
@@ -106,10 +114,13 @@ class Seats:
             if fitting:
                 self._move(min(fitting)[2])
 
-    def missing(self) -> tuple[int, int]:
-        """How many sources lack a seat in train or test, and how many lack one in valid."""
-        names = [name for _, name in self._vacant()]
-        return len(names) - names.count("valid"), names.count("valid")
+    def missing(self) -> tuple[int, int, int]:
+        """How many seats are missing, the worst first: of sources that cannot be both learned and measured though they
+        have two recordings, of sources that cannot be validated, and of those with a single recording."""
+        vacant = self._vacant()
+        single = sum(self.total[source] == 1 for source, _ in vacant)
+        valid = sum(name == "valid" for _, name in vacant)
+        return len(vacant) - single - valid, valid, single
 
     def _vacant(self) -> list[tuple[str, str]]:
         return [
@@ -144,14 +155,14 @@ class Seats:
         """Whether no sensor loses its last recording in a set. For moves of one recording."""
         return all(self.count[self.place[p], sensor] > 1 for p in move for sensor in self.sensors[p])
 
-    def _cost(self, move: dict[int, str]) -> tuple[int, int, int, int]:
+    def _cost(self, move: dict[int, str]) -> tuple[int, int, int, int, int]:
         """First what is missing after a move, then by how much it changes the sets' sizes and their sources."""
         changed: set[str] = set()
         for position in move:
             changed ^= self.sources[position]
         return (*self._missing_after(move), 2 - len(move), len(changed))
 
-    def _missing_after(self, move: dict[int, str]) -> tuple[int, int]:
+    def _missing_after(self, move: dict[int, str]) -> tuple[int, int, int]:
         before = {position: self.place[position] for position in move}
         self._move(move)
         missing = self.missing()
