@@ -113,7 +113,7 @@ def build(
     _warn_of_duplicates(groups)
     sets = probe_split(probe_clips, fractions=fractions, seed=seed, duplicates=groups)
     _warn_of_sources(sets)
-    sources = _named(probe_clips)
+    sources = named(probe_clips)
     if seconds is None:
         seconds = Counter(round(duration(clip.path), 3) for clip in probe_clips).most_common(1)[0][0]
 
@@ -228,8 +228,8 @@ def wav_name(clip: Clip) -> str:
     return "_".join(PurePosixPath(clip.name).with_suffix(".wav").parts)
 
 
-def _named(clips: Sequence[Clip]) -> dict[str, Path]:
-    """The audio file of each clip, by its name in a task folder."""
+def named(clips: Sequence[Clip]) -> dict[str, Path]:
+    """The audio file of each clip, by its name in a task folder; ValueError where two would have one name."""
     named: dict[str, Clip] = {}
     for clip in clips:
         other = named.setdefault(wav_name(clip), clip)

@@ -132,11 +132,7 @@ def write_task(
     tasks_dir = Path(tasks_dir)
     final = tasks_dir / task.folder_name
     placed = [(split, clip) for split, labels in task.splits.items() for clip in labels]
-    for split, clip in placed:
-        if Path(clip).name != clip or not clip.endswith(".wav"):
-            raise ValueError(f"{clip!r} of split {split} cannot name a clip; give a plain file name that ends in .wav")
-        if clip not in sources:
-            raise ValueError(f"clip {clip} of split {split} has no audio file; give one, or leave the clip out")
+    _check_names(placed, sources)
     _refuse_lone_row(task)
     existing = _read_record(final)
     if final.exists() and existing is None:
@@ -165,6 +161,14 @@ def write_task(
         folder.rename(final)
     written.folder = final
     return written
+
+
+def _check_names(placed: Sequence[tuple[str, str]], sources: Mapping[str, Path]) -> None:
+    for split, clip in placed:
+        if Path(clip).name != clip or not clip.endswith(".wav"):
+            raise ValueError(f"{clip!r} of split {split} cannot name a clip; give a plain file name that ends in .wav")
+        if clip not in sources:
+            raise ValueError(f"clip {clip} of split {split} has no audio file; give one, or leave the clip out")
 
 
 def _refuse_lone_row(task: Task) -> None:
