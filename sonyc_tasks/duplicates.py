@@ -67,7 +67,7 @@ def duplicate_clips(clips: Sequence[Clip], split: SensorSplit, *, workers: int |
     return groups
 
 
-def between_splits(folder: Path, clips: Mapping[str, Sequence[str]]) -> list[list[tuple[str, str]]]:
+def between_splits(folder: Path, clips: Mapping[str, Iterable[str]]) -> list[list[tuple[str, str]]]:
     """Groups of (split, clip) that are the same recording and lie in two or more splits of a HEAR task folder.
 
     ``clips``: split → clips. One sample rate is looked at, as the audio of the others is the same. Clips without audio

@@ -31,7 +31,9 @@ def test_folds_train_together_as_in_heareval(sizes: dict[str, int]) -> None:
     probes = pytest.importorskip("heareval.predictions.task_predictions")
     for mode in ("presplit_kfold", "new_split_kfold"):
         splits = probes.get_splits_from_metadata({"split_mode": mode, "splits": list(sizes)})
-        assert list(training_sizes(sizes, mode).values()) == [sum(map(sizes.get, split["train"])) for split in splits]
+        assert list(training_sizes(sizes, mode).values()) == [
+            sum(sizes[fold] for fold in split["train"]) for split in splits
+        ]
 
 
 def test_a_training_set_is_named() -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from sonyc_tasks.taxonomy import COARSE
 SETS = ("test", "train", "valid")  # the order in which a source gets its seats
 
 
-def clip(name: str, sensor: int, sources: Sequence[str] = ()) -> Clip:
+def clip(name: str, sensor: int, sources: Iterable[str] = ()) -> Clip:
     return Clip(name, sensor, Path(name), tuple(sorted(sources)))
 
 
