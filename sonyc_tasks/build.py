@@ -15,13 +15,21 @@ import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sonyc_tasks.annotations import Clip, read_clips
 from sonyc_tasks.audio import duration
+from sonyc_tasks.duplicates import duplicate_clips, listed
 from sonyc_tasks.hear_format import Task, Written, write_task
-from sonyc_tasks.splits import LEAST_PROBE_CLIPS, SensorSplit, probe_split, published_split, sensor_split
+from sonyc_tasks.splits import (
+    LEAST_PROBE_CLIPS,
+    SensorSplit,
+    as_recordings,
+    probe_split,
+    published_split,
+    sensor_split,
+)
 from sonyc_tasks.taxonomy import COARSE
 
 log = logging.getLogger(__name__)
@@ -73,8 +81,12 @@ def build(
     clips. fractions: shares of those three sets. grid: "heareval" leaves the settings of the probes to it; "paper"
     writes :data:`PAPER_GRID` into the tasks, whatever its ``--grid`` then is. workers: threads (default: one a core).
 
-    Folders already made from the same input are left as they are. Raises ValueError, with nothing half-written, where
-    the data set, the split or the arguments do not allow it.
+    Clips that are the same recording (:mod:`sonyc_tasks.duplicates`) stay in one set, with a warning. Sources that no
+    clip of train or test has are named in a warning.
+
+    Folders already made from the same input are left as they are; sample rates that they have already are kept. Raises
+    ValueError, with nothing half-written, where the data set, the split or the arguments do not allow it, and where a
+    recording is both in pretraining and in the probes.
     """
     rates = (sample_rate,) if isinstance(sample_rate, int) else tuple(sample_rate)
     if not rates or min(rates) <= 0 or (seconds is not None and seconds <= 0):
@@ -91,17 +103,23 @@ def build(
         counts = {"train": train_sensors, "valid": valid_sensors, "probe": probe_sensors}
         split = choose_split(clips, counts, min_probe_clips=min_probe_clips, seed=seed)
     split.check(clip.sensor for clip in clips)
+    same = duplicate_clips(clips, split, workers=workers)
     if labels != "majority":
         clips = read_clips(root, labels)
-    probe_clips = _enough_of_each([clip for clip in clips if clip.sensor in split.probe], split)
-    sets = probe_split(probe_clips, fractions=fractions, seed=seed)
+    probes = {clip.name: clip for clip in clips if clip.sensor in split.probe}
+    groups = [[probes[clip.name] for clip in group if clip.name in probes] for group in same]
+    groups = [group for group in groups if len(group) > 1]
+    probe_clips = _enough_of_each(list(probes.values()), groups, split)
+    _warn_of_duplicates(groups)
+    sets = probe_split(probe_clips, fractions=fractions, seed=seed, duplicates=groups)
+    _warn_of_sources(sets)
+    sources = named(probe_clips)
     if seconds is None:
         seconds = Counter(round(duration(clip.path), 3) for clip in probe_clips).most_common(1)[0][0]
 
     written = []
     for task in (source_task(sets, seconds, split), sensor_task(sets, seconds, split)):
         task = with_paper_grid(task) if grid == "paper" else task
-        sources = {wav_name(clip): clip.path for clip in probe_clips}
         written.append(write_task(task, sources, tasks_dir, sample_rate=rates, workers=workers))
         log.info("%s", _summary(written[-1], sets))
     return [report.folder for report in written]
@@ -202,13 +220,34 @@ def sensor_label(sensor: int) -> str:
 
 
 def wav_name(clip: Clip) -> str:
-    """File name of a clip in a task folder."""
-    return f"{Path(clip.name).stem}.wav"
+    """File name of a clip in a task folder, which holds no folders.
+
+    >>> wav_name(Clip("audio-0/00_000123.flac", 0, Path("00_000123.flac"), ()))
+    'audio-0_00_000123.wav'
+    """
+    return "_".join(PurePosixPath(clip.name).with_suffix(".wav").parts)
 
 
-def _enough_of_each(clips: Sequence[Clip], split: SensorSplit) -> list[Clip]:
-    """``clips`` without those of sensors that the label rule left too few of for three sets; a warning names them."""
-    per_sensor = Counter(clip.sensor for clip in clips)
+def named(clips: Sequence[Clip]) -> dict[str, Path]:
+    """The audio file of each clip, by its name in a task folder; ValueError where two would have one name."""
+    named: dict[str, Clip] = {}
+    for clip in clips:
+        other = named.setdefault(wav_name(clip), clip)
+        if other is not clip:
+            raise ValueError(
+                f"{other.name} and {clip.name} would both be {wav_name(clip)} in a task folder; rename one of them, in "
+                "annotations.csv too"
+            )
+    return {name: clip.path for name, clip in named.items()}
+
+
+def _enough_of_each(clips: Sequence[Clip], groups: Sequence[Sequence[Clip]], split: SensorSplit) -> list[Clip]:
+    """``clips`` without those of sensors that have too few of them for three sets; a warning names these sensors.
+
+    ``groups``: clips that are the same recording, and count as one.
+    """
+    recordings = as_recordings(clips, groups)
+    per_sensor = Counter(sensor for recording in recordings for sensor in recording.sensors)
     scarce = [sensor for sensor in split.probe if per_sensor[sensor] < LEAST_PROBE_CLIPS]
     if scarce:
         warnings.warn(
@@ -217,6 +256,28 @@ def _enough_of_each(clips: Sequence[Clip], split: SensorSplit) -> list[Clip]:
             stacklevel=3,
         )
     return [clip for clip in clips if clip.sensor not in scarce]
+
+
+def _warn_of_duplicates(groups: Sequence[Sequence[Clip]]) -> None:
+    if groups:
+        names = listed([[clip.name for clip in group] for group in groups])
+        warnings.warn(f"clips that are the same recording are kept in one set: {names}", stacklevel=3)
+
+
+def _warn_of_sources(sets: Mapping[str, Sequence[Clip]]) -> None:
+    """Name the sources that a score of the source task says nothing about."""
+    effects = {
+        "test": "is not measured on it, and heareval's mAP counts it as 0",
+        "train": "cannot learn it, so that its share of a score is chance",
+    }
+    for name, effect in effects.items():
+        absent = [source for source in COARSE if not any(source in clip.sources for clip in sets[name])]
+        if absent:
+            warnings.warn(
+                f"no clip of the probes' {name} set has {', '.join(absent)}: a probe {effect}; add clips with it, or "
+                "read the scores of the other classes",
+                stacklevel=3,
+            )
 
 
 def _summary(report: Written, sets: Mapping[str, Sequence[Clip]]) -> str:

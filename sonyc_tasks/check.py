@@ -1,6 +1,7 @@
 """Is the audio of a data set all there and whole: ``annotations.csv`` against the headers of the files on disk.
 
-Headers and sizes are enough to find what a broken transfer or a full disk leaves behind; no audio is decoded.
+Headers and sizes are enough to find what a broken transfer or a full disk leaves behind. Of the audio only the
+beginnings are decoded, and where two are equal the rest, to find recordings with several names.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import soundfile
 from tqdm import tqdm
 
 from sonyc_tasks.annotations import _audio_files, _rows, read_labels
+from sonyc_tasks.duplicates import duplicates
 from sonyc_tasks.taxonomy import SAMPLE_RATE
 
 #: What can be wrong with a clip, and what that means.
@@ -26,7 +28,10 @@ PROBLEMS = {
     "unreadable": "no audio",
     "truncated": "ends before its header says, or over 1 % shorter than most",
     "wrong rate": "not the sample rate of most",
+    "two sensors": "the same recording under two sensors",
 }
+#: What is no fault, and good to know.
+NOTES = {"duplicate": "the same recording twice under one sensor; build keeps them in one set"}
 
 _SHOWN = 3
 # Programs that write into a pipe cannot know the length, and put one of the largest numbers there.
@@ -35,7 +40,8 @@ _LENGTH_UNKNOWN = 0x7FFF_F000
 
 @dataclass(frozen=True)
 class Report:
-    """What :func:`check` found. ``problems``: problem → names of the files, for each of :data:`PROBLEMS`.
+    """What :func:`check` found. ``problems``: problem → names of the files, for each of :data:`PROBLEMS`; ``notes``:
+    the same for :data:`NOTES`. Files that are the same recording are one name, ``a.wav = b.wav``.
 
     ``clips`` and ``sensors`` count what annotations.csv names. ``sample_rate`` (Hz) and ``seconds`` are those of most
     files, and 0 where none can be read.
@@ -47,6 +53,7 @@ class Report:
     sample_rate: int
     seconds: float
     problems: dict[str, list[str]]
+    notes: dict[str, list[str]]
 
     @property
     def sound(self) -> bool:
@@ -56,10 +63,10 @@ class Report:
     def table(self) -> str:
         """One line a problem, with the count and the first names, and a line of totals."""
         rows = [("problem", "files", "meaning, and the first names")]
-        for problem, names in self.problems.items():
+        for problem, names in [*self.problems.items(), *self.notes.items()]:
             more = ", …" if len(names) > _SHOWN else ""
             first = f": {', '.join(names[:_SHOWN])}{more}" if names else ""
-            rows.append((problem, str(len(names)), PROBLEMS[problem] + first))
+            rows.append((problem, str(len(names)), {**PROBLEMS, **NOTES}[problem] + first))
         lines = [f"{problem:<12}{count:>7}  {text}" for problem, count, text in rows]
         usual = f"most have {self.sample_rate} Hz and {self.seconds:g} s" if self.sample_rate else "none can be read"
         published = f" (SONYC-UST-V2: {SAMPLE_RATE} Hz)" if self.sample_rate not in (0, SAMPLE_RATE) else ""
@@ -72,12 +79,14 @@ class Report:
         concerned = {problem for problem, names in self.problems.items() if names}
         if concerned == {"extra"}:
             return f"{self.root} has files that annotations.csv does not name ({found}); remove them, or add their rows"
-        delete = "delete the damaged files and " if concerned - {"missing", "extra"} else ""
+        if concerned == {"two sensors"}:
+            return f"{self.root} has recordings under two sensors ({found}); remove the wrong rows from annotations.csv"
+        delete = "delete the damaged files and " if concerned - {"missing", "extra", "two sensors"} else ""
         return f"{self.root} is not whole ({found}); {delete}run python -m sonyc_tasks download {self.root} again"
 
 
 def check(root: str | Path) -> Report:
-    """Compare ``root/annotations.csv`` with the audio on disk, and read the header of every audio file.
+    """Compare ``root/annotations.csv`` with the audio on disk, read the header of every audio file, find duplicates.
 
     Audio is looked for where :func:`sonyc_tasks.annotations.read_clips` does. Writes nothing.
 
@@ -108,7 +117,12 @@ def check(root: str | Path) -> Report:
             problems["truncated"].append(path.name)
         if header.sample_rate != rate:
             problems["wrong rate"].append(path.name)
-    return Report(root, len(sensors), len(set(sensors.values())), rate, seconds, problems)
+    notes: dict[str, list[str]] = {note: [] for note in NOTES}
+    sensor_of = {Path(name).stem: sensor for name, sensor in sensors.items()}
+    for group in duplicates(path for path, header in headers.items() if header is not None and header.whole):
+        one_sensor = len({sensor_of[path.stem] for path in group}) == 1
+        (notes["duplicate"] if one_sensor else problems["two sensors"]).append(" = ".join(path.name for path in group))
+    return Report(root, len(sensors), len(set(sensors.values())), rate, seconds, problems, notes)
 
 
 @dataclass(frozen=True)

@@ -20,19 +20,21 @@ import json
 import logging
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import product
 from pathlib import Path
 from typing import Any, TypedDict
 
 from tqdm import tqdm
 
 from sonyc_tasks import audio
+from sonyc_tasks.duplicates import between_splits, listed
+from sonyc_tasks.probe_batches import batch_sizes, has_lone_row, training_sizes
 from sonyc_tasks.validate import errors_of, validate_task
+from sonyc_tasks.workshop import sweep, workshop
 
 log = logging.getLogger(__name__)
 
@@ -119,55 +121,77 @@ def write_task(
     If the folder is there already and its build record shows the same task and the same audio (by content), nothing
     is done. If any task of ``tasks_dir`` already has exactly this audio, its files are linked to, not rendered again.
     Otherwise clips are mixed to mono and resampled to ``sample_rate`` Hz by ``workers`` threads (default: one a core),
-    each holding one clip in memory. Several sample rates make a task for models of any of them.
+    each holding one clip in memory. Several sample rates make a task for models of any of them. The sample rates that
+    the folder has already are kept: another one is added to them. (To be rid of one, remove the folder first.)
 
     The finished folder is checked with :func:`sonyc_tasks.validate.validate_task` before it is moved into place.
     Raises ValueError, and leaves ``tasks_dir`` as it was, where that finds an error, a clip has no source or cannot be
-    read, or a folder of that name is there that was not made by this function.
+    read, a folder of that name is there that was not made by this function, the same recording is in two splits
+    (:mod:`sonyc_tasks.duplicates`), or a probe's last batch would be a single clip (:mod:`sonyc_tasks.probe_batches`).
     """
     tasks_dir = Path(tasks_dir)
     final = tasks_dir / task.folder_name
     placed = [(split, clip) for split, labels in task.splits.items() for clip in labels]
-    for split, clip in placed:
-        if Path(clip).name != clip or not clip.endswith(".wav"):
-            raise ValueError(f"{clip!r} of split {split} cannot name a clip; give a plain file name that ends in .wav")
-        if clip not in sources:
-            raise ValueError(f"clip {clip} of split {split} has no audio file; give one, or leave the clip out")
-    rates = (sample_rate,) if isinstance(sample_rate, int) else tuple(sample_rate)
+    _check_names(placed, sources)
+    _refuse_lone_row(task)
+    existing = _read_record(final)
+    if final.exists() and existing is None:
+        raise ValueError(f"{final} was not made by this command; move it away, or choose another tasks folder")
+    wanted = (sample_rate,) if isinstance(sample_rate, int) else tuple(sample_rate)
+    rates = sorted({*wanted, *(existing or {}).get("sample_rates", ())})
     record = _record(task, {clip: sources[clip] for _, clip in placed}, rates, workers)
-    if final.exists():
-        existing = _read_record(final)
-        if existing is None:
-            raise ValueError(f"{final} was not made by this command; move it away, or choose another tasks folder")
-        if existing == record and all(_wav(final, r, split, clip).is_file() for r in rates for split, clip in placed):
-            return Written(final, clips=len(placed), reused=True)
+    place = tasks_dir if os.path.ismount(tasks_dir) else tasks_dir.parent  # on its file system, if possible not in it
+    if existing == record and all(_wav(final, r, split, clip).is_file() for r in rates for split, clip in placed):
+        sweep(tasks_dir, place)
+        return Written(final, clips=len(placed), reused=True)
 
-    with _workshop(tasks_dir) as workshop:
-        folder = workshop / task.folder_name
+    with workshop(tasks_dir, place) as work:
+        folder = work / task.folder_name
         _write_labels(folder, task, record)
-        written = _link_audio(folder, task, tasks_dir, record, rates)
-        written = written or _render_audio(folder, task, sources, rates, workers)
+        new = [rate for rate in rates if not _link_audio(folder, task, tasks_dir, record, rate)]
+        written = _render_audio(folder, task, sources, new, workers)
+        written.linked = not new
         found = errors_of(validate_task(folder))
         if found:
             raise ValueError(f"{task.folder_name} would not be a sound HEAR task: {found[0].replace(f'{folder}/', '')}")
+        _refuse_shared_recordings(folder, task)
         tasks_dir.mkdir(parents=True, exist_ok=True)
         if final.exists():
-            final.rename(workshop / "replaced")
+            final.rename(work / "replaced")
         folder.rename(final)
     written.folder = final
     return written
 
 
-@contextmanager
-def _workshop(tasks_dir: Path) -> Iterator[Path]:
-    """A folder to build in, on the file system of ``tasks_dir`` but, if possible, not inside it; gone afterwards."""
-    place = tasks_dir if os.path.ismount(tasks_dir) else tasks_dir.parent
-    place.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{tasks_dir.name}-in-progress-", dir=place))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+def _check_names(placed: Sequence[tuple[str, str]], sources: Mapping[str, Path]) -> None:
+    for split, clip in placed:
+        if Path(clip).name != clip or not clip.endswith(".wav"):
+            raise ValueError(f"{clip!r} of split {split} cannot name a clip; give a plain file name that ends in .wav")
+        if clip not in sources:
+            raise ValueError(f"clip {clip} of split {split} has no audio file; give one, or leave the clip out")
+
+
+def _refuse_lone_row(task: Task) -> None:
+    """Raise ValueError where a probe would train on a last batch of one clip (of frames, only the model can tell)."""
+    if task.embedding_type != "scene":
+        return
+    sizes = training_sizes({split: len(labels) for split, labels in task.splits.items()}, task.split_mode)
+    for (name, rows), batch_size in product(sizes.items(), batch_sizes(task.metadata())):
+        if has_lone_row(rows, batch_size):
+            raise ValueError(
+                f"{task.folder_name} has {rows} clips to train on ({name}), and heareval, which trains in batches of "
+                f"{batch_size}, cannot train on a last batch of one; move or leave out a clip"
+            )
+
+
+def _refuse_shared_recordings(folder: Path, task: Task) -> None:
+    shared = between_splits(folder, task.splits)  # of the audio as written: cut to one length, at one rate
+    if shared:
+        names = listed([[f"{clip} ({split})" for split, clip in group] for group in shared])
+        raise ValueError(
+            f"{task.folder_name} would have the same recording in two splits: {names}; leave one out, or put both into "
+            "one split"
+        )
 
 
 def _write_labels(folder: Path, task: Task, record: Mapping[str, Any]) -> None:
@@ -199,10 +223,12 @@ def _render_audio(
         return excess, limited
 
     places = [(split, clip) for split, labels in task.splits.items() for clip in labels]
+    written = Written(folder, clips=len(places))
+    if not rates:
+        return written
     for rate in rates:
         for split in task.splits:
             (folder / str(rate) / split).mkdir(parents=True)
-    written = Written(folder, clips=len(places))
     for excess, limited in _in_parallel(render, places, workers, f"{task.name} audio"):
         written.trimmed += excess > 0
         written.padded += excess < 0
@@ -210,34 +236,35 @@ def _render_audio(
     return written
 
 
-def _link_audio(
-    folder: Path, task: Task, tasks_dir: Path, record: Mapping[str, Any], rates: Sequence[int]
-) -> Written | None:
-    """Take the audio over from a task with the same audio, if there is one; clips may stand in other splits there."""
+def _link_audio(folder: Path, task: Task, tasks_dir: Path, record: Mapping[str, Any], rate: int) -> bool:
+    """Take the audio at ``rate`` Hz over from a task with the same audio; clips may stand in other splits there.
+
+    False if there is no such task.
+    """
+    wanted = [(split, clip) for split, labels in task.splits.items() for clip in labels]
     for twin in sorted(tasks_dir.iterdir()) if tasks_dir.is_dir() else ():
         if (_read_record(twin) or {}).get("audio") != record["audio"]:
             continue
-        there = {(rate, path.name): path for rate in rates for path in (twin / str(rate)).glob("*/*.wav")}
-        wanted = [(rate, split, clip) for rate in rates for split, labels in task.splits.items() for clip in labels]
-        if not all((rate, clip) in there for rate, _, clip in wanted):
+        there = {path.name: path for path in (twin / str(rate)).glob("*/*.wav")}
+        if not all(clip in there for _, clip in wanted):
             continue
         copied = 0
-        for rate, split, clip in wanted:
+        for split, clip in wanted:
             target = _wav(folder, rate, split, clip)
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
-                os.link(there[rate, clip], target)
+                os.link(there[clip], target)
             except OSError:  # another file system, or one without hard links
-                shutil.copyfile(there[rate, clip], target)
+                shutil.copyfile(there[clip], target)
                 copied += 1
         if copied:
             log.warning("%s: %d files copied from %s, as they could not be hard-linked", task.name, copied, twin.name)
-        return Written(folder, clips=sum(map(len, task.splits.values())), linked=True)
-    return None
+        return True
+    return False
 
 
 def _record(task: Task, sources: Mapping[str, Path], rates: Sequence[int], workers: int | None) -> dict[str, Any]:
-    """What the folder is made from: equal records mean equal folders, equal ``audio`` entries equal wav files."""
+    """What the folder is made from: equal records mean equal folders, equal ``audio`` entries the same wav files."""
 
     def content(clip: str) -> tuple[str, str]:
         status = sources[clip].stat()
@@ -251,7 +278,7 @@ def _record(task: Task, sources: Mapping[str, Path], rates: Sequence[int], worke
     return {
         "recipe": _RECIPE,
         "sample_rates": list(rates),
-        "audio": _digest([_RECIPE, rates, task.sample_duration, files]),
+        "audio": _digest([_RECIPE, task.sample_duration, files]),
         "labels": _digest([_RECIPE, task.metadata(), list(task.vocabulary), labels]),
     }
 

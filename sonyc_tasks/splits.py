@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sonyc_tasks.annotations import Clip
+from sonyc_tasks.seats import Recording, Seats
 from sonyc_tasks.taxonomy import COARSE
 
 PARTS = ("train", "valid", "probe")
@@ -153,36 +154,64 @@ def sensor_split(
 
 
 def probe_split(
-    clips: Sequence[Clip], *, fractions: tuple[float, float, float] = (0.6, 0.2, 0.2), seed: int = 0
+    clips: Sequence[Clip],
+    *,
+    fractions: tuple[float, float, float] = (0.6, 0.2, 0.2),
+    seed: int = 0,
+    duplicates: Sequence[Sequence[Clip]] = (),
 ) -> dict[str, list[Clip]]:
     """Divide the probe sensors' clips into ``train``, ``valid`` and ``test``, stratified by sensor and source together.
 
     Iterative stratification (Sechidis et al. 2011) treats the sensor, one-hot, and the sources, multi-hot, as labels of
     one multilabel problem: the test set is split off first, then the valid set. It prefers the labels' shares to the
     set's size, so of ten draws the one nearest to that size is taken, and sets may still differ from it by a few clips.
-    It can also leave a sensor with few clips out of a set, which then takes one clip from where that sensor has most:
-    every sensor is in every set. Within a set, clips keep the order of ``clips``; the same clips, fractions and seed
-    always give the same sets.
+    Where it leaves a sensor out of a set, or a source that few clips have, or gives train a size that ends heareval's
+    training, a few clips change places (:mod:`sonyc_tasks.seats`): every sensor is in every set, and a source of two
+    clips or more in train and in test, unless two sources contradict each other. Within a set, clips keep the order of
+    ``clips``; the same clips, fractions and seed always give the same sets.
 
-    Raises ValueError for fewer than 2 sensors, a sensor with fewer than 3 clips, or impossible fractions.
+    ``duplicates``: groups of clips that are the same recording, each of which stays in one set.
+
+    Raises ValueError for fewer than 2 sensors, a sensor with fewer than 3 recordings, or impossible fractions.
     """
-    import numpy as np
-    from iterstrat.ml_stratifiers import MultilabelStratifiedShuffleSplit
-
     if len(fractions) != 3 or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
         raise ValueError(f"the fractions {fractions} cannot divide clips; give three positive numbers that sum to 1")
-    per_sensor = Counter(clip.sensor for clip in clips)
+    recordings = as_recordings(clips, duplicates)
+    per_sensor = Counter(sensor for recording in recordings for sensor in recording.sensors)
     if len(per_sensor) < 2:
         raise ValueError(f"{len(per_sensor)} sensor cannot make a task of telling sensors apart; give at least 2")
     for sensor, count in sorted(per_sensor.items()):
         if count < LEAST_PROBE_CLIPS:
             raise ValueError(f"sensor {sensor} has {count} clips, too few for three sets; leave it out of the probes")
 
-    sensors = sorted(per_sensor)
-    labels = np.zeros((len(clips), len(sensors) + len(COARSE)), dtype=int)
-    for row, clip in enumerate(clips):
-        labels[row, sensors.index(clip.sensor)] = 1
-        for source in clip.sources:
+    seats = Seats(recordings, _stratified(recordings, fractions, seed))
+    seats.seat_sensors()
+    seats.seat_sources(seed)
+    seats.avoid_lone_row()
+    place = {clip: name for recording, name in zip(recordings, seats.place, strict=True) for clip in recording.clips}
+    return {name: [clip for clip in clips if place[clip] == name] for name in ("train", "valid", "test")}
+
+
+def as_recordings(clips: Sequence[Clip], duplicates: Sequence[Sequence[Clip]]) -> list[Recording]:
+    """The recordings of ``clips``, in their order, where those of a group of ``duplicates`` are one."""
+    first = {clip: group[0] for group in duplicates for clip in group}
+    recordings: dict[Clip, list[Clip]] = {}
+    for clip in clips:
+        recordings.setdefault(first.get(clip, clip), []).append(clip)
+    return [Recording(tuple(names)) for names in recordings.values()]
+
+
+def _stratified(recordings: Sequence[Recording], fractions: Sequence[float], seed: int) -> list[str]:
+    """The set of each recording."""
+    import numpy as np
+    from iterstrat.ml_stratifiers import MultilabelStratifiedShuffleSplit
+
+    sensors = sorted({sensor for recording in recordings for sensor in recording.sensors})
+    labels = np.zeros((len(recordings), len(sensors) + len(COARSE)), dtype=int)
+    for row, recording in enumerate(recordings):
+        for sensor in recording.sensors:
+            labels[row, sensors.index(sensor)] = 1
+        for source in recording.sources:
             labels[row, len(sensors) + COARSE.index(source)] = 1
 
     def split_off(rows: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
@@ -194,23 +223,11 @@ def probe_split(
         kept, taken = min(draws, key=lambda draw: abs(len(draw[1]) - size))
         return rows[kept], rows[taken]
 
-    rest, test = split_off(np.arange(len(clips)), fractions[2])
-    train, valid = split_off(rest, fractions[1] / (fractions[0] + fractions[1]))
-    sets = {name: [clips[row] for row in rows] for name, rows in (("train", train), ("valid", valid), ("test", test))}
-    _seat_every_sensor(sets, sensors)
-    order = {clip: position for position, clip in enumerate(clips)}
-    return {name: sorted(members, key=order.__getitem__) for name, members in sets.items()}
-
-
-def _seat_every_sensor(sets: dict[str, list[Clip]], sensors: Sequence[int]) -> None:
-    for sensor in sensors:
-        own = {name: [clip for clip in members if clip.sensor == sensor] for name, members in sets.items()}
-        for name in (name for name, members in own.items() if not members):
-            donor = max(own, key=lambda other: len(own[other]))
-            clip = own[donor].pop()
-            sets[donor].remove(clip)
-            sets[name].append(clip)
-            own[name].append(clip)
+    rest, test = split_off(np.arange(len(recordings)), fractions[2])
+    _, valid = split_off(rest, fractions[1] / (fractions[0] + fractions[1]))
+    place = np.full(len(recordings), "train", dtype=object)
+    place[valid], place[test] = "valid", "test"
+    return list(place)
 
 
 def _part_sizes(n: int, wanted: Mapping[str, int | None]) -> dict[str, int]:

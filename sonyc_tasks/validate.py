@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sonyc_tasks.duplicates import between_splits
 from sonyc_tasks.located_json import parse
 from sonyc_tasks.metrics import JACCARD_AVERAGES
 from sonyc_tasks.validate_audio import audio_faults
@@ -51,6 +52,7 @@ def validate_task(folder: str | Path) -> list[str]:
         task.read_splits()
         task.check_classes()
         task.check_audio()
+        task.check_duplicates()
     return task.errors + task.warnings
 
 
@@ -258,6 +260,18 @@ class _Task:
                 self.error("task_metadata.json", None, message)
             else:
                 self.error(f"{split}.json", self.lines[split].get(clip), message)
+
+    def check_duplicates(self) -> None:
+        """Warn of recordings that two splits have, whatever their names: the probe is measured on what it has seen."""
+        clips = {split: list(labels) for split, labels in self.splits.items()}
+        for (first, known), *others in between_splits(self.folder, clips):
+            for split, clip in others:
+                if split != first:
+                    self.warn(
+                        f"{split}.json",
+                        f"{clip} is the same recording as {known} in {first}; keep both in one split, or remove one",
+                        self.lines[split].get(clip),
+                    )
 
     # ------------------------------------------------------------------------------------------------ files
 

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from hear_multiview.frontends import FrontEnd
 from sonyc_tasks.annotations import Clip
 from sonyc_tasks.audio import duration, read_mono
+from sonyc_tasks.duplicates import duplicate_clips
 from sonyc_tasks.splits import SensorSplit
 from training.ahead import ahead
 from training.distributed import count, index, main_first, wait
@@ -48,8 +49,10 @@ def extract(
         data: what the clips are, in words, for the card of every checkpoint trained on them.
 
     Raises:
-        ValueError: no clips; audio that cannot be read; a store at ``path`` for other clips or another front end.
+        ValueError: no clips; audio that cannot be read; a store at ``path`` for other clips or another front end; the
+            same recording in two parts of the split.
     """
+    duplicate_clips(clips, split)
     clips = [clip for clip in clips if clip.sensor in (*split.train, *split.valid)]
     if not clips:
         raise ValueError("the data set has no clips of the split's train and valid sensors")

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import csv
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -29,6 +28,7 @@ from numpy.random import Generator, SeedSequence, default_rng
 from tqdm import tqdm
 
 from ..taxonomy import CLIP_SECONDS, COLUMNS, SAMPLE_RATE
+from ..workshop import workshop
 from .annotators import VOLUNTEERS, Context, Listener, annotate, clip_time, make_volunteer
 from .scenes import Event, draw_scene, record
 from .sensors import Sensor, make_sensor, padded_length
@@ -154,9 +154,8 @@ def _check(out: Path, sensors: int, clips: int, seconds: float, seed: int, worke
 @contextmanager
 def _appear(out: Path) -> Iterator[Path]:
     """A new folder beside ``out`` that takes its place when the block ends well, and vanishes when it does not."""
-    out.absolute().parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.absolute().parent) as temporary:
-        folder = Path(temporary) / "new"
+    with workshop(out) as work:
+        folder = work / "new"
         folder.mkdir()
         yield folder
         if out.exists():

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from sonyc_tasks.annotations import Clip, read_clips
-from sonyc_tasks.build import GRID_POINTS, HEAREVAL_GRIDS, PAPER_GRID, build, choose_split
+from sonyc_tasks.build import GRID_POINTS, HEAREVAL_GRIDS, PAPER_GRID, build, choose_split, named
 from sonyc_tasks.splits import SensorSplit, published_split
 from sonyc_tasks.taxonomy import COARSE
 from sonyc_tasks.validate import errors_of, validate_task
@@ -128,6 +128,85 @@ def test_heareval_has_the_grids_that_we_speak_of() -> None:
         assert {key for key in first if first[key] != second[key]} == {"initialization"}
         assert first.keys() == probes.PARAM_GRID.keys()
     assert all(value in probes.PARAM_GRID[key] for key, values in PAPER_GRID.items() for value in values)
+
+
+def copied(root: Path, pairs: dict[str, str]) -> Path:
+    """``root`` with the audio of some clips in place of others': {name: whose audio}."""
+    for name, other in pairs.items():
+        (root / "audio" / name).write_bytes((root / "audio" / other).read_bytes())
+    return root
+
+
+def test_the_same_recording_stays_in_one_set(tmp_path: Path, write_dataset: Any) -> None:
+    """Of sensors 2 and 3, clips 21 to 60, every clip with an even number has the audio of the one before."""
+    root = write_dataset(tmp_path / "data", dict.fromkeys(range(4), 15), seconds=0.02)
+    twins = {f"{2 + (n > 45):02d}_{n:06d}.wav": f"{2 + (n > 46):02d}_{n - 1:06d}.wav" for n in range(32, 61, 2)}
+    copied(root, twins)
+    split = SensorSplit((0,), (1,), (2, 3))
+    with pytest.warns(UserWarning, match=r"same recording.*02_000031\.wav = 02_000032\.wav.*and 12 more"):
+        folder = build(root, tmp_path / "tasks", split=split)[0]
+    place = {clip: name for name, clips in read(folder)[1].items() for clip in clips}
+    assert len(place) == 30
+    assert all(place[name] == place[other] for name, other in twins.items())
+    assert not [finding for finding in validate_task(folder) if "same recording" in finding]
+
+
+def test_pretraining_and_probes_share_no_recording(tmp_path: Path, write_dataset: Any) -> None:
+    root = write_dataset(tmp_path / "data", dict.fromkeys(range(4), 6), seconds=0.02)
+    copied(root, {"03_000020.wav": "00_000002.wav"})
+    with pytest.raises(ValueError, match=r"00_000002\.wav \(sensor 0, train\) = 03_000020\.wav \(sensor 3, probe\)"):
+        build(root, tmp_path / "tasks", split=SensorSplit((0,), (1,), (2, 3)))
+    assert not (tmp_path / "tasks").exists()
+    with pytest.warns(UserWarning, match="same recording"):
+        build(root, tmp_path / "tasks", split=SensorSplit((1,), (), (0, 2, 3)))
+
+
+def test_copies_are_not_clips_enough(tmp_path: Path, write_dataset: Any) -> None:
+    root = write_dataset(tmp_path / "data", {0: 6, 1: 6, 2: 6, 3: 4, 4: 6}, seconds=0.02)
+    copied(root, {"03_000020.wav": "03_000019.wav", "03_000021.wav": "03_000019.wav"})
+    with pytest.warns(UserWarning, match="probe sensors 3 have fewer than 3"):
+        folder = build(root, tmp_path / "tasks", split=SensorSplit((0,), (1,), (2, 3, 4)))[1]
+    labels = {label for own in read(folder)[1]["train"].values() for label in own}
+    assert labels == {"sensor_02", "sensor_04"}
+
+
+def test_sources_that_cannot_be_learned_or_measured_are_named(
+    tmp_path: Path, annotation: Any, write_annotations: Any, write_noise: Any
+) -> None:
+    """Two clips have a dog, one has music, none has a saw; all others have every other source."""
+    rows = []
+    usual = [source for source in COARSE if source not in ("4_powered-saw", "6_music", "8_dog")]
+    rare = {1: "8_dog", 2: "8_dog", 3: "6_music"}
+    for n in range(24):
+        name = f"{n % 4:02d}_{n:06d}.wav"
+        write_noise(tmp_path / "data" / "audio" / name, 0.02, seed=n)
+        rows.append(annotation(name, n % 4, 0, [rare.get(n, usual[0]), *usual]))
+    write_annotations(tmp_path / "data", rows)
+    with pytest.warns() as warned:
+        folder = build(tmp_path / "data", tmp_path / "tasks", split=SensorSplit((), (), (0, 1, 2, 3)))[0]
+    splits = read(folder)[1]
+    with_dog = {name for name, clips in splits.items() for sources in clips.values() if "8_dog" in sources}
+    assert with_dog == {"train", "test"}
+    test, train = (
+        next(str(w.message) for w in warned if f"{name} set" in str(w.message)) for name in ("test", "train")
+    )
+    assert ("4_powered-saw" in test, "6_music" in test, "8_dog" in test) == (True, False, False)
+    assert ("4_powered-saw" in train, "6_music" in train, "8_dog" in train) == (True, True, False)
+
+
+def test_names_in_folders_become_plain_ones_or_are_refused() -> None:
+    def clip(name: str) -> Clip:
+        return Clip(name, 1, Path("audio") / name, ())
+
+    clips = [clip("audio-0/rec_001.wav"), clip("audio-1/rec_001.wav"), clip("rec_001.wav")]
+    assert named(clips) == {
+        "audio-0_rec_001.wav": clips[0].path,
+        "audio-1_rec_001.wav": clips[1].path,
+        "rec_001.wav": clips[2].path,
+    }
+    for other in ("audio-0_rec_001.wav", "audio-0/rec_001.flac"):
+        with pytest.raises(ValueError, match=rf"audio-0/rec_001\.wav and {other}"):
+            named([*clips, clip(other)])
 
 
 def test_errors(dataset: Path, tmp_path: Path) -> None:

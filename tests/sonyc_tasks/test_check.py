@@ -56,6 +56,21 @@ def test_missing_and_extra(data: Path, write_noise: Any, capsys: pytest.CaptureF
     )
 
 
+def test_the_same_recording_twice(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Under one sensor it does no harm, as it stays in one set; under two, one of them is wrong."""
+    audio = data / "audio"
+    (audio / "01_000002.wav").write_bytes((audio / "01_000001.wav").read_bytes())
+    report = check(data)
+    assert report.sound
+    assert report.notes == {"duplicate": ["01_000001.wav = 01_000002.wav"]}
+    assert main(["check", str(data)]) == 0
+    assert "01_000001.wav = 01_000002.wav" in capsys.readouterr().out
+    (audio / "02_000005.wav").write_bytes((audio / "01_000003.wav").read_bytes())
+    assert found(data) == {"two sensors": ["01_000003.wav = 02_000005.wav"]}
+    assert main(["check", str(data)]) == 1
+    assert "annotations.csv" in capsys.readouterr().err.splitlines()[-1]
+
+
 def test_only_extra_files(data: Path, write_noise: Any) -> None:
     write_noise(data / "audio" / "07_000077.wav")
     assert check(data).advice() == (

@@ -67,6 +67,109 @@ def test_several_sample_rates(tmp_path: Path, task: Task, sources: dict[str, Pat
     assert (folder / "16000" / "test" / "d.wav").is_file()
 
 
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.wav"))}
+
+
+def test_another_sample_rate_is_added(tmp_path: Path, task: Task, sources: dict[str, Path]) -> None:
+    place = tmp_path / "tasks"
+    folder = write_task(task, sources, place, sample_rate=8000).folder
+    before, kept = content(folder), (folder / "8000/train/a.wav").stat().st_ino
+    added = write_task(task, sources, place, sample_rate=16_000)
+    assert (added.reused, added.linked) == (False, False)
+    assert (folder / "8000/train/a.wav").stat().st_ino == kept
+    both = content(folder)
+    assert {name: both[name] for name in before} == before
+    assert len(both) == 2 * len(before)
+    assert json.loads((folder / "task_metadata.json").read_text())["build"]["sample_rates"] == [8000, 16_000]
+    assert validate_task(folder) == []
+    at_once = write_task(task, sources, tmp_path / "at-once", sample_rate=[16_000, 8000]).folder
+    assert content(at_once) == both
+    assert (at_once / "task_metadata.json").read_bytes() == (folder / "task_metadata.json").read_bytes()
+    for rates in (8000, 16_000, [16_000, 8000]):
+        assert write_task(task, sources, place, sample_rate=rates).reused
+
+
+def test_other_audio_is_written_at_every_sample_rate(
+    tmp_path: Path, task: Task, sources: dict[str, Path], write_noise: Any
+) -> None:
+    folder = write_task(task, sources, tmp_path / "tasks", sample_rate=[8000, 16_000]).folder
+    before = content(folder)
+    write_noise(sources["a.wav"], 0.25, RATE, seed=99)
+    write_task(task, sources, tmp_path / "tasks", sample_rate=16_000)
+    changed = {name for name, data in content(folder).items() if data != before[name]}
+    assert changed == {"8000/train/a.wav", "16000/train/a.wav"}
+
+
+def test_a_sample_rate_that_cannot_be_added_changes_nothing(
+    tmp_path: Path, task: Task, sources: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_task(task, sources, tmp_path / "tasks", sample_rate=8000).folder
+    before, record = content(folder), (folder / "task_metadata.json").read_bytes()
+
+    def full_disk(*_: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(hear_format.audio, "write_pcm16", full_disk)
+    with pytest.raises(OSError, match="no space left"):
+        write_task(task, sources, tmp_path / "tasks", sample_rate=16_000)
+    assert (content(folder), (folder / "task_metadata.json").read_bytes()) == (before, record)
+    assert names(tmp_path) == ["data", "tasks"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "refused"), [("a", "d", True), ("a", "c", True), ("c", "d", True), ("a", "b", False)]
+)
+def test_a_recording_is_in_one_split(
+    tmp_path: Path, write: Any, task: Task, sources: Any, write_noise: Any, first: str, second: str, refused: bool
+) -> None:
+    """The copies have other lengths: what counts is the audio that the task would have."""
+    write_noise(sources[f"{first}.wav"], 0.25, RATE, seed=7)
+    write_noise(sources[f"{second}.wav"], 0.5, RATE, seed=7)
+    if not refused:
+        assert write(task).clips == 4
+        return
+    with pytest.raises(ValueError, match=rf"{first}\.wav \(.*{second}\.wav \("):
+        write(task)
+    assert names(tmp_path / "out") == []
+
+
+def many(clips: dict[str, int]) -> dict[str, dict[str, list[str]]]:
+    return {split: {f"{split}-{n}.wav": ["cat"] for n in range(count)} for split, count in clips.items()}
+
+
+@pytest.mark.parametrize(
+    ("clips", "mode", "named"),
+    [
+        ({"train": 1, "valid": 3, "test": 3}, "trainvaltest", "train"),
+        ({"train": 1025, "valid": 3, "test": 3}, "trainvaltest", "train"),
+        ({"train": 2049, "valid": 3, "test": 3}, "trainvaltest", "train"),
+        ({"fold00": 500, "fold01": 525, "fold02": 10, "fold03": 20}, "presplit_kfold", "fold02 and fold03"),
+        ({"fold00": 9, "fold01": 9, "fold02": 1}, "new_split_kfold", "fold00 and fold01"),
+    ],
+)
+def test_a_last_batch_of_one_clip_is_refused_before_any_work(
+    tmp_path: Path, task: Task, clips: dict[str, int], mode: str, named: str
+) -> None:
+    splits = many(clips)
+    missing = {clip: tmp_path / "missing.wav" for own in splits.values() for clip in own}
+    with pytest.raises(ValueError, match=rf"pets-v1-full.*{named}.*batch"):
+        write_task(replace(task, splits=splits, split_mode=mode), missing, tmp_path / "tasks", sample_rate=RATE)
+    # Frames are not clips, and how many there are is for the model to say: the search goes on to the audio.
+    event = replace(task, splits=splits, split_mode=mode, embedding_type="event")
+    with pytest.raises(ValueError, match=r"there is no audio file .*missing\.wav"):
+        write_task(event, missing, tmp_path / "tasks", sample_rate=RATE)
+    assert names(tmp_path) == []
+
+
+def test_a_grid_of_the_task_s_own_has_its_own_batches(tmp_path: Path, task: Task) -> None:
+    splits = many({"train": 65, "valid": 3, "test": 3})
+    missing = {clip: tmp_path / "missing.wav" for own in splits.values() for clip in own}
+    grid = {"evaluation_params": {"task_specific_param_grid": {"batch_size": [1024, 64]}}}
+    with pytest.raises(ValueError, match="batches of 64"):
+        write_task(replace(task, splits=splits, extra=grid), missing, tmp_path / "tasks", sample_rate=RATE)
+
+
 def test_the_folder_is_what_heareval_reads(tmp_path: Path, write: Any, task: Task, sources: dict[str, Path]) -> None:
     written = write(task)
     folder = tmp_path / "out" / "tasks" / "pets-v1-full"
@@ -149,10 +252,12 @@ def test_other_audio_or_length_is_written_again(write: Any, task: Task, sources:
 def test_a_second_task_links_to_the_first_ones_audio(write: Any, task: Task, monkeypatch: Any) -> None:
     first = write(task).folder
     # the clips may stand in other splits there
-    shuffled = {"train": SPLITS["test"], "valid": SPLITS["train"], "test": SPLITS["valid"]}
+    everything = {clip: labels for clips in SPLITS.values() for clip, labels in clips.items()}
+    places = {"train": ("d.wav", "c.wav"), "valid": ("a.wav",), "test": ("b.wav",)}
+    shuffled = {split: {clip: everything[clip] for clip in clips} for split, clips in places.items()}
     second = write(replace(task, name="pets2", splits=shuffled))
     assert second.linked
-    assert (second.folder / "8000/test/c.wav").stat().st_ino == (first / "8000/valid/c.wav").stat().st_ino
+    assert (second.folder / "8000/train/c.wav").stat().st_ino == (first / "8000/valid/c.wav").stat().st_ino
 
     def no_links(*_: object) -> None:
         raise OSError

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import hashlib
 import json
+import random
 import warnings
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -173,6 +177,86 @@ def test_sets_keep_the_shares_of_sensors_and_sources() -> None:
             whole, part = (Counter(label for clip in group for label in of(clip)) for group in (clips, sets[name]))
             for label, count in whole.items():
                 assert abs(part[label] - share * count) <= 0.15 * share * count + 1
+
+
+def spread(draw: random.Random, counts: dict[int, int], shares: Sequence[float]) -> list[Clip]:
+    return [
+        clip_of(sensor, n, [source for source, share in zip(COARSE, shares, strict=True) if draw.random() < share])
+        for sensor, count in counts.items()
+        for n in range(count)
+    ]
+
+
+def clip_of(sensor: int, n: int, sources: Sequence[str]) -> Clip:
+    name = f"{sensor:02d}_{n:04d}.wav"
+    return Clip(name, sensor, Path(name), tuple(sources))
+
+
+FEW_EACH = {sensor: 3 + sensor % 2 for sensor in range(30)}  # some have to be seated
+
+
+@pytest.mark.parametrize(
+    ("counts", "seed", "digest"),
+    [
+        (dict.fromkeys(range(5), 60), 0, "26acd90d68cebca43ba1b0c54ee64837f6cd796a20f90e48d70346aaf3641c15"),
+        (dict.fromkeys(range(5), 60), 1, "62c6f13fcfbb15f0a4e98a16ca77bfbcaa9461bcdc29a53c5b0e88482b9e5c7b"),
+        (
+            {sensor: 3 + sensor % 2 for sensor in range(30)},
+            0,
+            "374a73ab58762f9b6fd39195f384dfda134599ca00c9ae8d9cc9c81a318acc67",
+        ),  # sensors have to be seated
+        (
+            {sensor: 3 + sensor % 2 for sensor in range(30)},
+            1,
+            "a7665c71730bdd41a327fcce1478d1065e8d644a94d5e5302d58133c66eb260f",
+        ),
+    ],
+)
+def test_sets_are_those_of_version_0_1(counts: dict[int, int], seed: int, digest: str) -> None:
+    """Stored from commit 4191335: published numbers stand on these divisions. Nothing here is rare or there twice."""
+    sets = probe_split(spread(random.Random(7), counts, [0.5] * 8), seed=seed)
+    names = json.dumps({name: [clip.name for clip in members] for name, members in sets.items()})
+    assert hashlib.sha256(names.encode()).hexdigest() == digest
+
+
+@given(st.integers(0, 2**31), st.lists(st.integers(6, 30), min_size=2, max_size=6), st.lists(st.integers(1, 30)))
+@settings(max_examples=40, deadline=None)
+def test_duplicates_stay_together_and_rare_sources_are_learned_and_measured(
+    seed: int, counts: list[int], copied: list[int]
+) -> None:
+    draw = random.Random(seed)
+    clips = spread(draw, dict(enumerate(counts)), [0.2] * 5 + [0] * 3)
+    for source in COARSE[5:]:  # two clips each, which have no other rare source
+        free = [n for n, clip in enumerate(clips) if not set(clip.sources) & set(COARSE[5:])]
+        for n in draw.sample(free, 2):
+            clips[n] = replace(clips[n], sources=(*clips[n].sources, source))
+    groups = [
+        [clips[n], *(replace(clips[n], name=f"{copy}-{clips[n].name}") for copy in range(1 + n % 2))]
+        for n in sorted({n % len(clips) for n in copied})
+    ]
+    everything = clips + [clip for group in groups for clip in group[1:]]
+    draw.shuffle(everything)
+    sets = probe_split(everything, seed=seed, duplicates=groups)
+    place = {clip.name: name for name, members in sets.items() for clip in members}
+    assert len(place) == sum(map(len, sets.values())) == len(everything)
+    assert all(len({place[clip.name] for clip in group}) == 1 for group in groups)
+    for name, members in sets.items():
+        assert {clip.sensor for clip in members} == set(range(len(counts))), name
+    for source in COARSE[5:]:
+        assert {place[clip.name] for clip in clips if source in clip.sources} == {"train", "test"}
+    recordings = Counter(place[clip.name] for clip in clips)
+    for name, share in (("train", 0.6), ("valid", 0.2), ("test", 0.2)):
+        assert abs(recordings[name] - share * len(clips)) <= len(counts) + 4
+
+
+def test_train_never_ends_in_a_batch_of_one() -> None:
+    sizes = {}
+    for total in range(1704, 1713):
+        sets = probe_split(clips_of({1: 700, 2: total - 700}))
+        sizes[total] = len(sets["train"])
+        assert sum(map(len, sets.values())) == total
+    assert 1025 not in sizes.values()
+    assert min(sizes.values()) < 1025 < max(sizes.values())
 
 
 def test_another_seed_gives_other_sets() -> None:

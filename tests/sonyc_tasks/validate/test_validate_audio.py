@@ -5,8 +5,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from sonyc_tasks.validate import validate_task
+import numpy as np
+import pytest
+import soundfile
+
+from sonyc_tasks.validate import errors_of, validate_task
 
 Task = Callable[..., Path]
 Only = Callable[[Path], str]
@@ -52,3 +57,26 @@ def test_every_sample_rate_is_checked(task: Task, only: Only) -> None:
     assert (
         only(folder) == "task_metadata.json: no clip has audio; put it into <sample rate>/<split>/, like 44100/train/"
     )
+
+
+@pytest.mark.parametrize(
+    ("metadata", "splits"),
+    [
+        ({}, {}),
+        (
+            {"split_mode": "presplit_kfold", "splits": ["train", "valid", "test"], "sample_duration": None},
+            {"test": {"d.wav": ["dog"]}},
+        ),
+    ],
+)
+def test_a_recording_in_two_splits_is_named(task: Task, metadata: dict[str, Any], splits: dict[str, Any]) -> None:
+    folder = task(metadata, splits)
+    noise = np.random.default_rng(0).integers(-99, 99, (3, 800)).astype(np.int16)
+    for name, sound in (("train/a", 0), ("train/b", 0), ("valid/c", 1), ("test/d", 2)):
+        soundfile.write(folder / f"8000/{name}.wav", noise[sound], 8000)
+    assert not [finding for finding in validate_task(folder) if "same recording" in finding]
+    soundfile.write(folder / "8000/test/d.wav", noise[0], 8000)
+    (found,) = [finding for finding in validate_task(folder) if "same recording" in finding]
+    assert found.startswith(f"{folder}/test.json:2: warning: d.wav")
+    assert "a.wav in train" in found
+    assert errors_of([found]) == []
