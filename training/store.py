@@ -110,7 +110,7 @@ class LatentStore:
         if len(odd := np.flatnonzero((self.length < 0) | (self.length > self._frames.shape[1]))):
             raise ValueError(
                 f"{path}/length is damaged, it says {self.length[odd[0]]} frames of at most {self._frames.shape[1]} "
-                f"for {_names(self.clips[index].name for index in odd)}: {_AGAIN}"
+                f"for {some(self.clips[index].name for index in odd)}: {_AGAIN}"
             )
         self.lost = self._find_lost()
         self.length[self.lost] = 0
@@ -190,7 +190,7 @@ class LatentStore:
         if len(missing := indices[self.length[indices] == 0]):
             raise ValueError(
                 f"the latent store {self.path} lacks {len(missing)} of {len(self.clips)} clips "
-                f"({_names(self.clips[index].name for index in missing)}): run `python -m training latents` again"
+                f"({some(self.clips[index].name for index in missing)}): run `python -m training latents` again"
             )
 
     def read(
@@ -244,11 +244,11 @@ class LatentStore:
         return torch.from_numpy(mean).float(), torch.from_numpy(deviation).float()
 
     def _clip(self, index: int) -> np.ndarray:
-        """The frames of clip ``index``, float16 [frame, dim], from memory where the store fits there."""
-        if self._memory is None and self._frames.nbytes <= IN_MEMORY:
+        """The frames of clip ``index``, float16 [frame, dim], from memory where the store is whole and fits there."""
+        if self._memory is None and self._frames.nbytes <= IN_MEMORY and self.length.all():
             memory = self._chunk(slice(None))
-            for held in np.flatnonzero(self.length).tolist():
-                self._verify(held, memory[held, : self.length[held]])
+            for each, length in enumerate(self.length):
+                self._verify(each, memory[each, :length])
             self._memory = memory
         if self._memory is not None:
             return self._memory[index, : self.length[index]]
@@ -328,7 +328,7 @@ def checksum(frames: np.ndarray) -> int:
 _AGAIN = "restore it from a copy, or delete the store and run `python -m training latents` again"
 
 
-def _names(names: Iterable[str], most: int = 3) -> str:
+def some(names: Iterable[str], most: int = 3) -> str:
     """The first few of ``names``."""
     listed = list(names)
     return ", ".join(listed[:most]) + (", …" if len(listed) > most else "")
