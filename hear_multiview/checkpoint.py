@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from hear_multiview import weight_file
 from hear_multiview.encoder import PrivateSharedEncoder
 
 FORMAT = 1
@@ -61,16 +62,19 @@ def load(path: Path) -> Checkpoint:
     Raises:
         FileNotFoundError: no such file.
         ValueError: another kind of file (a codec weight file is recognised, and the message says how to pass it), a
-            damaged one, or one of a format that this version does not know.
+            damaged or unfinished one, or one of a format that this version does not know.
     """
     if not path.is_file():
         raise FileNotFoundError(f"checkpoint {path} does not exist")
+    weight_file.check(path)
     try:
         with safe_open(path, framework="pt") as file:
             card = json.loads((file.metadata() or {})["hear_multiview"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise ValueError(_not_a_checkpoint(path)) from error
+    if not isinstance(card, dict):
+        raise ValueError(_not_a_checkpoint(path))
     if card.get("format") != FORMAT:
         raise ValueError(
             f"checkpoint {path} has format {card.get('format')}, this version of hear_multiview reads {FORMAT}: "

@@ -114,19 +114,18 @@ def run_music(options: argparse.Namespace) -> None:
 
 def run_report(options: argparse.Namespace) -> None:
     """``python -m training report``."""
-    import json
-
     from sonyc_tasks.results import read_scores, split_model_name
     from sonyc_tasks.score import score_table
     from sonyc_tasks.score_report import markdown
     from training.figures import training_curves
+    from training.history import read_history
     from training.page import write_page
     from training.room import read_room
 
     results = read_scores(options.embeddings)
     scores = markdown([score_table(model, views) for model, views in results.items()])
     files = sorted(options.runs.glob("*/history.jsonl"))
-    histories = {file.parent.name: [json.loads(line) for line in file.read_text().splitlines()] for file in files}
+    histories = {file.parent.name: read_history(file) for file in files}
     figures = []
     if histories:
         curves, _ = training_curves(histories, options.out.with_name(f"{options.out.stem}-curves"))

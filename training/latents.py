@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from warnings import warn
 
 import torch
 from tqdm import tqdm
@@ -15,8 +16,8 @@ from sonyc_tasks.audio import duration, read_mono
 from sonyc_tasks.duplicates import duplicate_clips
 from sonyc_tasks.splits import SensorSplit
 from training.ahead import ahead
-from training.distributed import count, index, main_first, wait
-from training.store import LatentStore, StoredClip
+from training.distributed import count, index, main, main_first, wait
+from training.store import LatentStore, StoredClip, some
 
 
 def describe(frontend: FrontEnd) -> dict[str, object]:
@@ -42,7 +43,8 @@ def extract(
 ) -> LatentStore:
     """Latents of the pretraining clips in the store at ``path``, computing only those that it does not hold yet.
 
-    Processes that were launched together divide these, and each comes back when the store is whole.
+    Processes that were launched together divide these, and each comes back when the store is whole. A warning names the
+    clips that the store held before and has lost a part of.
 
     Args:
         clips: of the whole data set. Those of ``split.probe`` are left alone: pretraining must never see them.
@@ -64,6 +66,12 @@ def extract(
     stored = [StoredClip(clip.name, clip.sensor, clip.sources) for clip in clips]
     with main_first():
         store = LatentStore.create(path, stored, describe(frontend), longest, split, data)
+    if store.lost and main():
+        warn(
+            f"the latent store {path} has lost a part of {len(store.lost)} of its {len(stored)} clips "
+            f"({some(stored[clip].name for clip in store.lost)}): they are computed again",
+            stacklevel=2,
+        )
     if missing := store.missing(index(), count()):
         decoded = ahead(read_mono(clips[clip].path, frontend.sample_rate) for clip in missing)
         for clip, sound in zip(tqdm(missing, desc=f"latents ({frontend.name})", unit="clip"), decoded, strict=True):
@@ -72,4 +80,6 @@ def extract(
                 frames = torch.cat([piece[0].cpu() for piece in frontend.stream(audio)])
             store.write(clip, frames.numpy()[:longest])
     wait()
-    return LatentStore(path)
+    store = LatentStore(path)
+    store.require()
+    return store

@@ -32,6 +32,7 @@ from training import harness
 from training.batches import draw_pairs
 from training.distributed import count, index, main, main_first, wait
 from training.harness import Submission
+from training.history import read_history
 from training.latents import extract
 from training.models import METHODS
 from training.paper_results import FRONT_END, LOG_MEL, Evidence, write_results
@@ -186,7 +187,10 @@ def _claim(folder: Path, clips: Sequence[Clip], split: SensorSplit, scale: str, 
         part.write_text(json.dumps(made_of))
         part.replace(record)
         return
-    found = json.loads(record.read_text())
+    try:
+        found = dict(json.loads(record.read_text()))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{record} is damaged ({error}): restore it, or delete {folder}") from error
     if differs := [name for name, value in made_of.items() if found.get(name) != value]:
         raise ValueError(
             f"{folder} holds results of another {' and '.join(differs)}: choose another folder with --out, or delete it"
@@ -228,7 +232,7 @@ class _Overview:
 
 def _histories(folder: Path, recipes: Sequence[Recipe], seeds: int) -> Mapping[str, Sequence[dict[str, Any]]]:
     runs = [run_folder(folder / "runs", recipe, seed) for recipe in recipes for seed in range(seeds)]
-    return {run.name: [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()] for run in runs}
+    return {run.name: read_history(run / "history.jsonl") for run in runs}
 
 
 def _about(

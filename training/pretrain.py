@@ -28,6 +28,7 @@ from training.ahead import ahead
 from training.allocator import keep_freed_memory
 from training.batches import batches, draw_pairs
 from training.distributed import average, count, main, main_first, wait
+from training.history import read_history
 from training.models import METHODS, Batch, Model
 from training.objectives import OBJECTIVES
 from training.recipes import Recipe
@@ -63,23 +64,21 @@ def pretrain(
 
     Raises:
         ValueError: a split has no two clips of one sensor, the store lacks clips, the run's folder is of another
-            store, a batch cannot be divided by the processes, or the loss is no number.
+            store or damaged, a batch cannot be divided by the processes, or the loss is no number.
     """
     if recipe.batch_size % count():
         raise ValueError(
             f"a batch of {recipe.batch_size} pairs cannot be divided by {count()} processes: launch so many that it can"
         )
-    if store.missing():
-        raise ValueError(
-            f"the latent store {store.path} lacks {len(store.missing())} clips: run `python -m training latents` again"
-        )
+    store.require()
     folder = run_folder(runs, recipe, seed)
     with main_first():
         _claim(folder, store)
     best_path, state_path = folder / "checkpoint.safetensors", folder / "state.pt"
     history_path = folder / "history.jsonl"
-    history = [json.loads(line) for line in history_path.read_text().splitlines()] if history_path.exists() else []
+    history = read_history(history_path) if history_path.exists() else []
     if len(history) == recipe.epochs and best_path.exists() and not state_path.exists():
+        checkpoint.load(best_path)  # says what is wrong with it, before something else stands on it
         return Run(best_path, history)
 
     keep_freed_memory()
@@ -95,10 +94,18 @@ def pretrain(
 
     start, best = 0, math.inf
     if state_path.exists():
-        state = torch.load(state_path, map_location=device, weights_only=True)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        start, best = state["epochs"], state["best"]
+        try:
+            state = torch.load(state_path, map_location=device, weights_only=True)
+            model.load_state_dict(state["model"])
+            optimizer.load_state_dict(state["optimizer"])
+            start, best = state["epochs"], state["best"]
+        except Exception as error:  # on a file that is not its own, torch's unpickler fails in any way at all
+            raise ValueError(f"{state_path} is damaged ({error!r:.120}): delete {folder}, or restore it") from error
+        if len(history) < start or not best_path.exists():
+            raise ValueError(
+                f"the run {folder} has a state after {start} epochs, but its history.jsonl or checkpoint.safetensors "
+                "is lost: restore it, or delete the folder"
+            )
     history = history[:start]
 
     steps = sum(math.ceil(len(part) / recipe.batch_size) for part in pairs.values())

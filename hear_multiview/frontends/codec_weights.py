@@ -15,6 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from hear_multiview import weight_file
 from hear_multiview.frontends import codec_encoder
 from hear_multiview.frontends.download import download
 
@@ -69,7 +70,7 @@ def cached_or_downloaded() -> Path:
     """
     if not CACHE.exists():
         try:
-            download(URL, CACHE, what="descript-audio-codec weights, 44.1 kHz 8 kbps")
+            download(URL, CACHE, what="descript-audio-codec weights, 44.1 kHz 8 kbps", check=weight_file.check)
         except OSError as error:
             raise ValueError(
                 f"the 44.1 kHz codec weights are not in {CACHE} and could not be downloaded from {URL} ({error}): "
@@ -86,7 +87,7 @@ def read_dac(path: Path, *, official: bool) -> CodecWeights:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not such a file, truncated, or of another model; the message names what differs.
+        ValueError: not such a file, an unfinished one, or of another model; the message names what differs.
     """
     stored = _load_tensors(path)
     try:
@@ -119,6 +120,7 @@ def read_dac(path: Path, *, official: bool) -> CodecWeights:
 def read_bundle(path: Path = BUNDLE) -> CodecWeights:
     """The bundled small codec's encoder: half-precision safetensors, the codec's arguments as JSON beside them."""
     try:
+        weight_file.check(path)
         with safe_open(path, framework="pt") as file:
             arguments = json.loads(file.metadata()["codec"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
@@ -152,8 +154,9 @@ def is_dac_file(path: Path) -> bool:
 
 def _load_tensors(path: Path) -> dict[str, Any]:
     """The dictionary in a torch file, read with torch's unpickler for tensors and plain containers only."""
-    if not path.exists():
+    if not path.is_file():
         raise FileNotFoundError(f"codec weight file {path} does not exist")
+    weight_file.check(path)
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             if any(name.endswith("/.data/extern_modules") for name in archive.namelist()):

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import urllib.error
 import urllib.request
+from collections.abc import Callable
+from http.client import HTTPException
 from pathlib import Path
 
 from tqdm import tqdm
 
 
-def download(url: str, path: Path, *, what: str, timeout: float = 30.0) -> None:
+def download(
+    url: str, path: Path, *, what: str, check: Callable[[Path], object] = lambda _: None, timeout: float = 30.0
+) -> None:
     """Fetch ``url`` to ``path``; an interrupted transfer lies beside it as ``.part`` and is continued by the next call.
 
+    Args:
+        check: called with the transferred file before it is moved to ``path``; what it raises ValueError for is
+            thrown away.
+
     Raises:
-        OSError: the server cannot be reached, refuses, or sends fewer bytes than it announced.
+        OSError: the server cannot be reached, refuses, sends fewer bytes than it announced, or something else than
+            the file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
@@ -25,7 +34,7 @@ def download(url: str, path: Path, *, what: str, timeout: float = 30.0) -> None:
         if error.code != 416 or not have:  # 416: nothing lies beyond what we have, or what we have is not its beginning
             raise
         part.unlink()
-        return download(url, path, what=what, timeout=timeout)
+        return download(url, path, what=what, check=check, timeout=timeout)
     with response:
         if have and response.status != 206:  # the server sends the whole file again
             have = 0
@@ -35,10 +44,18 @@ def download(url: str, path: Path, *, what: str, timeout: float = 30.0) -> None:
             part.open("ab" if have else "wb") as file,
             tqdm(desc=f"downloading {what}", total=total, initial=have, unit="B", unit_scale=True) as bar,
         ):
-            while block := response.read(1 << 18):
-                file.write(block)
-                bar.update(len(block))
+            try:
+                while block := response.read(1 << 18):
+                    file.write(block)
+                    bar.update(len(block))
+            except HTTPException as error:  # a transfer in chunks that ends too early
+                raise OSError(f"the transfer broke off ({error!r}); the next try continues it") from error
     size = part.stat().st_size
     if total is not None and size != total:
         raise OSError(f"the transfer ended after {size} of {total} bytes; the next try continues it")
+    try:
+        check(part)
+    except ValueError as error:
+        part.unlink()
+        raise OSError(f"the server sent something else: {error}") from error
     part.replace(path)

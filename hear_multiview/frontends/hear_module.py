@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hear_multiview import weight_file
 from hear_multiview.frontends.codec_weights import sha256
 
 #: The name of such a front end is this and the module's name, as one imports it.
@@ -46,7 +47,8 @@ class HearModuleFrontEnd(nn.Module):
         """``name``: `PREFIX` and a module's name. ``weights``: handed to the module's ``load_model``, if given.
 
         Raises:
-            ValueError: the module cannot be imported or loaded, is no HEAR module for torch, or has irregular frames.
+            ValueError: the module cannot be imported or loaded, is no HEAR module for torch, or has irregular frames;
+                or ``weights`` can be no weight file.
             FileNotFoundError: ``weights`` does not exist.
         """
         super().__init__()
@@ -54,6 +56,8 @@ class HearModuleFrontEnd(nn.Module):
             raise ValueError(f"front end {name} cannot run in {precision}, only the codecs can: take precision fp32")
         if weights is not None and not weights.is_file():
             raise FileNotFoundError(f"weight file {weights} of front end {name} does not exist")
+        if weights is not None:
+            weight_file.check(weights)
         load, self._timestamp_embeddings = _functions(name)
         self.name = name
         self.precision = precision

@@ -54,7 +54,7 @@ def test_missing(tmp_path: Path) -> None:
         checkpoint.load(tmp_path / "nowhere.safetensors")
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", b"\x10" + bytes(100)])
+@pytest.mark.parametrize("content", [b"hello", b"\x10" + bytes(100)])
 def test_not_a_checkpoint(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.safetensors"
     path.write_bytes(content)
@@ -70,8 +70,15 @@ def test_someone_elses_safetensors(tmp_path: Path) -> None:
 
 def test_truncated(saved: Path) -> None:
     saved.write_bytes(saved.read_bytes()[:-10])
-    with pytest.raises(ValueError, match="is not a hear_multiview checkpoint"):
+    with pytest.raises(ValueError, match=r"c\.safetensors is cut short"):
         checkpoint.load(saved)
+
+
+@pytest.mark.parametrize("card", ["null", "[]", "1", "{"])
+def test_a_card_that_is_none(tmp_path: Path, card: str) -> None:
+    save_file({"x": torch.zeros(1)}, tmp_path / "x.safetensors", metadata={"hear_multiview": card})
+    with pytest.raises(ValueError, match="is not a hear_multiview checkpoint"):
+        checkpoint.load(tmp_path / "x.safetensors")
 
 
 @pytest.mark.parametrize(

@@ -161,7 +161,9 @@ def test_a_sensor_without_pairs(tmp_path: Path) -> None:
 
 def test_an_unfinished_store(store: LatentStore, tmp_path: Path) -> None:
     store.length[3] = 0
-    with pytest.raises(ValueError, match="lacks 1 clips: run `python -m training latents` again"):
+    with pytest.raises(
+        ValueError, match=r"lacks 1 of 24 clips \(00_000003\.wav\): run `python -m training latents` again"
+    ):
         pretrain(TINY, store, tmp_path / "runs")
 
 
@@ -170,3 +172,61 @@ def test_run_name_follows_the_science_and_not_the_published_numbers() -> None:
     assert replace(recipe, published=(None, None)).digest == recipe.digest
     assert replace(recipe, learning_rate=2e-3).digest != recipe.digest
     assert json.dumps(recipe.as_dict())
+
+
+def finished(store: LatentStore, runs: Path) -> Path:
+    pretrain(TINY, store, runs)
+    return run_folder(runs, TINY, 0)
+
+
+def interrupted(store: LatentStore, runs: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run that was killed in its third epoch."""
+    calls = []
+
+    def killed(*arguments: object, **options: object) -> None:
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        original(*arguments, **options)
+
+    original = module._save_state
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_save_state", killed)
+        with pytest.raises(KeyboardInterrupt):
+            pretrain(TINY, store, runs)
+    return run_folder(runs, TINY, 0)
+
+
+@pytest.mark.parametrize("name", ["state.pt", "history.jsonl"])
+def test_a_run_with_a_damaged_file_is_refused_by_its_name(
+    store: LatentStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    file = interrupted(store, tmp_path / "runs", monkeypatch) / name
+    whole = file.read_bytes()
+    damaged = [whole[: len(whole) // 2 + 1], whole[:-9]] + [b"{}", b"not it"] * (name == "state.pt")
+    for content in damaged:
+        file.write_bytes(content)
+        with pytest.raises(ValueError, match=str(file)):
+            pretrain(TINY, store, tmp_path / "runs")
+    file.write_bytes(whole)
+    assert len(pretrain(TINY, store, tmp_path / "runs").history) == TINY.epochs
+
+
+@pytest.mark.parametrize("name", ["checkpoint.safetensors", "history.jsonl"])
+def test_a_state_that_has_lost_what_belongs_to_it_is_refused(
+    store: LatentStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    folder = interrupted(store, tmp_path / "runs", monkeypatch)
+    (folder / name).unlink()
+    with pytest.raises(ValueError, match=f"{folder} .*is lost"):
+        pretrain(TINY, store, tmp_path / "runs")
+
+
+def test_a_finished_run_without_its_checkpoint_is_trained_again(store: LatentStore, tmp_path: Path) -> None:
+    checkpoint_file = finished(store, tmp_path / "runs") / "checkpoint.safetensors"
+    whole = checkpoint_file.read_bytes()
+    checkpoint_file.unlink()
+    assert pretrain(TINY, store, tmp_path / "runs").checkpoint.read_bytes() == whole
+    checkpoint_file.write_bytes(whole[:-1])
+    with pytest.raises(ValueError, match=f"{checkpoint_file} is cut short"):
+        pretrain(TINY, store, tmp_path / "runs")

@@ -81,8 +81,28 @@ def test_missing_file(tmp_path: Path) -> None:
 def test_truncated_file(small_file: Path, tmp_path: Path) -> None:
     path = tmp_path / "half.pth"
     path.write_bytes(small_file.read_bytes()[:50_000])
+    with pytest.raises(ValueError, match=r"half\.pth is cut short"):
+        read_dac(path, official=False)
+
+
+def test_a_truncated_file_of_torchs_older_format(small_file: Path, tmp_path: Path) -> None:
+    torch.save(torch.load(small_file, weights_only=True), tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    path = tmp_path / "half.pth"
+    path.write_bytes((tmp_path / "old.pth").read_bytes()[:50_000])
     with pytest.raises(ValueError, match=r"half\.pth \(0\.\d MB\) cannot be read as codec weights: it is truncated"):
         read_dac(path, official=False)
+
+
+def test_a_page_in_place_of_the_weights_does_not_stay_in_the_cache(
+    tmp_path: Path, file_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, address, _ = file_server
+    (folder / "weights.pth").write_bytes(b"<!DOCTYPE html><title>Log in to this network</title>")
+    monkeypatch.setattr(codec_weights, "CACHE", tmp_path / "cache" / "w.pth")
+    monkeypatch.setattr(codec_weights, "URL", f"{address}/weights.pth")
+    with pytest.raises(ValueError, match=r"web page.*give it as frontend_weights"):
+        load_frontend("dac_44khz")
+    assert not any((tmp_path / "cache").iterdir())
 
 
 @pytest.mark.parametrize("stored", [torch.zeros(3), {"state_dict": {}}, {"state_dict": {}, "metadata": {}}])
