@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -98,7 +100,7 @@ def get_scene_embeddings(audio: Tensor, model: Embedder) -> Tensor:
         ValueError: audio that is not a floating-point [clip, sample] tensor, is empty, shorter than half a frame, or
             not finite.
     """
-    with torch.no_grad():
+    with _as_loaded(model):
         return torch.cat([model.scene(clips) for clips in _batches(audio, model)])
 
 
@@ -116,10 +118,17 @@ def get_timestamp_embeddings(audio: Tensor, model: Embedder) -> tuple[Tensor, Te
     Raises:
         ValueError: as for `get_scene_embeddings`.
     """
-    with torch.no_grad():
+    with _as_loaded(model):
         embeddings = torch.cat([model.frames(clips) for clips in _batches(audio, model)])
     times = model.frame_times(audio.shape[1]).to(embeddings.device)
     return embeddings, times.expand(len(audio), -1).contiguous()
+
+
+@contextmanager
+def _as_loaded(model: Embedder) -> Iterator[None]:
+    """Without gradients, and in the model's own precision whatever autocast is on around the call."""
+    with torch.no_grad(), torch.autocast(model.device.type, enabled=False):
+        yield
 
 
 def _batches(audio: Tensor, model: Embedder) -> tuple[Tensor, ...]:
