@@ -14,7 +14,7 @@ from torch import Tensor
 from hear_multiview import cache, checkpoint, hub
 from hear_multiview.embedder import Embedder
 from hear_multiview.encoder import VIEWS
-from hear_multiview.frontends import ANY_MODULE, FRONTENDS, PRECISIONS, PREFIX, FrontEnd, load_frontend
+from hear_multiview.frontends import PRECISIONS, PREFIX, FrontEnd, load_frontend, names
 
 #: The checkpoint of ``load_model()`` without a path, inside the package.
 BUNDLED = Path(__file__).parent / "bundled" / "multiview.safetensors"
@@ -35,9 +35,10 @@ def load_model(
             ``hf://org/name@revision`` for one on the Hugging Face Hub; empty or None is the bundled one.
         view: what the embedding is. ``joint`` is z_p ⊕ z_s, ``private`` z_p, ``shared`` z_s, ``frontend`` the front
             end's own output (for a codec its continuous latents: the paper's baseline "without training").
-        frontend: the front end's name, one of `FRONTENDS`, or ``hear:<module>`` for any HEAR module for torch. Normally
-            left out: the checkpoint knows its own (and so names a module to import), and one that differs is refused.
-            With ``view="frontend"`` it needs no checkpoint.
+        frontend: the front end's name: ``dac_44khz``, ``demo``, ``log_mel``, any other in
+            `hear_multiview.frontends.LOADERS`, or ``hear:<module>`` for any HEAR module for torch. Normally left out:
+            the checkpoint knows its own (and so names a module to import), and one that differs is refused. With
+            ``view="frontend"`` it needs no checkpoint.
         frontend_weights: a weight file in descript-audio-codec's own format, for the front end to use instead of
             looking in the codec's cache and downloading; for a HEAR module what its ``load_model`` takes. A checkpoint
             refuses any weights but those it was trained on.
@@ -55,7 +56,7 @@ def load_model(
     _one_of("view", view, VIEWS)
     _one_of("precision", precision, PRECISIONS)
     if frontend is not None and not str(frontend).startswith(PREFIX):
-        _one_of("frontend", frontend, (*FRONTENDS, ANY_MODULE))
+        _one_of("frontend", frontend, names())
 
     if view == "frontend" and frontend is not None and not path:
         return Embedder(load_frontend(frontend, frontend_weights, precision), None, view)

@@ -16,12 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hear_multiview.frontends import PREFIX
 from hear_multiview.frontends.codec_weights import sha256
 
-#: The name of such a front end is this and the module's name, as one imports it.
-PREFIX = "hear:"
-#: How the name is written in help and error messages.
-ANY_MODULE = f"{PREFIX}<module>"
 #: Seconds of faint noise that show how the module's frames are spaced; as long as hearvalidator's.
 PROBE = 2
 #: How far a spacing of timestamps may be from their mean, in milliseconds: hearvalidator's own limit.
