@@ -146,9 +146,10 @@ def _batches(audio: Tensor, model: Embedder) -> tuple[Tensor, ...]:
     if clips == 0 or samples == 0:
         raise ValueError(f"audio is empty: shape {tuple(audio.shape)}")
     if samples < (shortest := math.ceil(model.frontend.hop / 2)):
+        layout = f"; shape {tuple(audio.shape)} looks like [sample, channel]" if clips > samples else ""
         raise ValueError(
             f"audio of {samples} samples is shorter than half a frame: give at least {shortest} samples "
-            f"at {model.sample_rate} Hz"
+            f"at {model.sample_rate} Hz, as [clip, sample]{layout}"
         )
     finite = torch.stack([torch.isfinite(clip).all() for clip in audio])
     if not finite.all():

@@ -165,7 +165,8 @@ def _spacing(name: str, times: Tensor) -> float:
     """The spacing of ``times`` in their unit, which must be regular."""
     steps = times.double().diff()
     mean = float(steps.mean()) if len(steps) else 0.0
-    if mean <= 0 or (steps - mean).abs().max() > TOLERANCE:
+    rounding = torch.finfo(times.dtype).eps * float(times.abs().max())  # above the tolerance in units finer than ms
+    if mean <= 0 or (steps - mean).abs().max() > max(TOLERANCE, rounding):
         spaced = f" that lie {steps.min():.4g} to {steps.max():.4g} ms apart" if len(steps) else ""
         raise ValueError(
             f"front end {name} gives {len(times)} timestamps{spaced} for {PROBE} s of noise: take a module with frames "
