@@ -62,8 +62,9 @@ def pretrain(
     its valid sensors.
 
     Raises:
-        ValueError: the recipe names what is in no registry, a split has no two clips of one sensor, the store lacks clips, the run's folder is of another
-            store, a batch cannot be divided by the processes, or the loss is no number.
+        ValueError: the recipe names what is in no registry, a split has no two clips of one sensor, the store lacks
+            clips, the run's folder is of another store, a batch cannot be divided by the processes, or the loss is no
+            number.
     """
     recipe.check_names()
     if recipe.batch_size % count():

@@ -77,6 +77,7 @@ class Recipe:
         from training.objectives import OBJECTIVES
         from training.views import VIEWS
 
+        used: list[tuple[str, str, Mapping[str, object]]]
         used = [("method", self.method, METHODS), ("views", self.views, VIEWS)]
         used += [("objective", objective, OBJECTIVES) for objective in self.objectives]
         for what, value, known in used:

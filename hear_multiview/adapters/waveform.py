@@ -7,7 +7,6 @@ scale is not known, samples far beyond full scale, a sampling rate that no sound
 from __future__ import annotations
 
 import warnings
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -39,7 +38,7 @@ def waveform(clip: Any, sample_rate: int, name: str) -> np.ndarray:
     """
     array, rate = _decoded(clip, name)
     low, high = SAMPLING_RATES
-    if not (isinstance(rate, Real) and low <= rate <= high and rate == int(rate)):
+    if not (isinstance(rate, int | float | np.number) and low <= rate <= high and float(rate).is_integer()):
         raise ValueError(f"{name} has a sampling rate of {rate}; give whole Hz from {low:,} to {high:,}")
     samples = _mono(_at_full_scale(_channels_first(array, name), name), name)
     if rate != sample_rate:
@@ -86,8 +85,8 @@ def _at_full_scale(array: np.ndarray, name: str) -> np.ndarray:
         raise ValueError(f"{name} holds NaN or infinite samples; leave it out of the data set")
     if peak > OVERSHOOT:
         raise ValueError(
-            f"{name} holds samples up to {peak:g}, where full scale is 1; divide every clip of the data set by the same "
-            "number (32768 for samples in 16-bit steps)"
+            f"{name} holds samples up to {peak:g}, where full scale is 1; divide every clip of the data set by the "
+            "same number (32768 for samples in 16-bit steps)"
         )
     return array.astype(np.float32)
 

@@ -62,8 +62,8 @@ def test_a_used_model_can_be_copied(used: Embedder, copied: Callable[[Embedder],
 def test_a_used_model_can_be_sent_to_a_spawned_process(noise: Noise) -> None:
     model, audio = hear_multiview.load_model(), noise(1, 0.5)
     expected = hear_multiview.get_scene_embeddings(audio, model)
-    spawn, same = multiprocessing.get_context("spawn"), {"initializer": torch.set_num_threads}
-    with ProcessPoolExecutor(1, spawn, **same, initargs=(torch.get_num_threads(),)) as pool:
+    spawn, threads = multiprocessing.get_context("spawn"), torch.get_num_threads()
+    with ProcessPoolExecutor(1, spawn, initializer=torch.set_num_threads, initargs=(threads,)) as pool:
         found = pool.submit(hear_multiview.get_scene_embeddings, audio, model).result()
         assert torch.equal(found, expected)
 
