@@ -8,7 +8,21 @@ The three functions of the HEAR API are all that a user of the embeddings import
     frames, times = hear_multiview.get_timestamp_embeddings(audio, model)  # [clip, frame, dim], [clip, frame] in ms
 """
 
-from hear_multiview.api import get_scene_embeddings, get_timestamp_embeddings, load_model
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hear_multiview.api import get_scene_embeddings, get_timestamp_embeddings, load_model
 
 __version__ = "0.1.0"
 __all__ = ["get_scene_embeddings", "get_timestamp_embeddings", "load_model"]
+
+
+def __getattr__(name: str) -> object:
+    """The three functions, imported when one is first asked for: they bring torch, which a command's help needs not."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from hear_multiview import api
+
+    return getattr(api, name)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -12,7 +14,7 @@ from torch import Tensor
 from hear_multiview import cache, checkpoint, hub
 from hear_multiview.embedder import Embedder
 from hear_multiview.encoder import VIEWS
-from hear_multiview.frontends import ANY_MODULE, FRONTENDS, PRECISIONS, PREFIX, FrontEnd, load_frontend
+from hear_multiview.frontends import PRECISIONS, PREFIX, FrontEnd, load_frontend, names
 
 #: The checkpoint of ``load_model()`` without a path, inside the package.
 BUNDLED = Path(__file__).parent / "bundled" / "multiview.safetensors"
@@ -33,9 +35,10 @@ def load_model(
             ``hf://org/name@revision`` for one on the Hugging Face Hub; empty or None is the bundled one.
         view: what the embedding is. ``joint`` is z_p ⊕ z_s, ``private`` z_p, ``shared`` z_s, ``frontend`` the front
             end's own output (for a codec its continuous latents: the paper's baseline "without training").
-        frontend: the front end's name, one of `FRONTENDS`, or ``hear:<module>`` for any HEAR module for torch. Normally
-            left out: the checkpoint knows its own (and so names a module to import), and one that differs is refused.
-            With ``view="frontend"`` it needs no checkpoint.
+        frontend: the front end's name: ``dac_44khz``, ``demo``, ``log_mel``, any other in
+            `hear_multiview.frontends.LOADERS`, or ``hear:<module>`` for any HEAR module for torch. Normally left out:
+            the checkpoint knows its own (and so names a module to import), and one that differs is refused. With
+            ``view="frontend"`` it needs no checkpoint.
         frontend_weights: a weight file in descript-audio-codec's own format, for the front end to use instead of
             looking in the codec's cache and downloading; for a HEAR module what its ``load_model`` takes. A checkpoint
             refuses any weights but those it was trained on.
@@ -53,7 +56,7 @@ def load_model(
     _one_of("view", view, VIEWS)
     _one_of("precision", precision, PRECISIONS)
     if frontend is not None and not str(frontend).startswith(PREFIX):
-        _one_of("frontend", frontend, (*FRONTENDS, ANY_MODULE))
+        _one_of("frontend", frontend, names())
 
     if view == "frontend" and frontend is not None and not path:
         return Embedder(load_frontend(frontend, frontend_weights, precision), None, view)
@@ -98,7 +101,7 @@ def get_scene_embeddings(audio: Tensor, model: Embedder) -> Tensor:
         ValueError: audio that is not a floating-point [clip, sample] tensor, is empty, shorter than half a frame, or
             not finite.
     """
-    with torch.no_grad():
+    with _as_loaded(model):
         return torch.cat([model.scene(clips) for clips in _batches(audio, model)])
 
 
@@ -116,10 +119,17 @@ def get_timestamp_embeddings(audio: Tensor, model: Embedder) -> tuple[Tensor, Te
     Raises:
         ValueError: as for `get_scene_embeddings`.
     """
-    with torch.no_grad():
+    with _as_loaded(model):
         embeddings = torch.cat([model.frames(clips) for clips in _batches(audio, model)])
     times = model.frame_times(audio.shape[1]).to(embeddings.device)
     return embeddings, times.expand(len(audio), -1).contiguous()
+
+
+@contextmanager
+def _as_loaded(model: Embedder) -> Iterator[None]:
+    """Without gradients, and in the model's own precision whatever autocast is on around the call."""
+    with torch.no_grad(), torch.autocast(model.device.type, enabled=False):
+        yield
 
 
 def _batches(audio: Tensor, model: Embedder) -> tuple[Tensor, ...]:
@@ -136,9 +146,10 @@ def _batches(audio: Tensor, model: Embedder) -> tuple[Tensor, ...]:
     if clips == 0 or samples == 0:
         raise ValueError(f"audio is empty: shape {tuple(audio.shape)}")
     if samples < (shortest := math.ceil(model.frontend.hop / 2)):
+        layout = f"; shape {tuple(audio.shape)} looks like [sample, channel]" if clips > samples else ""
         raise ValueError(
             f"audio of {samples} samples is shorter than half a frame: give at least {shortest} samples "
-            f"at {model.sample_rate} Hz"
+            f"at {model.sample_rate} Hz, as [clip, sample]{layout}"
         )
     finite = torch.stack([torch.isfinite(clip).all() for clip in audio])
     if not finite.all():

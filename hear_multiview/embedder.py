@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from hear_multiview import cache
 from hear_multiview.encoder import PrivateSharedEncoder, embed
 from hear_multiview.frontends import FrontEnd
+from hear_multiview.precision import require_same_precision
 
 
 class Embedder(nn.Module):
@@ -37,6 +38,10 @@ class Embedder(nn.Module):
         self.timestamp_embedding_size = size
         self.register_buffer("_here", torch.empty(0), persistent=False)  # a front end may have no weights at all
         self.eval()
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Embedder:
+        require_same_precision(self, fn)
+        return super()._apply(fn, recurse)
 
     @property
     def device(self) -> torch.device:

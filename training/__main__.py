@@ -40,7 +40,8 @@ def _place(text: str) -> Path | str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from hear_multiview.frontends import ANY_MODULE, FRONTENDS
+    # These import no torch: --help has to answer at once.
+    from hear_multiview.frontends import names as frontend_names
     from training.recipes import RECIPES
 
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
@@ -62,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--store", type=_place, default=Path("latents"), metavar="DIR", help="store to write (%(default)s)"
     )
-    names = f"{', '.join(FRONTENDS)}, or {ANY_MODULE} for any HEAR module"
+    names = f"{', '.join(frontend_names())} for any HEAR module"
     sub.add_argument("--frontend", default="demo", metavar="NAME", help=f"{names} (%(default)s)")
     sub.add_argument(
         "--frontend-weights", type=Path, metavar="FILE", help="descript-audio-codec's format; a HEAR module has its own"
@@ -102,9 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--seeds", type=int, default=3, metavar="N", help="replications (%(default)s)")
     sub.add_argument("--scale", choices=("small", "full"), help="(full with --data, else small)")
     sub.add_argument("--split", type=Path, metavar="FILE", help="JSON with train, valid and probe sensors (else drawn)")
-    sub.add_argument(
-        "--frontend", metavar="NAME", help="dac_44khz, demo or hear:<module> (dac_44khz at scale full, else demo)"
-    )
+    sub.add_argument("--frontend", metavar="NAME", help=f"{names} (dac_44khz at scale full, else demo)")
     sub.add_argument("--frontend-weights", type=Path, metavar="FILE", help="weights in descript-audio-codec's format")
     sub.add_argument("--device", default="auto", metavar="NAME", help="cpu, cuda or auto (%(default)s)")
     sub.add_argument("--workers", type=int, metavar="N", help="runs trained at a time (one a core; 1 on a GPU)")

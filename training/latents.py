@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from warnings import warn
 
@@ -62,7 +63,8 @@ def extract(
     frontend.to(device)
     samples = math.ceil(max(seconds) * frontend.sample_rate)
     # A codec gives a last frame that has no time within the audio, a HEAR module perhaps more frames than whole hops.
-    longest = max(math.ceil(samples / frontend.hop), len(frontend.frame_times(samples)))
+    with _naming(clips[max(range(len(clips)), key=seconds.__getitem__)]):
+        longest = max(math.ceil(samples / frontend.hop), len(frontend.frame_times(samples)))
     stored = [StoredClip(clip.name, clip.sensor, clip.sources) for clip in clips]
     with main_first():
         store = LatentStore.create(path, stored, describe(frontend), longest, split, data)
@@ -75,7 +77,7 @@ def extract(
     if missing := store.missing(index(), count()):
         decoded = ahead(read_mono(clips[clip].path, frontend.sample_rate) for clip in missing)
         for clip, sound in zip(tqdm(missing, desc=f"latents ({frontend.name})", unit="clip"), decoded, strict=True):
-            with torch.no_grad():
+            with torch.no_grad(), _naming(clips[clip]):
                 audio = torch.from_numpy(sound)[None].to(device)
                 frames = torch.cat([piece[0].cpu() for piece in frontend.stream(audio)])
             store.write(clip, frames.numpy()[:longest])
@@ -83,3 +85,12 @@ def extract(
     store = LatentStore(path)
     store.require()
     return store
+
+
+@contextmanager
+def _naming(clip: Clip) -> Iterator[None]:
+    """A ValueError of the front end says of which clip it is."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"clip {clip.name}: {error}") from error

@@ -63,9 +63,11 @@ def pretrain(
     its valid sensors.
 
     Raises:
-        ValueError: a split has no two clips of one sensor, the store lacks clips, the run's folder is of another
-            store or damaged, a batch cannot be divided by the processes, or the loss is no number.
+        ValueError: the recipe names what is in no registry, a split has no two clips of one sensor, the store lacks
+            clips, the run's folder is of another store or damaged, a batch cannot be divided by the processes, or the
+            loss is no number.
     """
+    recipe.check_names()
     if recipe.batch_size % count():
         raise ValueError(
             f"a batch of {recipe.batch_size} pairs cannot be divided by {count()} processes: launch so many that it can"
@@ -94,18 +96,7 @@ def pretrain(
 
     start, best = 0, math.inf
     if state_path.exists():
-        try:
-            state = torch.load(state_path, map_location=device, weights_only=True)
-            model.load_state_dict(state["model"])
-            optimizer.load_state_dict(state["optimizer"])
-            start, best = state["epochs"], state["best"]
-        except Exception as error:  # on a file that is not its own, torch's unpickler fails in any way at all
-            raise ValueError(f"{state_path} is damaged ({error!r:.120}): delete {folder}, or restore it") from error
-        if len(history) < start or not best_path.exists():
-            raise ValueError(
-                f"the run {folder} has a state after {start} epochs, but its history.jsonl or checkpoint.safetensors "
-                "is lost: restore it, or delete the folder"
-            )
+        start, best = _resume(folder, model, optimizer, epochs=len(history))
     history = history[:start]
 
     steps = sum(math.ceil(len(part) / recipe.batch_size) for part in pairs.values())
@@ -176,6 +167,25 @@ def one_epoch(
         seen += pairs
     means = {name: value / seen for name, value in sums.items()}
     return {**means, "total": sum(recipe.objectives[name] * value for name, value in means.items())}
+
+
+def _resume(folder: Path, model: Model, optimizer: torch.optim.Optimizer, *, epochs: int) -> tuple[int, float]:
+    """Load the interrupted run in ``folder`` into ``model`` and ``optimizer``; how many epochs it has done, and the least
+    validation loss. Raises ValueError where the state is damaged, or is ahead of the ``epochs`` in the history."""
+    path = folder / "state.pt"
+    try:
+        state = torch.load(path, map_location=model.encoder.mean.device, weights_only=True)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        start, best = int(state["epochs"]), float(state["best"])
+    except Exception as error:  # on a file that is not its own, torch's unpickler fails in any way at all
+        raise ValueError(f"{path} is damaged ({error!r:.120}): delete {folder}, or restore it") from error
+    if epochs < start or not (folder / "checkpoint.safetensors").exists():
+        raise ValueError(
+            f"the run {folder} has a state after {start} epochs, but its history.jsonl or checkpoint.safetensors is "
+            "lost: restore it, or delete the folder"
+        )
+    return start, best
 
 
 def _claim(folder: Path, store: LatentStore) -> None:

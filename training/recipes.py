@@ -11,10 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from training.models import METHODS
-from training.objectives import OBJECTIVES
-from training.views import VIEWS
-
 #: What a run is validated on, to keep its best epoch: sensors that it does not train on, or, where the objective knows
 #: only the sensors it trains on, a tenth of their clips.
 VALIDATION = ("sensors", "clips")
@@ -62,23 +58,31 @@ class Recipe:
     published: tuple[float | None, float | None] = field(default=(None, None), compare=False)
 
     def __post_init__(self) -> None:
-        unknown = set(self.objectives) - set(OBJECTIVES)
-        if unknown:
+        if self.validation not in VALIDATION:
             raise ValueError(
-                f"recipe {self.name}: unknown objective {min(unknown)!r}: choose of {', '.join(OBJECTIVES)}"
+                f"recipe {self.name}: unknown validation {self.validation!r}: choose of {', '.join(VALIDATION)}"
             )
-        for what, value, known in (
-            ("method", self.method, METHODS),
-            ("views", self.views, VIEWS),
-            ("validation", self.validation, VALIDATION),
-        ):
-            if value not in known:
-                raise ValueError(f"recipe {self.name}: unknown {what} {value!r}: choose of {', '.join(known)}")
         if "sensor_entropy" in self.objectives and self.validation != "clips":
             raise ValueError(f"recipe {self.name}: a sensor that does not train has no class: validate on 'clips'")
         if not 0 <= self.mask < 1:
             raise ValueError(f"recipe {self.name}: mask {self.mask} is no share of entries: choose from 0 to below 1")
         object.__setattr__(self, "objectives", MappingProxyType(dict(self.objectives)))
+
+    def check_names(self) -> None:
+        """Raise ValueError where an objective, the method or the view rule is in no registry.
+
+        Not asked when a recipe is made: the registries import torch, and the command line's help names the recipes.
+        """
+        from training.models import METHODS
+        from training.objectives import OBJECTIVES
+        from training.views import VIEWS
+
+        used: list[tuple[str, str, Mapping[str, object]]]
+        used = [("method", self.method, METHODS), ("views", self.views, VIEWS)]
+        used += [("objective", objective, OBJECTIVES) for objective in self.objectives]
+        for what, value, known in used:
+            if value not in known:
+                raise ValueError(f"recipe {self.name}: unknown {what} {value!r}: choose of {', '.join(known)}")
 
     def as_dict(self) -> dict[str, object]:
         """All that the result depends on, as plain JSON values."""

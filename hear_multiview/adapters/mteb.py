@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torchaudio.functional import resample
 
 from hear_multiview import __version__, get_scene_embeddings, load_model
+from hear_multiview.adapters.waveform import waveform
 
 
 class MultiviewEncoder:
@@ -36,9 +36,14 @@ class MultiviewEncoder:
         return ModelMeta.create_empty({**about, **size, "similarity_fn_name": ScoringFunction.COSINE})
 
     def encode(self, inputs: Iterable[dict[str, Any]], **_: Any) -> np.ndarray:
-        """Every clip of every ``batch["audio"]``, an ``array`` [sample] or [channel, sample] at ``sampling_rate``, to
-        float32 [clip, dim]: alone, at its own length, resampled as MTEB does it, with silence up to half a frame."""
-        return np.concatenate([self._scene(clip) for batch in inputs for clip in batch["audio"]])
+        """Every clip of every ``batch["audio"]`` to float32 [clip, dim]: alone, at its own length, with silence up to
+        half a frame. What a clip may be is said in `hear_multiview.adapters.waveform`.
+
+        Raises:
+            ValueError: of a clip that cannot be embedded, with its number, counted from 0 over all batches.
+        """
+        clips = (clip for batch in inputs for clip in batch["audio"])
+        return np.concatenate([self._scene(clip, f"clip {number}") for number, clip in enumerate(clips)])
 
     def similarity(self, embeddings1: Any, embeddings2: Any) -> Tensor:
         """[clip, dim] and [other clip, dim] to the cosine of each pair, [clip, other clip]."""
@@ -48,11 +53,14 @@ class MultiviewEncoder:
         """[clip, dim] and [clip, dim] to the cosine of each clip's two, [clip]."""
         return (_directions(embeddings1) * _directions(embeddings2)).sum(-1)
 
-    def _scene(self, clip: Any) -> np.ndarray:
-        samples = torch.from_numpy(np.atleast_2d(clip["array"]).astype(np.float32)).mean(0, keepdim=True)
-        audio = resample(samples, int(clip["sampling_rate"]), self.model.sample_rate)
-        missing = math.ceil(self.model.frontend.hop / 2) - audio.shape[1] if audio.numel() else 0
-        return get_scene_embeddings(nn.functional.pad(audio, (0, max(0, missing))), self.model).cpu().numpy()
+    def _scene(self, clip: Any, name: str) -> np.ndarray:
+        audio = torch.from_numpy(waveform(clip, self.model.sample_rate, name))[None]
+        missing = math.ceil(self.model.frontend.hop / 2) - audio.shape[1]
+        padded = nn.functional.pad(audio, (0, max(0, missing)))
+        try:
+            return get_scene_embeddings(padded, self.model).cpu().numpy()
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
 
 
 def _directions(embeddings: Any) -> Tensor:

@@ -4,6 +4,11 @@
 bundled model. X-ARES takes the one name of a file that ends in Encoder, makes it without arguments, and keeps
 embeddings and scores under that name: for another view or checkpoint write a subclass with a name of its own, in a file
 of its own that imports this module and not the class.
+
+Two things that X-ARES 0.1.3 does and does not say. It returns the old scores of a name whatever has changed, even with
+``force_encode`` and ``force_retrain_mlp``, which leave ``mlp_score.txt`` and ``knn_score.txt`` where they are: after a
+change of weights take another name, or delete that name's folders. And on k-fold tasks, ESC-50 among them, it keeps the
+epoch that is best on the fold that it then scores, so that its scores are too high.
 """
 
 from __future__ import annotations
@@ -44,5 +49,7 @@ class MultiviewEncoder(nn.Module):
             ValueError: as for `hear_multiview.get_timestamp_embeddings`; audio without a sample too.
         """
         clips = audio[None] if audio.ndim == 1 else audio
-        missing = math.ceil(self.model.frontend.hop / 2) - clips.shape[1] if clips.numel() else 0
+        # More clips than samples are no [clip, sample], and are refused below as too short.
+        short = clips.ndim == 2 and 0 < len(clips) <= clips.shape[1]
+        missing = math.ceil(self.model.frontend.hop / 2) - clips.shape[1] if short else 0
         return get_timestamp_embeddings(nn.functional.pad(clips, (0, max(0, missing))), self.model)[0]

@@ -1,18 +1,25 @@
 """Front ends: waveform [clip, sample] to frames [clip, frame, dim], frozen. One module each, one line here; and any
-HEAR module, by the name ``hear:<module>``. What a front end has is in `FrontEnd`; besides, it is an ``nn.Module``."""
+HEAR module, by the name ``hear:<module>``. What a front end has is in `FrontEnd`; besides, it is an ``nn.Module``.
+
+torch is imported by a front end's own module, when it is loaded: help and error messages name all of them without it.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from torch import Tensor, nn
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
-from hear_multiview.frontends.codec import dac_44khz, demo
-from hear_multiview.frontends.hear_module import ANY_MODULE, PREFIX, HearModuleFrontEnd
-from hear_multiview.frontends.log_mel import load_log_mel
+#: A HEAR module's name as a front end is this and the module's name, as one imports it.
+PREFIX = "hear:"
+#: How such a name is written in help and error messages.
+ANY_MODULE = f"{PREFIX}<module>"
+PRECISIONS = ("fp32", "bf16")
 
 
 class FrontEnd(Protocol):
@@ -63,27 +70,50 @@ class FrontEnd(Protocol):
         """Move its tensors, in place."""
 
 
-#: Name to loader; a loader takes a weight file or None (then it finds its own), and one of `PRECISIONS`.
-LOADERS: dict[str, Callable[[Path | None, str], FrontEnd]] = {
-    "dac_44khz": dac_44khz,
-    "demo": demo,
-    "log_mel": load_log_mel,
+#: Takes a weight file, or None (then it finds its own), and one of `PRECISIONS`.
+Loader = Callable[[Path | None, str], FrontEnd]
+
+
+def loader(module: str, function: str) -> Loader:
+    """The `Loader` called ``function`` in a ``module`` of this package, imported when a front end is loaded."""
+
+    def load(weights: Path | None, precision: str) -> FrontEnd:
+        front: FrontEnd = getattr(import_module(f"{__name__}.{module}"), function)(weights, precision)
+        return front
+
+    return load
+
+
+#: Name to loader.
+LOADERS: dict[str, Loader] = {
+    "dac_44khz": loader("codec", "dac_44khz"),
+    "demo": loader("codec", "demo"),
+    "log_mel": loader("log_mel", "load_log_mel"),
 }
 
-FRONTENDS = tuple(LOADERS)
-PRECISIONS = ("fp32", "bf16")
+
+def names() -> tuple[str, ...]:
+    """What `load_frontend` takes: every name in `LOADERS` by now, and the form of a HEAR module's."""
+    return *LOADERS, ANY_MODULE
 
 
 def load_frontend(name: str, weights: str | os.PathLike[str] | None = None, precision: str = "fp32") -> FrontEnd:
-    """The front end ``name`` (of `FRONTENDS`, or ``hear:<module>``), on the CPU, in eval mode, frozen.
+    """The front end ``name`` (one of `names`), on the CPU, in eval mode, frozen.
 
     Raises:
         ValueError: an unknown name or precision, weights that are not this front end's, or a module that cannot be one.
         FileNotFoundError: ``weights`` does not exist.
     """
+    import torch
+
     if name not in LOADERS and not name.startswith(PREFIX):
-        raise ValueError(f"unknown front end {name!r}: choose one of {', '.join((*FRONTENDS, ANY_MODULE))}")
+        raise ValueError(f"unknown front end {name!r}: choose one of {', '.join(names())}")
     if precision not in PRECISIONS:
         raise ValueError(f"unknown precision {precision!r}: choose one of {', '.join(PRECISIONS)}")
     path = Path(weights) if weights else None
-    return HearModuleFrontEnd(name, path, precision) if name.startswith(PREFIX) else LOADERS[name](path, precision)
+    with torch.inference_mode(False):  # a tensor made in inference mode could not say later that it was written to
+        if name in LOADERS:
+            return LOADERS[name](path, precision)
+        from hear_multiview.frontends.hear_module import HearModuleFrontEnd
+
+        return HearModuleFrontEnd(name, path, precision)

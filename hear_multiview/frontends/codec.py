@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import math
 import operator
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import cast
 
@@ -24,6 +24,7 @@ from hear_multiview.frontends import codec_encoder, codec_weights
 from hear_multiview.frontends.centres import frame_centres
 from hear_multiview.frontends.codec_encoder import Stage
 from hear_multiview.frontends.codec_weights import CodecWeights
+from hear_multiview.precision import require_same_precision
 
 #: Frames at a time, without context: 11.9 s at 44.1 kHz.
 PIECE = 1024
@@ -49,8 +50,12 @@ class CodecFrontEnd(nn.Module):
         self.stages = nn.ModuleList(stages)
         #: Samples a step of the audio itself, and of what each stage gives.
         self.hops = list(itertools.accumulate((stage.hop for stage in stages), operator.mul, initial=1))
-        self.to({"fp32": torch.float32, "bf16": torch.bfloat16}[precision])
+        self.stages.to({"fp32": torch.float32, "bf16": torch.bfloat16}[precision])
         self.requires_grad_(False).eval()
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> CodecFrontEnd:
+        require_same_precision(self, fn)
+        return super()._apply(fn, recurse)
 
     def frame_times(self, samples: int) -> Tensor:
         """The centres of the frames within ``samples`` samples, in milliseconds, float32 [frame]."""
@@ -58,6 +63,7 @@ class CodecFrontEnd(nn.Module):
 
     def stream(self, audio: Tensor) -> Iterator[Tensor]:
         """Latents of consecutive stretches of ``audio`` [clip, sample]: each float32 [clip, up to `PIECE`, dim]."""
+        audio = audio.detach()  # no gradient comes through a frozen encoder, and its kernels know of none
         gain = loudness.gains(audio, self.sample_rate)
         frames = math.ceil(audio.shape[1] / self.hop)
         for start in range(0, frames, PIECE):

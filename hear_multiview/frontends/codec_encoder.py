@@ -13,6 +13,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +39,11 @@ class Convolution(nn.Module):
         self.register_buffer("weight", weight[:, :, None])
         self.register_buffer("bias", tensors["bias"].float().clone())  # a view would keep the whole file in memory
         self.padding, self.stride, self.dilation = padding, stride, dilation
-        self._packed: tuple[Tensor, Tensor] | None = None
+        self._packed: tuple[Tensor, int | None, Tensor] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the packed weights: they are made anew where they are needed, and cannot be copied or pickled."""
+        return {**self.__dict__, "_packed": None}
 
     def forward(self, x: Tensor, onto: Tensor | None = None) -> Tensor:
         """x [clip, channel, 1, step]; added to ``onto`` in place, where given. On a CPU both lie channels last."""
@@ -46,13 +51,21 @@ class Convolution(nn.Module):
         if not _packs(x):
             y = nn.functional.conv2d(x, self.weight, self.bias, geometry[1], geometry[0], geometry[2])
             return y if onto is None else onto.add_(y)
-        if self._packed is None or self._packed[0] is not self.weight:  # a new one where it was moved or converted
-            packed = torch.ops.mkldnn._reorder_convolution_weight(self.weight, *geometry, 1, list(x.shape))
-            self._packed = self.weight, packed
-        arguments = x, self._packed[1], self.bias, *geometry, 1
+        arguments = x, self._blocks(geometry, x), self.bias, *geometry, 1
         if onto is None:
             return torch.ops.mkldnn._convolution_pointwise(*arguments, "none", [], "")
         return torch.ops.mkldnn._convolution_pointwise_.binary(onto, *arguments, "add", 1.0, None, [], None)
+
+    def _blocks(self, geometry: tuple[list[int], ...], x: Tensor) -> Tensor:
+        """The weight in oneDNN's own blocks, kept until it is another tensor (moved, converted) or another version of
+        it (written to, as by ``load_state_dict``). Tensors made in inference mode have no versions."""
+        weight = self.weight
+        version = None if weight.is_inference() else weight._version
+        kept = self._packed
+        if kept is None or kept[0] is not weight or version is None or kept[1] != version:
+            blocks = torch.ops.mkldnn._reorder_convolution_weight(weight, *geometry, 1, list(x.shape))
+            self._packed = kept = weight, version, blocks
+        return kept[2]
 
 
 def _packs(x: Tensor) -> bool:

@@ -11,22 +11,22 @@ import re
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from hear_multiview import weight_file
+from hear_multiview.frontends import PREFIX
 from hear_multiview.frontends.codec_weights import sha256
 
-#: The name of such a front end is this and the module's name, as one imports it.
-PREFIX = "hear:"
-#: How the name is written in help and error messages.
-ANY_MODULE = f"{PREFIX}<module>"
 #: Seconds of faint noise that show how the module's frames are spaced; as long as hearvalidator's.
 PROBE = 2
 #: How far a spacing of timestamps may be from their mean, in milliseconds: hearvalidator's own limit.
 TOLERANCE = 1e-3
+#: How far the same audio's frames may differ when repeated, of their largest number: threads add in another order.
+REPEATED = 1e-3
 
 
 class HearModuleFrontEnd(nn.Module):
@@ -47,8 +47,9 @@ class HearModuleFrontEnd(nn.Module):
         """``name``: `PREFIX` and a module's name. ``weights``: handed to the module's ``load_model``, if given.
 
         Raises:
-            ValueError: the module cannot be imported or loaded, is no HEAR module for torch, or has irregular frames;
-                or ``weights`` can be no weight file.
+            ValueError: the module cannot be imported or loaded, is no HEAR module for torch, or its frames of faint
+                noise are not regular, not in milliseconds, not finite, or others when repeated; or ``weights`` can be
+                no weight file.
             FileNotFoundError: ``weights`` does not exist.
         """
         super().__init__()
@@ -58,16 +59,19 @@ class HearModuleFrontEnd(nn.Module):
             raise FileNotFoundError(f"weight file {weights} of front end {name} does not exist")
         if weights is not None:
             weight_file.check(weights)
-        load, self._timestamp_embeddings = _functions(name)
         self.name = name
         self.precision = precision
-        self.model = _loaded(name, load, weights)
+        self.model = _loaded(name, _module(name).load_model, weights)
         self.requires_grad_(False).eval()
         self.register_buffer("_here", torch.empty(0), persistent=False)  # the module may have no tensors at all
         self.sample_rate = int(self.model.sample_rate)  # type: ignore[arg-type]  # any attribute may be a Module
         self.digest = _digest(name, self.model, weights)  # before the first clip: a model may remember what it saw
-        frames, times = self._embed(self._noise(PROBE * self.sample_rate))
-        hop = round(_spacing(name, times) * self.sample_rate / 1000, 3)
+        probe = self._noise(PROBE * self.sample_rate)
+        frames, times = self._embed(probe)
+        spacing = _spacing(name, times)
+        _require_milliseconds(name, times, spacing, self.sample_rate)
+        _require_same(name, frames, self._embed(probe)[0])
+        hop = round(spacing * self.sample_rate / 1000, 3)
         self.hop = int(hop) if hop.is_integer() else hop
         self.dim = frames.shape[2]
 
@@ -83,22 +87,33 @@ class HearModuleFrontEnd(nn.Module):
         """The module's timestamp embeddings of ``audio`` [clip, sample] in one stretch, float32 [clip, frame, dim].
 
         Raises:
-            ValueError: the module gives no frame, or none of the shape that HEAR asks for.
+            ValueError: the module fails, or gives no frame, none of the shape that HEAR asks for, or one that is not
+                finite.
         """
         yield self._embed(audio)[0]
 
     def _embed(self, audio: Tensor) -> tuple[Tensor, Tensor]:
         """Frames float32 [clip, frame, dim] where ``audio`` is, and their times float32 [frame] on the CPU."""
-        with torch.no_grad():
-            frames, times = self._timestamp_embeddings(audio, self.model)
+        seconds = f"{audio.shape[1] / self.sample_rate:.4g} s of audio"
+        try:
+            with torch.no_grad():
+                frames, times = _module(self.name).get_timestamp_embeddings(audio, self.model)
+        except Exception as error:  # a module of somebody else may fail in any way at all
+            raise ValueError(
+                f"front end {self.name} fails on {seconds} ({_first_line(error)}): where it takes no more than so many "
+                "seconds give shorter clips, else take another module"
+            ) from error
         if frames.ndim != 3 or len(frames) != len(audio) or times.shape != frames.shape[:2]:
             raise ValueError(
                 f"front end {self.name} gives embeddings {tuple(frames.shape)} and timestamps {tuple(times.shape)} for "
                 f"{len(audio)} clips: HEAR asks for [clip, frame, dim] and [clip, frame]"
             )
         if frames.shape[1] == 0:
+            raise ValueError(f"front end {self.name} gives no frame for {seconds}: give longer audio")
+        if not (torch.isfinite(frames).all() and torch.isfinite(times).all()):
             raise ValueError(
-                f"front end {self.name} gives no frame for audio of {audio.shape[1]} samples: give longer audio"
+                f"front end {self.name} gives NaN or infinite numbers for {seconds}: leave such a clip out, or take "
+                "another module"
             )
         padded = nn.functional.pad(frames.to(audio.device, torch.float32), (0, frames.shape[2] % 2))
         self._last = audio.shape[1], times[0].to("cpu", torch.float32)
@@ -109,8 +124,8 @@ class HearModuleFrontEnd(nn.Module):
         return 0.01 * torch.randn(1, samples, generator=torch.Generator().manual_seed(0)).to(self._here.device)
 
 
-def _functions(name: str) -> tuple[Callable[..., Any], Callable[..., tuple[Tensor, Tensor]]]:
-    """``load_model`` and ``get_timestamp_embeddings`` of the module that ``name`` names."""
+def _module(name: str) -> ModuleType:
+    """The module that ``name`` names; looked up for every clip, as its functions are not part of what is copied."""
     module_name = name.removeprefix(PREFIX)
     if not re.fullmatch(r"\w+(\.\w+)*", module_name):
         raise ValueError(f"front end {name!r} names no module: write {PREFIX} and a module as one imports it")
@@ -127,7 +142,7 @@ def _functions(name: str) -> tuple[Callable[..., Any], Callable[..., tuple[Tenso
             f"front end {name}: module {module_name} is no HEAR module, it lacks {' and '.join(missing)}: name the "
             "module that has the functions of the HEAR API"
         )
-    return module.load_model, module.get_timestamp_embeddings
+    return module
 
 
 def _loaded(name: str, load: Callable[..., Any], weights: Path | None) -> nn.Module:
@@ -154,13 +169,43 @@ def _spacing(name: str, times: Tensor) -> float:
     """The spacing of ``times`` in their unit, which must be regular."""
     steps = times.double().diff()
     mean = float(steps.mean()) if len(steps) else 0.0
-    if mean <= 0 or (steps - mean).abs().max() > TOLERANCE:
+    rounding = torch.finfo(times.dtype).eps * float(times.abs().max())  # above the tolerance in units finer than ms
+    if mean <= 0 or (steps - mean).abs().max() > max(TOLERANCE, rounding):
         spaced = f" that lie {steps.min():.4g} to {steps.max():.4g} ms apart" if len(steps) else ""
         raise ValueError(
             f"front end {name} gives {len(times)} timestamps{spaced} for {PROBE} s of noise: take a module with frames "
             "at regular intervals, as hearvalidator asks for"
         )
     return mean
+
+
+def _require_milliseconds(name: str, times: Tensor, spacing: float, sample_rate: int) -> None:
+    """Raise ValueError unless the frames of the probe reach from its beginning to its end, to one frame.
+
+    hearvalidator does not ask: it looks at the spacing alone, which is as regular in any other unit.
+    """
+
+    def fits(scale: float) -> bool:
+        slack = spacing * scale + TOLERANCE
+        return abs(float(times[0]) * scale) <= slack and abs(float(times[-1]) * scale - 1000 * PROBE) <= slack
+
+    if fits(1):
+        return
+    units = {"seconds": 1000.0, "samples": 1000 / sample_rate}
+    unit = next((f": these are {unit}" for unit, scale in units.items() if fits(scale)), "")
+    raise ValueError(
+        f"front end {name} gives timestamps from {float(times[0]):.4g} to {float(times[-1]):.4g} for {PROBE} s of "
+        f"audio{unit}; HEAR asks for milliseconds, from the first frame to the last: correct the module's timestamps"
+    )
+
+
+def _require_same(name: str, frames: Tensor, again: Tensor) -> None:
+    """Raise ValueError where the same audio got other frames the second time."""
+    if frames.shape != again.shape or (frames - again).abs().max() > REPEATED * frames.abs().max():
+        raise ValueError(
+            f"front end {name} gives other embeddings when the same audio is repeated: its model draws at random, as "
+            "dropout does in train mode; take one that does not"
+        )
 
 
 def _digest(name: str, model: nn.Module, weights: Path | None) -> str:

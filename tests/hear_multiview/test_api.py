@@ -243,6 +243,7 @@ def test_a_checkpoint_refuses_other_codec_weights(saved: Path, tmp_path: Path) -
             torch.tensor([[0.0] * 999, [0.0] * 998 + [float("nan")]]),
             "clip 1 of the batch holds NaN or infinite samples",
         ),
+        (torch.zeros(88_200, 2), r"shape \(88200, 2\) looks like \[sample, channel\]"),
         (torch.full((1, 999), float("inf")), "clip 0 of the batch holds NaN or infinite samples"),
         ([0.0] * 4_410, "not list"),
     ],

@@ -1,8 +1,9 @@
-"""Pieces of work on threads of their own."""
+"""Pieces of work on threads of their own, in the modes of the thread that hands them out."""
 
 from __future__ import annotations
 
 import threading
+from contextlib import AbstractContextManager, ExitStack
 
 import pytest
 import torch
@@ -54,3 +55,38 @@ def test_an_error_is_raised_and_the_threads_are_given_back(two_threads: None) ->
     with pytest.raises(ValueError, match="item 0"):
         threads.each(work, [(0,), (1,), (2,)])
     assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize(
+    "modes",
+    [
+        [],
+        [torch.no_grad()],
+        [torch.inference_mode()],
+        [torch.autocast("cpu", torch.bfloat16)],
+        [torch.autocast("cpu", torch.float16), torch.no_grad()],
+        [torch.inference_mode(), torch.enable_grad()],
+    ],
+    ids=["none", "no_grad", "inference_mode", "autocast", "autocast_float16_no_grad", "inference_mode_enable_grad"],
+)
+def test_work_on_threads_has_the_modes_of_here(two_threads: None, modes: list[AbstractContextManager]) -> None:
+    def found() -> tuple[object, ...]:
+        cast = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu")
+        return torch.is_grad_enabled(), torch.is_inference_mode_enabled(), cast
+
+    seen: dict[int, set[tuple[object, ...]]] = {}
+    meet = threading.Barrier(2, timeout=20)
+
+    def work(_: int) -> Tensor:
+        meet.wait()
+        seen.setdefault(threading.get_ident(), set()).add(found())
+        return torch.zeros(())
+
+    with ExitStack() as stack:
+        for mode in modes:
+            stack.enter_context(mode)
+        here = found()
+        threads.each(work, [(k,) for k in range(4)])
+    assert len(seen) == 2
+    assert threading.get_ident() not in seen
+    assert set.union(*seen.values()) == {here}

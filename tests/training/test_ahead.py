@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+import torch
 
 from training.ahead import ahead
 
@@ -42,3 +43,10 @@ def test_an_error_comes_in_its_place() -> None:
     assert next(coming) == 1
     with pytest.raises(ValueError, match="the second"):
         next(coming)
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_items_are_made_in_the_grad_mode_of_who_asks(on: bool) -> None:
+    items = (torch.is_grad_enabled() for _ in range(2))
+    with torch.set_grad_enabled(on):
+        assert list(ahead(items)) == [on, on]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+import hear_multiview
+from hear_multiview import frontends
 from sonyc_tasks.splits import SensorSplit
 from sonyc_tasks.synthesis import synthesize
 from training.__main__ import main
@@ -90,3 +94,38 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert stopped.value.code == 0
     printed = capsys.readouterr().out
     assert all(f"    {name} " in printed for name in ("latents", "pretrain", "report", "demo"))
+
+
+def test_no_help_needs_torch_or_numpy(python: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    """Imported, they would take ten times as long as all else."""
+    code = """
+import contextlib, io, sys
+from training.__main__ import main
+shown = io.StringIO()
+def show(*command):
+    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(shown):
+        main([*command, "--help"])
+show()
+commands = [line.split()[0] for line in shown.getvalue().splitlines() if line[:4].isspace() and line[4:5].isalpha()]
+for command in commands:
+    show(command)
+assert shown.getvalue().count("usage: ") == 1 + len(commands) > 10
+print(sorted({"torch", "numpy", "numba", "scipy"} & set(sys.modules)))
+"""
+    done = python("-c", code)
+    assert done.stdout == "[]\n", done.stderr
+
+
+def test_a_registered_front_end_is_known_everywhere(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setitem(frontends.LOADERS, "newcomer", frontends.LOADERS["log_mel"])
+    assert frontends.load_frontend("newcomer").dim == 64
+    assert hear_multiview.load_model(view="frontend", frontend="newcomer").scene_embedding_size == 64
+    for command in ("latents", "paper"):
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        assert "newcomer" in capsys.readouterr().out
+    for load in (frontends.load_frontend, lambda name: hear_multiview.load_model(view="frontend", frontend=name)):
+        with pytest.raises(ValueError, match="newcomer"):
+            load("nobody")

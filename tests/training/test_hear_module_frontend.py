@@ -18,10 +18,14 @@ import torch
 import hear_multiview
 from hear_multiview import checkpoint
 from hear_multiview.encoder import VIEWS
+from hear_multiview.frontends import load_frontend
 from hear_multiview.references import mel_statistics, random_projection
+from sonyc_tasks.annotations import Clip
 from sonyc_tasks.hear_format import Task, write_task
+from sonyc_tasks.splits import SensorSplit
 from sonyc_tasks.synthesis import synthesize
 from training.__main__ import main
+from training.latents import extract
 from training.pretrain import pretrain
 from training.recipes import recipe_named
 from training.store import LatentStore
@@ -41,6 +45,19 @@ def get_timestamp_embeddings(audio, model):
     frames, times = random_projection.get_timestamp_embeddings(torch.nn.functional.pad(audio, (HOP // 2, HOP)), model)
     keep = audio.shape[1] // HOP + 1
     return frames[:, :keep], times[:, :keep] - times[0, 0]
+"""
+
+
+#: A module that takes no more than 2 s, and no silence.
+CHOOSY = """
+from hear_multiview.references import random_projection
+from hear_multiview.references.random_projection import get_scene_embeddings, load_model
+
+
+def get_timestamp_embeddings(audio, model):
+    if audio.shape[1] > 2 * 16_000 or not audio.any():
+        raise RuntimeError("no such clip")
+    return random_projection.get_timestamp_embeddings(audio, model)
 """
 
 
@@ -109,6 +126,24 @@ def test_every_frame_is_stored(work: Path, tmp_path: Path, monkeypatch: pytest.M
     _, times = hear_multiview.get_timestamp_embeddings(torch.rand(1, 16_000), model)
     assert times[0].tolist() == [25.0 * frame for frame in range(41)]
     monkeypatch.delitem(sys.modules, "one_more")
+
+
+@pytest.mark.parametrize(("odd", "seconds", "level"), [(2, 3, 0.1), (1, 1, 0.0)], ids=["too long", "silent"])
+def test_a_clip_that_a_module_cannot_take_is_named(
+    odd: int, seconds: int, level: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "choosy.py").write_text(CHOOSY)
+    monkeypatch.syspath_prepend(tmp_path)
+    clips = []
+    for number in range(4):
+        length, scale = (seconds, level) if number == odd else (1, 0.1)
+        path = tmp_path / f"{number}.wav"
+        soundfile.write(path, scale * np.random.default_rng(number).uniform(-1, 1, length * 16_000), 16_000)
+        clips.append(Clip(path.name, number % 2, path, ()))
+    front = load_frontend("hear:choosy")
+    with pytest.raises(ValueError, match=rf"\b{odd}\.wav: front end hear:choosy .*\b{seconds} s .*\(no such clip\)"):
+        extract(clips, SensorSplit((0,), (1,), (2, 3)), front, tmp_path / "store")
+    monkeypatch.delitem(sys.modules, "choosy")
 
 
 @pytest.mark.slow

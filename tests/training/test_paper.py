@@ -17,7 +17,7 @@ import pytest
 from hear_multiview.frontends import load_frontend
 from sonyc_tasks.synthesis import synthesize
 from training.paper import paper, submissions
-from training.paper_results import FRONT_END, LOG_MEL, NAMES
+from training.paper_results import FRONT_END, LOG_MEL, NAMES, _front_end_row
 from training.recipes import ABLATION, BASELINES, RECIPES, small
 
 #: Enough rows for every kind of method, small enough for a test.
@@ -174,6 +174,21 @@ def test_what_it_refuses(tmp_path: Path) -> None:
         paper(tmp_path, scale="huge")
     with pytest.raises(ValueError, match="0 seeds are no replication: ask for 1 or more"):
         paper(tmp_path, seeds=0)
+
+
+@pytest.mark.parametrize("name", ["dac_44khz", "demo"])
+def test_a_codec_stands_beside_the_papers_codec(name: str) -> None:
+    row = _front_end_row(name)
+    assert row.name.startswith("codec latents")
+    assert row.published == (0.583, 0.684)
+
+
+@pytest.mark.parametrize("name", ["log_mel", "mel_128", "hear:some.module"])
+def test_another_front_end_has_a_name_of_its_own_and_nothing_published(name: str) -> None:
+    row = _front_end_row(name)
+    assert name.rpartition(".")[2] in row.name
+    assert "codec" not in row.name
+    assert row.published == (None, None)
 
 
 def test_every_row_of_the_paper_is_there() -> None:

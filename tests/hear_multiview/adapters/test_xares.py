@@ -68,6 +68,13 @@ def test_silence_is_embedded_and_nothing_is_refused(encoder: MultiviewEncoder) -
     assert torch.isfinite(encoder(torch.zeros(2, 4410))).all()
     with pytest.raises(ValueError, match="audio is empty"):
         encoder(torch.zeros(2, 0))
+    with pytest.raises(ValueError, match=r"shape \(88200, 2\) looks like \[sample, channel\]"):
+        encoder(torch.zeros(88_200, 2))
+    for odd in (torch.zeros(1, 2, 4410), torch.zeros(2, 4410, dtype=torch.int16)):
+        with pytest.raises(ValueError, match="audio must be"):
+            encoder(odd)
+    with pytest.raises(ValueError, match="clip 1 of the batch"):
+        encoder(torch.tensor([[0.1] * 9, [torch.nan] * 9]))
 
 
 @pytest.mark.usefixtures("_xares")

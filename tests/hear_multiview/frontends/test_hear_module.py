@@ -265,7 +265,30 @@ def test_names_that_are_no_hear_module(name: str, message: str) -> None:
         ),
         (
             "@then\ndef get_timestamp_embeddings(z, t): return z[:, :0], t[:, :0]",
-            "gives no frame for audio of 44100 samples: give longer audio",
+            "gives no frame for 2 s of audio: give longer audio",
+        ),
+        (
+            "@then\ndef get_timestamp_embeddings(z, t): return z, t / 1000",
+            r"timestamps from 0 to 2 for 2 s of audio: these are seconds; HEAR asks for milliseconds",
+        ),
+        (
+            "@then\ndef get_timestamp_embeddings(z, t): return z, t * 22.05",
+            "these are samples; HEAR asks for milliseconds",
+        ),
+        ("@then\ndef get_timestamp_embeddings(z, t): return z, t * 2", r"from 0 to 4000 for 2 s of audio; HEAR asks"),
+        ("@then\ndef get_timestamp_embeddings(z, t): return z, t + 11", r"from 11 to 2011 for 2 s of audio; HEAR asks"),
+        ("@then\ndef get_timestamp_embeddings(z, t): return z[:, 2:], t[:, 2:]", r"from 20 to 2000"),
+        ("@then\ndef get_timestamp_embeddings(z, t): return z[:, :-2], t[:, :-2]", r"from 0 to 1980"),
+        ("@then\ndef get_timestamp_embeddings(z, t): return z, t.flip(1)", "timestamps that lie -10 to -10 ms apart"),
+        ("@then\ndef get_timestamp_embeddings(z, t): return z, t * float('nan')", "NaN or infinite numbers for 2 s"),
+        ("@then\ndef get_timestamp_embeddings(z, t): return z / 0, t", "NaN or infinite numbers for 2 s of audio"),
+        (
+            "@then\ndef get_timestamp_embeddings(z, t): return torch.nn.functional.dropout(z), t",
+            "other embeddings when the same audio is repeated",
+        ),
+        (
+            "def get_timestamp_embeddings(audio, model): return model(audio)",
+            r"fails on 2 s of audio \(Module \[Model\] is missing the required .forward. function\): where",
         ),
     ],
 )
@@ -280,6 +303,35 @@ def test_modules_that_cannot_be_a_front_end(
         load_frontend("hear:odd")
     assert "\n" not in str(raised.value)
     sys.modules.pop("odd", None)
+
+
+@pytest.mark.parametrize("times", [lambda t: t + 5, lambda t: t - 5, lambda t: t + 9.99])
+def test_frames_may_begin_and_end_up_to_one_frame_from_the_audio(
+    times: Callable[[Tensor], Tensor], theirs: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = theirs.get_timestamp_embeddings
+    monkeypatch.setattr(theirs, "get_timestamp_embeddings", lambda *given: (own(*given)[0], times(own(*given)[1])))
+    assert load_frontend("hear:theirs").hop == 220.5
+
+
+def test_what_a_module_raises_or_makes_of_a_clip_is_said_with_its_length(
+    theirs: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = theirs.get_timestamp_embeddings
+
+    def no_more_than_three_seconds(audio: Tensor, model: torch.nn.Module) -> tuple[Tensor, Tensor]:
+        if audio.shape[1] > 3 * 22_050:
+            raise RuntimeError("the size of tensor a must match\nthat of b")
+        frames, times = own(audio, model)
+        return frames / frames.mean(), times  # of silence, NaN
+
+    monkeypatch.setattr(theirs, "get_timestamp_embeddings", no_more_than_three_seconds)
+    model = Embedder(load_frontend("hear:theirs"), None, "frontend")
+    for audio, words in ((torch.rand(1, 4 * 22_050), "the size of tensor a"), (torch.zeros(1, 22_050), "NaN")):
+        with pytest.raises(ValueError, match=rf"hear:theirs .* {len(audio[0]) // 22_050} s of audio") as raised:
+            hear_multiview.get_scene_embeddings(audio, model)
+        assert words in str(raised.value)
+        assert "\n" not in str(raised.value)
 
 
 def test_precision_and_weights_that_do_not_fit() -> None:
