@@ -1,0 +1,63 @@
+"""How heareval 2021.1.3 cuts a probe's training set into batches, and which sizes end its training.
+
+Every hidden layer of a probe has BatchNorm, which cannot normalise a batch of one row. heareval takes batches of 1,024
+rows in each of its grids and keeps the last one, so 1,025 rows, or 2,049, end in "Expected more than 1 value per
+channel", after all embeddings are made. A row is a clip, or in an event task a frame.
+
+Source: ``PARAM_GRID``, ``data_splits_from_folds`` and ``dataloader_from_split_name`` in
+``heareval/predictions/task_predictions.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+#: Rows in a batch, in each of heareval's grids.
+BATCH_SIZE = 1024
+
+
+def training_sizes(sizes: Mapping[str, int], split_mode: str) -> dict[str, int]:
+    """How many rows each probe of a task trains on, from the rows of each split.
+
+    A ``trainvaltest`` task trains one probe, on ``train``. A k-fold task trains one for every fold that it tests, on
+    all folds but that one and the next one in order of their names, which serves as validation set.
+
+    Returns:
+        What the training set is, in words → its rows.
+
+    >>> training_sizes({"train": 60, "valid": 20, "test": 20}, "trainvaltest")
+    {'train': 60}
+    >>> training_sizes({"fold00": 1, "fold01": 2, "fold02": 4, "fold03": 8}, "presplit_kfold")  # doctest: +ELLIPSIS
+    {'all folds but fold00 and fold01': 12, 'all folds but fold01 and fold02': 9, ...}
+    """
+    if split_mode == "trainvaltest":
+        return {"train": sizes["train"]}
+    folds = sorted(sizes)
+    pairs = zip(folds, [*folds[1:], *folds[:1]], strict=True)
+    return {
+        f"all folds but {test} and {valid}": sum(sizes[fold] for fold in folds if fold not in (test, valid))
+        for test, valid in pairs
+    }
+
+
+def has_lone_row(rows: int, batch_size: int = BATCH_SIZE) -> bool:
+    """Whether a training set of ``rows`` has a batch of one row, at which BatchNorm raises.
+
+    >>> [rows for rows in (0, 1, 2, 1024, 1025, 2048, 2049) if has_lone_row(rows)]
+    [1, 1025, 2049]
+    """
+    return rows > 0 and (rows - 1) % batch_size == 0
+
+
+def batch_sizes(metadata: Mapping[str, Any]) -> tuple[int, ...]:
+    """The batch sizes that a task's probes may have: those of its own grid, if its metadata holds one, else heareval's.
+
+    >>> batch_sizes({}), batch_sizes({"evaluation_params": {"task_specific_param_grid": {"batch_size": [64, 256]}}})
+    ((1024,), (64, 256))
+    """
+    params = metadata.get("evaluation_params")
+    grid = params.get("task_specific_param_grid") if isinstance(params, Mapping) else None
+    own = grid.get("batch_size") if isinstance(grid, Mapping) else None
+    sizes = tuple(size for size in own if isinstance(size, int) and size > 0) if isinstance(own, list) else ()
+    return sizes or (BATCH_SIZE,)
