@@ -149,7 +149,7 @@ def test_other_audio_or_length_is_written_again(write: Any, task: Task, sources:
 def test_a_second_task_links_to_the_first_ones_audio(write: Any, task: Task, monkeypatch: Any) -> None:
     first = write(task).folder
     # the clips may stand in other splits there
-    shuffled = {"train": SPLITS["test"], "valid": SPLITS["train"], "test": SPLITS["valid"]}
+    shuffled = {"train": SPLITS["train"], "valid": SPLITS["test"], "test": SPLITS["valid"]}
     second = write(replace(task, name="pets2", splits=shuffled))
     assert second.linked
     assert (second.folder / "8000/test/c.wav").stat().st_ino == (first / "8000/valid/c.wav").stat().st_ino
