@@ -53,7 +53,7 @@ def is_sound(labels: list[str]) -> bool:
     return not faults and readings == {label: label for label in labels}
 
 
-text = st.text(st.characters(exclude_categories=("Cs",)), max_size=6)
+text = st.text(st.characters(codec="utf-8"), max_size=6)
 names = st.lists(st.one_of(st.sampled_from(TRICKY), text, st.integers().map(str)), min_size=1, max_size=5, unique=True)
 
 
