@@ -18,9 +18,18 @@ import numpy as np
 from tqdm import tqdm
 
 from sonyc_tasks.leaderboard import SCORES, OwnScore, read_own_score
-from sonyc_tasks.metrics import accuracy, area_under_roc, holm, jaccard, mean_average_precision, weighted
+from sonyc_tasks.metrics import (
+    accuracy,
+    area_under_roc,
+    holm,
+    jaccard,
+    mean_average_precision,
+    undefined_classes,
+    weighted,
+)
+from sonyc_tasks.result_checks import check_results
 from sonyc_tasks.results import Predictions, load_predictions
-from sonyc_tasks.score import THRESHOLD
+from sonyc_tasks.score import THRESHOLD, classes_without_clips
 
 #: Exchanges of predictions drawn for each test; the smallest p they can give is one in so many and one.
 DRAWS = 10_000
@@ -66,7 +75,8 @@ class Difference:
 @dataclass(frozen=True)
 class TaskTable:
     """One task: ``clips`` test clips (None: no predictions to count them in), scores from the best on, the module that
-    the others are held against (None: nothing to test), and the differences from it."""
+    the others are held against (None: nothing to test), the differences from it, and sentences on classes that limit
+    the scores."""
 
     task: str
     metric: str
@@ -74,6 +84,7 @@ class TaskTable:
     scores: tuple[ModuleScore, ...]
     reference: str | None
     differences: tuple[Difference, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -96,7 +107,9 @@ def compare(
 
     Raises:
         ValueError: a folder is not there, holds no results, or they do not belong together: other clips, labels or
-            scores for one task, a score that the predictions beside it do not give; no module is called ``baseline``.
+            scores for one task, a score that the predictions beside it do not give, two builds of a task, two models of
+            one name (see `sonyc_tasks.result_checks.check_results`, which also warns); no module is called
+            ``baseline``.
     """
     tasks, notes = _find(folders)
     names = {name for modules in tasks.values() for name in modules}
@@ -147,6 +160,11 @@ def _find(folders: Iterable[str | Path]) -> tuple[dict[str, dict[str, Path]], li
             continue
         module = place.parent.name if len(homes[place.parent.name]) == 1 else str(place.parent)
         tasks.setdefault(place.name, {})[module] = place
+    by_module: dict[str, dict[str, Path]] = {}
+    for task, modules in tasks.items():
+        for module, place in modules.items():
+            by_module.setdefault(module, {})[task] = place
+    check_results(by_module)
     return tasks, [f"Left out, as no tasks of whole scenes: {', '.join(sorted(events))}."] if events else []
 
 
@@ -160,6 +178,7 @@ def _table(
     if without:
         why = "of its predictions there is nothing to score" if metric in METRICS else f"{metric} is not computed here"
         notes.append(f"{task}: heareval's own number, without interval and test, for {', '.join(without)}: {why}.")
+    unmeasured = _unmeasured(metric, modules, own, given)
     values = {module: _score(metric, folds) for module, folds in given.items()}
     # The same resamples for all, so that the differences of two modules' scores are those of one and the same draw.
     draw = np.random.default_rng(seed)
@@ -175,7 +194,7 @@ def _table(
     if reference not in given:
         if given:
             notes.append(f"{task}: no tests, as there are no predictions of {reference} to test against.")
-        return TaskTable(task, metric, clips, tuple(scores), None, ())
+        return TaskTable(task, metric, clips, tuple(scores), None, (), unmeasured)
     ranked.remove(reference)
     p = _permutation(metric, {module: given[module] for module in ranked}, given[reference], seed, bar)
     differences = []
@@ -183,7 +202,40 @@ def _table(
         interval = _interval(resampled[module] - resampled[reference])
         value = values[module] - values[reference]
         differences.append(Difference(module, reference, value, *interval, p[module], p[module]))
-    return TaskTable(task, metric, clips, tuple(scores), reference, tuple(differences))
+    return TaskTable(task, metric, clips, tuple(scores), reference, tuple(differences), unmeasured)
+
+
+def _unmeasured(
+    metric: str,
+    modules: Mapping[str, Path],
+    own: Mapping[str, OwnScore],
+    given: Mapping[str, Sequence[Predictions]],
+) -> tuple[str, ...]:
+    """Sentences on classes that some test clips cannot measure, the same for all modules."""
+    if metric not in ("mAP", "aucroc", "d_prime"):
+        return ()
+    module, folds = next(iter(given.items()), (None, None))
+    if module is None or folds is None:  # a score that is not computed here, or is undefined
+        for module, place in modules.items():
+            files = [place / f"{split}.predictions.pkl" for split in own[module].values]
+            if all(file.is_file() for file in files):
+                folds = [load_predictions(file) for file in files]
+                break
+        else:
+            return ()
+    notes = []
+    for split, fold in zip(own[module].values, folds, strict=True):
+        where = "" if split == "test" else f"{split}: "
+        if metric == "mAP":
+            sentence = classes_without_clips(fold)
+        else:
+            parts = zip(("no test clip has", "every test clip has"), undefined_classes(fold.target), strict=True)
+            found = [f"{who} {fold.names(which)}" for who, which in parts if which.any()]
+            rest = "; given here is the mean of the other classes" if found and given else ""
+            sentence = f"{metric} is undefined in heareval, as {' and '.join(found)}{rest}" if found else ""
+        if sentence:
+            notes.append(f"{where}{sentence}.")
+    return tuple(note[0].upper() + note[1:] for note in notes)
 
 
 def _own_scores(task: str, modules: Mapping[str, Path]) -> dict[str, OwnScore]:

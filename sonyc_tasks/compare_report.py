@@ -37,9 +37,10 @@ img { max-width: 100%; } td { font-variant-numeric: tabular-nums; } p { color: #
 
 def markdown(comparison: Comparison) -> str:
     """A table per task, a row per module from the best on; then what the numbers are, and what was left out."""
-    parts = [f"### {_title(table)}\n\n{grid([_heading(table), *_rows(table)])}" for table in comparison.tables]
-    texts = (textwrap.fill(text, 120, break_long_words=False) for text in (_legend(comparison), *comparison.notes))
-    return "\n\n".join([*parts, *texts]) + "\n"
+    parts = []
+    for table in comparison.tables:
+        parts += [f"### {_title(table)}", grid([_heading(table), *_rows(table)]), *map(_filled, table.notes)]
+    return "\n\n".join([*parts, *map(_filled, (_legend(comparison), *comparison.notes))]) + "\n"
 
 
 def write_report(comparison: Comparison, folder: str | Path) -> list[Path]:
@@ -124,6 +125,10 @@ def csv_text(rows: Iterable[Sequence[object]]) -> str:
     return text.getvalue()
 
 
+def _filled(text: str) -> str:
+    return textwrap.fill(text, 120, break_long_words=False)
+
+
 def _title(table: TaskTable) -> str:
     return f"{table.task}: {table.metric}" + (f", {table.clips} test clips" if table.clips is not None else "")
 
@@ -153,7 +158,7 @@ def _test(difference: Difference | None) -> list[str]:
 
 def _estimate(value: float, low: float | None, high: float | None, sign: str = "") -> str:
     if math.isnan(value):
-        return _MISSING
+        return "undefined"
     interval = "" if low is None or high is None else f" [{low:{sign}.3f}, {high:{sign}.3f}]"
     return f"{value:{sign}.3f}{interval}"
 
@@ -175,7 +180,8 @@ def _csv(comparison: Comparison) -> str:
         for score in table.scores:
             one = tested.get(score.module)
             test = (None,) * len(_TESTED) if one is None else (one.value, one.low, one.high, one.p, one.p_holm)
-            first = (table.task, table.metric, table.clips, score.module, score.value, score.low, score.high)
+            value = None if math.isnan(score.value) else score.value
+            first = (table.task, table.metric, table.clips, score.module, value, score.low, score.high)
             rows.append((*first, table.reference, *test))
     return csv_text(rows)
 
@@ -189,6 +195,7 @@ def _page(comparison: Comparison, picture: bytes) -> str:
         )
         parts.append(f"<h2>{html.escape(_title(table))}</h2>")
         parts.append(f'<div class="wide"><table>\n<tr>{head}</tr>\n{body}</table></div>')
+        parts += [f"<p>{html.escape(note)}</p>" for note in table.notes]
     parts += [f"<p>{html.escape(text)}</p>" for text in (_legend(comparison), *comparison.notes)]
     image = base64.b64encode(picture).decode()
     what = "a dot with its 95 % interval for each module, a panel for each task; the numbers are in the tables"

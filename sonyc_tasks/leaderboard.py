@@ -10,12 +10,13 @@ import csv
 import io
 import json
 import math
-import re
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sonyc_tasks.compare_report import csv_text, grid, write_whole
+from sonyc_tasks.result_checks import check_results
 
 SCORES = "test.predicted-scores.json"
 MODEL = "Model"
@@ -71,7 +72,7 @@ def read_own_score(path: Path) -> OwnScore:
     """heareval's ``test.predicted-scores.json``. Raises ValueError if it is none."""
     try:
         noted = json.loads(path.read_text(encoding="utf-8"))
-        splits = [name for name, part in noted.items() if re.fullmatch(r"test|fold\d+", name) and "test_score" in part]
+        splits = [name for name, part in noted.items() if isinstance(part, dict) and "test_score" in part]
         keys = [key for key in noted[splits[0]] if key.startswith("test_") and key not in ("test_loss", "test_score")]
         values = {split: float(noted[split]["test_score"]) for split in splits}
         return OwnScore(keys[0].removeprefix("test_"), values, noted.get("score_mode") != "min")
@@ -91,8 +92,8 @@ def leaderboard(
         out: also write the row here, under a heading, as CSV.
 
     Raises:
-        ValueError: no official task has results in ``folder``, ``name`` is given for several modules, or a file is not
-            what it should be.
+        ValueError: no official task has results in ``folder``, ``name`` is given for several modules, a file is not
+            what it should be, or results do not belong together (see `sonyc_tasks.result_checks.check_results`).
     """
     scores, left_out = read_rows(folder)
     if name is not None:
@@ -123,13 +124,14 @@ def leaderboard(
 def read_rows(folder: str | Path) -> tuple[dict[str, dict[str, float]], list[str]]:
     """Module → column → heareval's score, of the modules in ``folder`` that have official tasks; and the other tasks.
 
-    Raises ValueError if there are no results of an official task.
+    Raises ValueError if there are no results of an official task, or they do not belong together.
     """
     root = Path(folder)
     if not root.is_dir():
         raise ValueError(f"there is no folder {root}; give heareval's --embeddings-dir, by default embeddings")
     files = sorted(root.glob(f"*/{SCORES}")) or sorted(root.glob(f"*/*/{SCORES}"))
     parts: dict[str, dict[str, list[float]]] = {}
+    places: dict[str, dict[str, Path]] = {}
     left_out = set()
     for file in files:
         column = OFFICIAL.get(file.parent.name)
@@ -137,7 +139,17 @@ def read_rows(folder: str | Path) -> tuple[dict[str, dict[str, float]], list[str
             left_out.add(file.parent.name)
             continue
         module = file.parent.parent.absolute().name
-        parts.setdefault(module, {}).setdefault(column, []).append(read_own_score(file).value)
+        own = read_own_score(file)
+        undefined = [split for split, value in own.values.items() if math.isnan(value)]
+        if undefined:
+            warnings.warn(
+                f"{file.parent}: {own.metric} is undefined on {', '.join(undefined)}, where a class has no positive or "
+                "no negative clip; the mean of folds passes over it, as heareval's does",
+                stacklevel=2,
+            )
+        places.setdefault(module, {})[file.parent.name] = file.parent
+        parts.setdefault(module, {}).setdefault(column, []).append(own.value)
+    check_results(places)
     whole = {column: list(OFFICIAL.values()).count(column) for column in COLUMNS}
     rows: dict[str, dict[str, float]] = {}
     for module, columns in parts.items():
@@ -146,7 +158,10 @@ def read_rows(folder: str | Path) -> tuple[dict[str, dict[str, float]], list[str
                 # The leaderboard's scores have nine digits.
                 rows.setdefault(module, {})[column] = round(_mean(values), 9)
             else:
-                left_out.add(f"{column} of {module} (not all of its folders have a score)")
+                why = (
+                    "its score is undefined" if any(map(math.isnan, values)) else "not all of its folders have a score"
+                )
+                left_out.add(f"{column} of {module} ({why})")
     if not rows:
         there = f"; there is {', '.join(sorted(left_out))}" if left_out else ""
         raise ValueError(f"no official HEAR task has results in {root}{there}; compute some with heareval first")

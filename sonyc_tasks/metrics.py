@@ -49,6 +49,16 @@ def mean_average_precision(target: np.ndarray, prediction: np.ndarray) -> float:
     return sum(scores) / target.shape[1]
 
 
+def undefined_classes(target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The classes that a ranking score cannot measure, of bool ``target`` [clip, class]: two masks [class].
+
+    The first is of classes without a positive clip, of which heareval's mAP makes 0; the second of those without a
+    negative one. For either, heareval's aucroc and d_prime are NaN as a whole.
+    """
+    positive = target.sum(axis=0)
+    return positive == 0, positive == len(target)
+
+
 def accuracy(target: np.ndarray, prediction: np.ndarray) -> float:
     """Share of clips whose largest ``prediction`` is at their class; one-hot ``target``, real ``prediction``."""
     return float(np.mean(target.argmax(axis=1) == prediction.argmax(axis=1)))

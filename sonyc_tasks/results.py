@@ -19,6 +19,7 @@ import numpy as np
 
 from sonyc_tasks import metrics
 from sonyc_tasks.build import SENSOR_TASK, SOURCE_TASK
+from sonyc_tasks.result_checks import check_one_weight_file, check_results, check_targets, class_names
 
 #: Views of a model in the order of the table. heareval puts ``load_model``'s options into the name of the folder.
 VIEWS = ("joint", "private", "shared", "frontend")
@@ -34,13 +35,22 @@ _OWN_SCORE = {
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """A probe's answers on the test clips of one task, both [clip, class]: bool targets, predictions in 0 … 1."""
+    """A probe's answers on the test clips of one task, both [clip, class]: bool targets, predictions in 0 … 1.
+
+    ``classes``: their names; empty where the folder of the results does not tell.
+    """
 
     target: np.ndarray
     prediction: np.ndarray
+    classes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.target)
+
+    def names(self, which: np.ndarray) -> str:
+        """The classes of a mask [class], for a sentence."""
+        names = self.classes or [f"class {number}" for number in range(len(which))]
+        return ", ".join(name for name, one in zip(names, which, strict=True) if one)
 
 
 #: Model (module and options other than the view) → view → task name → predictions.
@@ -51,12 +61,14 @@ def read_scores(embeddings_dir: str | Path) -> Results:
     """The finished SONYC results below ``embeddings_dir``: ``<module>[-option=value…]/<task>/test.predictions.pkl``.
 
     Tasks without results and tasks of others are passed over. Raises ValueError if nothing is left, if a file is not
-    what heareval writes, or does not give the score that heareval noted beside it (files of two different runs).
+    what heareval writes, or does not give the score that heareval noted beside it (files of two different runs), and
+    where results do not belong together (see :func:`sonyc_tasks.result_checks.check_results`, which also warns).
     """
     root = Path(embeddings_dir)
     if not root.is_dir():
         raise ValueError(f"there is no folder {root}; give heareval's --embeddings-dir, by default embeddings")
     results: Results = {}
+    places: dict[str, dict[str, Path]] = {}
     for file in sorted(root.glob(f"*/*/{_PREDICTIONS}")):
         task = next((name for name in _OWN_SCORE if file.parent.name.startswith(f"{name}-")), None)
         if task is None or not (file.parent / _SCORES).is_file():
@@ -67,10 +79,16 @@ def read_scores(embeddings_dir: str | Path) -> Results:
             raise ValueError(f"{file.parent.parent} has results of two versions of {task}; move one of them away")
         tasks[task] = load_predictions(file)
         _check_against(file.parent / _SCORES, task, tasks[task])
+        places.setdefault(file.parent.parent.name, {})[file.parent.name] = file.parent
     if not results:
         raise ValueError(
             f"there are no finished results of {SOURCE_TASK} or {SENSOR_TASK} in {root}/<module>/<task>/; first run "
             f"python -m heareval.predictions.runner {root}/*/*"
+        )
+    check_results(places)
+    for model in results:
+        check_one_weight_file(
+            folder for name, tasks in places.items() if split_model_name(name)[0] == model for folder in tasks.values()
         )
     return results
 
@@ -90,7 +108,10 @@ def split_model_name(folder: str) -> tuple[str, str]:
 
 
 def load_predictions(path: str | Path) -> Predictions:
-    """Open one ``test.predictions.pkl`` safely. Raises ValueError for anything but a scene task's tensors."""
+    """Open one ``test.predictions.pkl`` safely.
+
+    Raises ValueError for anything but a scene task's tensors, and if they are not of the split beside them.
+    """
     path = Path(path)
     try:
         with path.open("rb") as stream:
@@ -109,7 +130,9 @@ def load_predictions(path: str | Path) -> Predictions:
         )
     if not np.isfinite(prediction).all():
         raise ValueError(f"{path} has predictions that are not finite; train the probe again on sound embeddings")
-    return Predictions(target > 0.5, prediction.astype(np.float64))
+    check_targets(path.parent, path.name.removesuffix(".predictions.pkl"), target > 0.5)
+    classes = class_names(path.parent) or ()
+    return Predictions(target > 0.5, prediction.astype(np.float64), classes if len(classes) == target.shape[1] else ())
 
 
 class _RefusedError(Exception):

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sonyc_tasks.build import SENSOR_TASK, SOURCE_TASK
-from sonyc_tasks.metrics import accuracy, bootstrap, jaccard, mean_average_precision
+from sonyc_tasks.metrics import accuracy, bootstrap, jaccard, mean_average_precision, undefined_classes
 from sonyc_tasks.results import VIEWS, Predictions
 
 #: A class counts as predicted where its probability is above this.
@@ -64,12 +64,16 @@ class ViewScores:
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """The scores of one model, a row per view that has results; DSC None where a view or task of it is missing."""
+    """The scores of one model, a row per view that has results; DSC None where a view or task of it is missing.
+
+    ``notes``: sentences on what limits the scores.
+    """
 
     model: str
     views: tuple[ViewScores, ...]
     dsc_private: Estimate | None
     dsc_shared: Estimate | None
+    notes: tuple[str, ...] = ()
 
 
 def score_table(
@@ -94,7 +98,27 @@ def score_table(
         tuple(rows),
         dsc_private=dsc("source_jaccard_micro", "private", "shared"),
         dsc_shared=dsc("sensor_accuracy", "shared", "private"),
+        notes=_notes(views),
     )
+
+
+def classes_without_clips(given: Predictions) -> str:
+    """A sentence on the classes that mAP counts as 0, and what it leaves to be reached; "" if there are none."""
+    absent, _ = undefined_classes(given.target)
+    if not absent.any():
+        return ""
+    best = mean_average_precision(given.target, given.target.astype(float))
+    return (
+        f"no test clip has {given.names(absent)}, which mAP counts as 0: perfect predictions would reach {best:.3f}, "
+        "not 1"
+    )
+
+
+def _notes(views: Mapping[str, Mapping[str, Predictions]]) -> tuple[str, ...]:
+    told: dict[str, list[str]] = {}
+    for view in (view for view in VIEWS if SOURCE_TASK in views.get(view, {})):
+        told.setdefault(classes_without_clips(views[view][SOURCE_TASK]), []).append(view)
+    return tuple(f"Source mAP of {', '.join(own)}: {sentence}." for sentence, own in told.items() if sentence)
 
 
 def _estimate(given: Predictions, metric: Metric, resamples: int, seed: int) -> Estimate:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -68,7 +69,8 @@ def _model(table: ScoreTable) -> str:
         clips = (_clips(row.source_map), _clips(row.sensor_accuracy))
         rows.append([row.view, *(_cell(getattr(row, measure)) for measure in _HEADINGS), " / ".join(clips)])
     differences = f"DSC private {_cell(table.dsc_private, '+')}    DSC shared {_cell(table.dsc_shared, '+')}"
-    return f"### {table.model}\n\n{_grid(rows)}\n\n{differences}"
+    notes = (textwrap.fill(note, 120, break_long_words=False) for note in table.notes)
+    return "\n\n".join([f"### {table.model}", _grid(rows), differences, *notes])
 
 
 def _cell(score: Estimate | None, sign: str = "") -> str:

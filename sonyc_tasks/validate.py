@@ -7,8 +7,6 @@ scores mean less, or needs the launcher.
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +15,9 @@ from typing import Any
 from sonyc_tasks.duplicates import between_splits
 from sonyc_tasks.located_json import parse
 from sonyc_tasks.metrics import JACCARD_AVERAGES
-from sonyc_tasks.validate_audio import audio_faults
+from sonyc_tasks.validate_audio import audio_faults, short_clips
+from sonyc_tasks.validate_probes import KFOLD, TWO_FRAMES, probe_faults, probe_warnings
+from sonyc_tasks.validate_vocabulary import read_vocabulary
 
 #: heareval's names of scores, for the two kinds of tasks it has.
 SCENE_SCORES = ("top1_acc", "pitch_acc", "chroma_acc", "mAP", "d_prime", "aucroc")
@@ -29,14 +29,11 @@ EVENT_SCORES = (
 )
 #: Scores of multilabel scene tasks that heareval has only when started by its launcher.
 LAUNCHER_SCORES = tuple(f"jaccard_{average}" for average in JACCARD_AVERAGES)
-_KFOLD = ("presplit_kfold", "new_split_kfold")
 _CHOICES = {
     "embedding_type": ("scene", "event"),
     "prediction_type": ("multilabel", "multiclass"),
-    "split_mode": ("trainvaltest", *_KFOLD),
+    "split_mode": ("trainvaltest", *KFOLD),
 }
-#: What a probe cannot do with a class that no clip of the split has.
-_USE = {"train": "learn it", "test": "be measured on it"}
 
 
 def validate_task(folder: str | Path) -> list[str]:
@@ -50,7 +47,8 @@ def validate_task(folder: str | Path) -> list[str]:
     if task.read_metadata():
         task.read_vocabulary()
         task.read_splits()
-        task.check_classes()
+        task.check_probes()
+        task.check_times()
         task.check_audio()
         task.check_duplicates()
     return task.errors + task.warnings
@@ -73,10 +71,10 @@ class _Task:
     errors: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     metadata: dict[str, Any] = field(default_factory=dict)
-    vocabulary: list[str] = field(default_factory=list)
+    scores_known: bool = False  # whether heareval has the scores that the metadata names, for this kind of task
+    vocabulary: dict[str, str] = field(default_factory=dict)  # label in the file → as heareval reads it
     splits: dict[str, dict[str, Any]] = field(default_factory=dict)  # split → clip → labels
     lines: dict[str, dict[str, int]] = field(default_factory=dict)  # split → clip → line in its json
-    misread: dict[str, str] = field(default_factory=dict)  # label in the file → what heareval takes it for
 
     def error(self, file: str, line: int | None, message: str) -> None:
         self.errors.append(f"{self._place(file, line)}: {message}")
@@ -109,7 +107,9 @@ class _Task:
             self._check_split_names(content, lines.get("splits"))
         sound = len(self.errors) == before
         if "evaluation" in content and content.get("embedding_type") in _CHOICES["embedding_type"]:
+            unsound = len(self.errors)
             self._check_scores(content, lines.get("evaluation"))
+            self.scores_known = len(self.errors) == unsound
         self.metadata = content
         return sound
 
@@ -121,7 +121,7 @@ class _Task:
             self.error(file, line, f"splits is {names!r}; name every split once")
         elif mode == "trainvaltest" and set(names) != {"train", "valid", "test"}:
             self.error(file, line, f"splits is {names!r}; with split_mode trainvaltest, give train, valid and test")
-        elif mode in _KFOLD and len(names) < 3:
+        elif mode in KFOLD and len(names) < 3:
             self.error(file, line, f"splits has {len(names)} folds; heareval needs 3 (one to test, one to validate)")
 
     def _check_scores(self, content: dict[str, Any], line: int | None) -> None:
@@ -145,36 +145,10 @@ class _Task:
     def read_vocabulary(self) -> None:
         file = "labelvocabulary.csv"
         text = self._text(file)
-        if text is None:
-            return
-        header, *rows = list(csv.reader(io.StringIO(text))) or [[]]
-        if header != ["idx", "label"]:
-            self.error(file, 1, f"the header is {','.join(header)!r}; it must be idx,label")
-            return
-        indices = []
-        for line, row in enumerate(rows, start=2):
-            if len(row) != 2 or not row[0].isdecimal():
-                self.error(file, line, f"{','.join(row)!r} is not an index and a label; write like 0,dog")
-                continue
-            if row[1] in self.vocabulary:
-                self.error(file, line, f"the label {row[1]} is there twice; keep one")
-            indices.append(int(row[0]))
-            self.vocabulary.append(row[1])
-        if not rows:
-            self.error(file, 1, "there are no labels; list them from index 0")
-        elif sorted(indices) != list(range(len(indices))):
-            self.error(file, None, f"the indices are not 0 to {len(indices) - 1}, each once; number them so")
-        elif len(indices) == len(rows):
-            self._read_as_heareval(text)
-
-    def _read_as_heareval(self, text: str) -> None:
-        """heareval reads the vocabulary through pandas, which takes some labels for numbers, truth values or gaps."""
-        import pandas as pd
-
-        read = [str(label) for label in pd.read_csv(io.StringIO(text))["label"]]
-        if len(read) == len(self.vocabulary):
-            self.misread = {old: new for old, new in zip(self.vocabulary, read, strict=True) if old != new}
-            self.vocabulary = read
+        if text is not None:
+            self.vocabulary, faults = read_vocabulary(text)
+            for line, fault in faults:
+                self.error(file, line, fault)
 
     def read_splits(self) -> None:
         seen: dict[str, str] = {}
@@ -191,25 +165,28 @@ class _Task:
                 if clip in seen:
                     self.error(file, line, f"{clip} is also in {seen[clip]}; keep it in one split")
                 seen.setdefault(clip, f"{split}.json:{line}")
-                if not isinstance(labels, list):
+                if Path(clip).name != clip:
+                    self.error(file, line, f"{clip} is a path, and heareval makes no folders; give a plain file name")
+                if isinstance(labels, list):
+                    self.splits[split][clip] = labels
+                    self._check_labels(file, line, clip, labels)
+                else:
+                    self.splits[split][clip] = []
                     self.error(file, line, f"the labels of {clip} are {labels!r}; give a list")
-                    continue
-                self.splits[split][clip] = labels
-                self._check_labels(file, line, clip, labels)
 
     def _check_labels(self, file: str, line: int | None, clip: str, labels: list[Any]) -> None:
         if self.metadata["embedding_type"] == "event":
-            labels = [self._event_label(file, line, clip, event) for event in labels]
+            labels = [event["label"] for event in labels if self._is_event(file, line, clip, event)]
         elif self.metadata["prediction_type"] == "multiclass" and len(labels) != 1:
             self.error(file, line, f"{clip} has {len(labels)} labels; a multiclass task needs exactly one")
         for label in labels if self.vocabulary else ():
-            if label is None or str(label) in self.vocabulary:
+            if str(label) in self.vocabulary.values():
                 continue
-            if str(label) in self.misread:
+            if str(label) in self.vocabulary:
                 self.error(
                     file,
                     line,
-                    f"{label!r}, a label of {clip}, becomes {self.misread[str(label)]} when heareval reads "
+                    f"{label!r}, a label of {clip}, becomes {self.vocabulary[str(label)]} when heareval reads "
                     "labelvocabulary.csv, through pandas; use a label that is plainly text",
                 )
             else:
@@ -217,10 +194,10 @@ class _Task:
                     file, line, f"{label!r}, a label of {clip}, is not in labelvocabulary.csv; add or correct it"
                 )
 
-    def _event_label(self, file: str, line: int | None, clip: str, event: Any) -> Any:
+    def _is_event(self, file: str, line: int | None, clip: str, event: Any) -> bool:
         if not isinstance(event, dict) or not {"label", "start", "end"} <= event.keys():
             self.error(file, line, f"an event of {clip} is {event!r}; give label, start and end (ms)")
-            return None
+            return False
         start, end, seconds = event["start"], event["end"], self.metadata["sample_duration"]
         if not _is_number(start) or not _is_number(end) or start < 0 or end <= start:
             self.error(
@@ -230,28 +207,41 @@ class _Task:
             self.error(
                 file, line, f"an event of {clip} ends at {end} ms, and sample_duration is {seconds} s; cut it off there"
             )
-        return event["label"]
+        return True
 
-    def check_classes(self) -> None:
-        """Warn of classes that the probe cannot learn or be measured on, and of times that seem to be in seconds."""
-        kfold, duration = self.metadata["split_mode"] in _KFOLD, self.metadata["sample_duration"]
-        ends = []
-        for split, clips in self.splits.items():
-            labels = [label for own in clips.values() for label in own]
-            if self.metadata["embedding_type"] == "event":
-                events = [event for event in labels if isinstance(event, dict) and _is_number(event.get("end"))]
-                ends += [event["end"] for event in events]
-                labels = [event.get("label") for event in events]
-            absent = sorted(set(self.vocabulary) - set(map(str, labels)))
-            if absent and (kfold or split in _USE):
-                effect = "the folds' scores differ in meaning" if kfold else f"the probe cannot {_USE[split]}"
-                self.warn(
-                    f"{split}.json", f"no clip has {', '.join(absent)}; {effect}, so add a clip or drop the class"
-                )
-        if ends and max(ends) <= (duration or 60):
+    def check_probes(self) -> None:
+        """Find what ends heareval's probes, and classes with which its scores have no value or no meaning."""
+        if len(self.splits) == len(self.metadata["splits"]):
+            for file, fault in probe_faults(self.metadata, {split: len(own) for split, own in self.splits.items()}):
+                self.error(file, None, fault)
+        if self.vocabulary and self.scores_known:
+            classes = {split: [self._classes(own) for own in clips.values()] for split, clips in self.splits.items()}
+            for file, fault in probe_warnings(self.metadata, classes, list(self.vocabulary.values())):
+                self.warn(file, fault)
+
+    def _classes(self, labels: list[Any]) -> set[str]:
+        if self.metadata["embedding_type"] == "event":
+            labels = [event["label"] for event in labels if isinstance(event, dict) and "label" in event]
+        return set(map(str, labels))
+
+    def check_times(self) -> None:
+        """Warn of times of events that seem to be in seconds, and of clips of events that may have only one frame."""
+        if self.metadata["embedding_type"] != "event":
+            return
+        seconds = self.metadata["sample_duration"]
+        events = [event for clips in self.splits.values() for own in clips.values() for event in own]
+        ends = [event["end"] for event in events if isinstance(event, dict) and _is_number(event.get("end"))]
+        if ends and max(ends) <= (seconds or 60):
             self.warn(
                 "task_metadata.json", f"no event ends after {max(ends)} ms; if the times are seconds, give milliseconds"
             )
+        effect = "heareval ends where a model has one frame of a clip; make it longer"
+        if seconds is not None and seconds < TWO_FRAMES:
+            self.warn("task_metadata.json", f"the clips last {seconds} s, and {effect}")
+        elif seconds is None:
+            clips = {split: list(own) for split, own in self.splits.items() if split != "train"}
+            for split, clip, duration in short_clips(self.folder, clips, TWO_FRAMES):
+                self.warn(f"{split}.json", f"{clip} lasts {duration:g} s, and {effect}", self.lines[split].get(clip))
 
     def check_audio(self) -> None:
         clips = {split: list(labels) for split, labels in self.splits.items()}
@@ -277,7 +267,7 @@ class _Task:
 
     def _text(self, file: str) -> str | None:
         try:
-            return (self.folder / file).read_text(encoding="utf-8")
+            return (self.folder / file).read_bytes().decode("utf-8")  # line ends as they are: pandas keeps them
         except FileNotFoundError:
             self.error(file, None, "the file is missing; write it, heareval reads it")
         except (OSError, UnicodeDecodeError) as error:

@@ -54,6 +54,17 @@ def audio_faults(
             )
 
 
+def short_clips(folder: Path, clips: Mapping[str, Sequence[str]], seconds: float) -> Iterator[tuple[str, str, float]]:
+    """(split, clip, its duration in seconds) of the ``clips`` that are shorter than ``seconds``, at any sample rate."""
+    rates = sorted(int(path.name) for path in folder.iterdir() if path.is_dir() and path.name.isdecimal())
+    for split, names in clips.items():
+        for clip in names:
+            infos = [_info(folder / str(rate) / split / clip) for rate in rates]
+            durations = [info.duration for info in infos if not isinstance(info, str)]
+            if durations and min(durations) < seconds:
+                yield split, clip, min(durations)
+
+
 def _info(path: Path) -> soundfile._SoundFileInfo | str:
     """The header of an audio file, or what is wrong with the file."""
     if not path.is_file():

@@ -170,8 +170,10 @@ def one_epoch(
 
 
 def _resume(folder: Path, model: Model, optimizer: torch.optim.Optimizer, *, epochs: int) -> tuple[int, float]:
-    """Load the interrupted run in ``folder`` into ``model`` and ``optimizer``; how many epochs it has done, and the least
-    validation loss. Raises ValueError where the state is damaged, or is ahead of the ``epochs`` in the history."""
+    """Load the interrupted run in ``folder`` into ``model`` and ``optimizer``: (epochs done, least validation loss).
+
+    Raises ValueError where the state is damaged, or is ahead of the ``epochs`` in the history.
+    """
     path = folder / "state.pt"
     try:
         state = torch.load(path, map_location=model.encoder.mean.device, weights_only=True)

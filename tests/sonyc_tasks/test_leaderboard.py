@@ -15,6 +15,9 @@ import pytest
 from sonyc_tasks.__main__ import main
 from sonyc_tasks.leaderboard import COLUMNS, FIRST, OFFICIAL, leaderboard, rank, read_own_score, read_published
 
+# The folders hold results only; tests/sonyc_tasks/test_result_checks.py is about what else belongs there.
+pytestmark = pytest.mark.filterwarnings("ignore:.*nothing tells")
+
 Write = Callable[..., Path]
 
 

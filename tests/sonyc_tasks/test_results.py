@@ -23,6 +23,9 @@ def tensors(clips: int, classes: int, seed: int = 0, one_hot: bool = False) -> d
     return {"target": target, "prediction": torch.sigmoid(logit), "prediction_logit": logit}
 
 
+# The folders hold results only; tests/sonyc_tasks/test_result_checks.py is about what else belongs there.
+pytestmark = pytest.mark.filterwarnings("ignore:.*nothing tells")
+
 Write = Callable[..., Path]
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.metrics import average_precision_score
 
 from sonyc_tasks.metrics import jaccard
 from sonyc_tasks.results import Predictions
@@ -75,3 +76,20 @@ def test_the_table_is_reproducible() -> None:
     views = {"joint": {"sonyc_source": source(1, 0.3), "sonyc_sensor": sensor(1, 0.3)}}
     assert score_table("net", views, resamples=50) == score_table("net", views, resamples=50)
     assert score_table("net", views, resamples=50) != score_table("net", views, resamples=50, seed=1)
+
+
+@pytest.mark.filterwarnings("ignore:No positive class")
+def test_classes_without_a_test_clip_are_named() -> None:
+    given = source(1, 0.6)
+    target = given.target & (np.arange(8) != 7)
+    names = (*"abcdefg", "8_dog")
+    views = {view: {"sonyc_source": Predictions(target, given.prediction, names)} for view in ("joint", "private")}
+    (note,) = score_table("net", views, resamples=5).notes
+    assert "8_dog" in note
+    assert f"{average_precision_score(target, target, average='macro'):.3f}" in note
+    assert "joint, private" in note
+    (unnamed,) = score_table(
+        "net", {"joint": {"sonyc_source": Predictions(target, given.prediction)}}, resamples=5
+    ).notes
+    assert "class 7" in unnamed
+    assert score_table("net", {"joint": {"sonyc_source": given}}, resamples=5).notes == ()

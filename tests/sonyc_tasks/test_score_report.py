@@ -40,6 +40,13 @@ def test_markdown(table: ScoreTable) -> None:
     assert lines[7] == "DSC private +0.062 [-0.500, +0.250]    DSC shared —"
 
 
+def test_notes_follow_their_table(table: ScoreTable, tmp_path: Path) -> None:
+    noted = ScoreTable("net", table.views, None, None, ("No test clip has 8_dog.",))
+    assert "No test clip has 8_dog." in markdown([noted])
+    write_json([noted], tmp_path / "scores.json")
+    assert json.loads((tmp_path / "scores.json").read_text())[0]["notes"] == ["No test clip has 8_dog."]
+
+
 def test_a_difference_without_interval(table: ScoreTable) -> None:
     unpaired = ScoreTable("net", table.views, Estimate(0.5, None, None, 3), None)
     assert "DSC private +0.500 [—]" in markdown([unpaired])

@@ -24,7 +24,7 @@ METADATA = {
 }
 SPLITS: dict[str, dict[str, Any]] = {
     "train": {"a.wav": ["cat"], "b.wav": ["dog"]},
-    "valid": {"c.wav": []},
+    "valid": {"c.wav": [], "e.wav": ["dog", "cat"]},
     "test": {"d.wav": ["dog", "cat"]},
 }
 Task = Callable[..., Path]

@@ -51,7 +51,7 @@ def test_sample_duration_agrees_with_the_clips(task: Task, only: Only) -> None:
 def test_every_sample_rate_is_checked(task: Task, only: Only) -> None:
     folder = task()
     (folder / "16000").mkdir()
-    assert len(validate_task(folder)) == 4
+    assert len(validate_task(folder)) == 5
     for rate in ("8000", "16000"):
         shutil.rmtree(folder / rate)
     assert (

@@ -22,7 +22,7 @@ def event_splits(**changes: object) -> dict[str, Any]:
     both = [{"label": "cat", "start": 0.0, "end": 300.0}, {"label": "dog", "start": 5, "end": 1999}]
     return {
         "train": {"a.wav": both, "b.wav": [{"label": "dog", "start": 10, "end": 20, **changes}]},
-        "valid": {"c.wav": []},
+        "valid": {"c.wav": [], "e.wav": both},
         "test": {"d.wav": both},
     }
 
