@@ -22,7 +22,7 @@ def test_it_is_its_formula(alpha: float, channels: int) -> None:
     np.testing.assert_allclose(snake(x).numpy(), expected, atol=bound + 4e-7 * 9)
     before = x.clone()
     assert snake(x, overwrite=True) is x
-    assert torch.equal(x, snake(before))
+    torch.testing.assert_close(x, snake(before))
 
 
 def test_each_channel_has_its_own_alpha() -> None:
@@ -37,8 +37,8 @@ def test_other_layouts_are_computed_too() -> None:
     x = torch.randn(2, 3, 1, 40, generator=torch.Generator().manual_seed(0))
     snake = Snake(torch.tensor([0.5, 1.0, 4.0])[None, :, None])
     expected = snake(x.contiguous(memory_format=torch.channels_last))
-    assert torch.equal(snake(x), expected)
-    assert torch.equal(snake(x, overwrite=True), expected)
+    torch.testing.assert_close(snake(x), expected)
+    torch.testing.assert_close(snake(x, overwrite=True), expected)
 
 
 def test_bf16_is_computed_in_single_precision_and_rounded_once() -> None:
