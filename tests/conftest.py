@@ -36,6 +36,16 @@ def real_clips() -> Path:
     return REAL_CLIPS
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Torch computes on one thread, as in a process of a pool or a launch: sums in another order have other last
+    digits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def noise() -> Callable[..., Tensor]:
     """``noise(clips, seconds, seed=0)``: seeded noise at 44.1 kHz, each clip at another level, [clip, sample]."""

@@ -1,4 +1,4 @@
-"""The rules of the house that a machine can check: who may import whom, short files, docstrings."""
+"""The rules of the house that a machine can check: who may import whom, short functions, docstrings."""
 
 from __future__ import annotations
 
@@ -16,8 +16,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "training": {"hear_multiview", "sonyc_tasks"},
 }
 MODULES = sorted(str(path.relative_to(ROOT)) for package in MAY_IMPORT for path in (ROOT / package).rglob("*.py"))
-TESTS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("*.py"))
-LONGEST = 300
+#: Lines of a function's body, without its docstring. How many statements and branches it may have, ruff checks.
+LONGEST = 60
+#: What may be longer: lists and texts, which no function would make clearer; the last is to be divided.
+LONG = {
+    "sonyc_tasks/__main__.py: _parser",
+    "training/__main__.py: _parser",
+    "training/model_card.py: published_card",
+    "training/pretrain.py: pretrain",
+}
 NAMED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -44,10 +51,21 @@ def undocumented(tree: ast.Module) -> Iterator[str]:
             yield node.name
 
 
+def body_lines(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    """Every function or method in ``tree`` by name, with the lines of its body after the docstring."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            start = node.body[0].end_lineno if ast.get_docstring(node) else node.body[0].lineno - 1
+            yield node.name, (node.end_lineno or 0) - (start or 0)
+
+
 def test_the_checks_see_what_is_there() -> None:
     tree = ast.parse("import a.b, c\nfrom . import d\ndef f():\n    from e.g import h\nclass _I: pass\n")
     assert list(imported(tree, Path("sonyc_tasks/x.py"))) == ["a", "c", "sonyc_tasks", "e"]
     assert list(undocumented(tree)) == ["the module", "f"]
+    text = 'class C:\n    def f(self):\n        """One.\n\n        Two."""\n        a = 1\n\n        return a\n'
+    text += "\n\ndef g(): ...\n"
+    assert dict(body_lines(ast.parse(text))) == {"f": 3, "g": 1}
     with pytest.raises(AssertionError, match="above"):
         list(imported(ast.parse("from .. import x"), Path("training/x.py")))
 
@@ -64,10 +82,10 @@ def test_packages_import_only_what_they_may(name: str) -> None:
     assert ours <= MAY_IMPORT[own] | {own}
 
 
-@pytest.mark.parametrize("name", MODULES + TESTS)
-def test_files_are_short(name: str) -> None:
-    lines = len((ROOT / name).read_text(encoding="utf-8").splitlines())
-    assert lines < LONGEST, f"{name} is two ideas: divide it"
+@pytest.mark.parametrize("name", MODULES)
+def test_functions_are_short(name: str) -> None:
+    for function, lines in body_lines(ast.parse((ROOT / name).read_text(encoding="utf-8"))):
+        assert lines < LONGEST or f"{name}: {function}" in LONG, f"{name}: {function} has {lines} lines: divide it"
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -108,14 +108,7 @@ def train_codec(
     encoder = [*trainee.codec.encoder.parameters(), *trainee.readout.parameters()]
     others = [*trainee.codec.quantizer.parameters(), *trainee.codec.decoder.parameters()]
     optimizer = torch.optim.AdamW([{"params": encoder}, {"params": others}], lr=learning_rate, betas=(0.8, 0.99))
-    start, history = 0, list[dict[str, Any]]()
-    if (out / "state.pt").exists():
-        state = torch.load(out / "state.pt", map_location=device, weights_only=True)
-        trainee.load_state_dict(state["trainee"])
-        optimizer.load_state_dict(state["optimizer"])
-        start = state["steps"]
-        lines = (out / "history.jsonl").read_text().splitlines()
-        history = [record for record in map(json.loads, lines) if record["step"] <= start]
+    start, history = _resume(out, trainee, optimizer, device)
     held_out = draw_crops(sounds.held_out, VALIDATION_CROPS, crop, torch.Generator().manual_seed(seed)).to(device)
 
     with tqdm(total=steps, initial=start, desc="training the codec", unit="step") as bar:
@@ -194,6 +187,19 @@ def _validate(trainee: Trainee, crops: Tensor) -> dict[str, float]:
     latents, codes = (trainee(crops, torch.full((len(crops),), way, device=crops.device)) for way in (True, False))
     found = {"mel_from_latents": latents["mel"], "mel_from_codes": codes["mel"], "readout": latents["readout"]}
     return {name: value.item() for name, value in found.items()}
+
+
+def _resume(
+    out: Path, trainee: Trainee, optimizer: torch.optim.Optimizer, device: str
+) -> tuple[int, list[dict[str, Any]]]:
+    """Take up the state that ``out`` holds, if any; the steps that were done, and their validations."""
+    if not (out / "state.pt").exists():
+        return 0, []
+    state = torch.load(out / "state.pt", map_location=device, weights_only=True)
+    trainee.load_state_dict(state["trainee"])
+    optimizer.load_state_dict(state["optimizer"])
+    records = map(json.loads, (out / "history.jsonl").read_text().splitlines())
+    return state["steps"], [record for record in records if record["step"] <= state["steps"]]
 
 
 def _save(

@@ -118,11 +118,7 @@ def paper(
     print(f"  {folder / 'seed0' / 'tasks'} and so on")
 
     _say(3, f"latents of the front end {front.name}, once for each clip")
-    words = data.resolve().name
-    if generated:
-        made_with = (data / "README.txt").read_text(encoding="utf-8").rpartition("synthesize, ")[2]
-        words = f"generated: {made_with.strip().rstrip('.')}"
-    store = extract(clips, split, front, folder / "latents", data=words, device=device)
+    store = extract(clips, split, front, folder / "latents", data=_described(data, generated), device=device)
     draw_pairs(store, recipes[0], 0)  # says what is wrong with the split before anything trains on it
 
     overview = _Overview(folder, recipes, seeds)
@@ -167,6 +163,14 @@ def submissions(
             options = {"view": view, **of_front}
             rows.append(Submission(model=checkpoint, options=options, label=recipe.name))
     return rows
+
+
+def _described(data: Path, generated: bool) -> str:
+    """The data set in words, for the checkpoints' cards."""
+    if not generated:
+        return data.resolve().name
+    made_with = (data / "README.txt").read_text(encoding="utf-8").rpartition("synthesize, ")[2]
+    return f"generated: {made_with.strip().rstrip('.')}"
 
 
 def _claim(folder: Path, clips: Sequence[Clip], split: SensorSplit, scale: str, recipes: Sequence[Recipe]) -> None:

@@ -106,5 +106,5 @@ def test_two_at_once_agree(noise: Noise, model: Embedder, folder: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert torch.equal(*results)
+    torch.testing.assert_close(*results, atol=1e-4, rtol=1e-4)  # how threads divide the work depends on the others
     assert len(list(folder.iterdir())) == 4

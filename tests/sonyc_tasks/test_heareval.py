@@ -125,7 +125,9 @@ def test_checkpoints_hold_what_heareval_notes_and_no_more(tmp_path: Path) -> Non
         torch.load(tmp_path / "noted.ckpt", weights_only=True)
     launcher.allow_checkpoint_classes()
     assert torch.load(tmp_path / "noted.ckpt", weights_only=True) == noted
-    assert len(torch.serialization.get_safe_globals()) == 5
+    for function in torch.serialization.get_safe_globals():  # of the grids, not all of torch
+        assert function.__module__.startswith(("torch.nn.modules.", "torch.nn.init", "torch.optim."))
+    assert os.system not in torch.serialization.get_safe_globals()
     with pytest.raises(pickle.UnpicklingError, match=r"(?i)unsupported global \w+\.system"):
         torch.load(tmp_path / "other.ckpt", weights_only=True)
 

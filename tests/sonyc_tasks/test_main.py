@@ -98,7 +98,8 @@ def test_warnings_are_one_line_each(
 ) -> None:
     root = write_dataset(tmp_path / "data", {**dict.fromkeys(range(4), 9), 5: 1}, seconds=0.02)
     assert run("build", root, "--tasks-dir", tmp_path / "tasks", "--min-probe-clips", 9) == 0
-    assert capsys.readouterr().err == "warning: sensors 5 have fewer than 2 clips and are left out of the split\n"
+    said = [line for line in capsys.readouterr().err.splitlines() if "sensors 5" in line]  # libraries warn, too
+    assert said == ["warning: sensors 5 have fewer than 2 clips and are left out of the split"]
 
 
 def test_score(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

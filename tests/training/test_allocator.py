@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import subprocess
 from collections.abc import Callable
 
 import pytest
@@ -21,7 +22,9 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be asked to")
-@pytest.mark.parametrize(("keep", "pages"), [(True, range(1_000)), (False, range(10_000, 1_000_000))])
-def test_new_pages_of_the_last_turn(python: Callable[..., object], keep: bool, pages: range) -> None:
-    done = python("-c", CODE.format(keep=keep))
-    assert int(done.stdout) in pages  # type: ignore[attr-defined]
+def test_few_new_pages_in_the_last_turn(python: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    """How many they are without it depends on the system, whose pages have 4 kB to 2 MB."""
+    # glibc as it is, whatever the Makefile sets
+    plain = {"MALLOC_MMAP_THRESHOLD_": "131072", "MALLOC_TRIM_THRESHOLD_": "131072"}
+    kept, given_back = (int(python("-c", CODE.format(keep=keep), **plain).stdout) for keep in (True, False))
+    assert kept < given_back / 10

@@ -1,4 +1,4 @@
-"""A short seeded run with pinned losses, what it leaves behind, and its promises about interruption and bad input."""
+"""A short seeded run, its losses, what it leaves behind, and its promises about interruption and bad input."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import librosa
 import numpy as np
 import pytest
+import scipy.signal
 import soundfile
 import torch
 from dac.model import DAC
@@ -63,27 +65,96 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return torch.load(folder / "codec.pth", weights_only=True)["state_dict"]
 
 
-def test_validation_is_pinned(run: Path) -> None:
+def log_mel(x: np.ndarray, bands: int, window: int, hop: int) -> np.ndarray:
+    """log10 of mel magnitudes, at least 1e-5, of ``x`` [crop, sample], reflected at its ends: [crop, frame, band]."""
+    padded = np.pad(x, ((0, 0), (window // 2, window // 2)), "reflect")
+    pieces = np.lib.stride_tricks.sliding_window_view(padded, window, axis=1)[:, ::hop]
+    magnitudes = np.abs(np.fft.rfft(pieces * scipy.signal.get_window("hann", window)))
+    return np.log10(np.maximum(magnitudes @ librosa.filters.mel(sr=44_100, n_fft=window, n_mels=bands).T, 1e-5))
+
+
+def distance(x: np.ndarray, y: np.ndarray) -> float:
+    """descript-audio-codec's log-mel distance of two [crop, sample]: seven scales, windows of 2^k samples."""
+    scales = [(5 * 2**k, 32 * 2**k, 8 * 2**k) for k in range(7)]
+    return sum(np.abs(log_mel(x, *scale) - log_mel(y, *scale)).mean() for scale in scales)
+
+
+def test_validation_is_that_of_the_saved_weights_in_float64(run: Path, soundscapes: Path) -> None:
+    """By the plain codec in float64, and distances of numpy's: what training made of the weights is not pinned, as a
+    few steps turn a processor's rounding into percent."""
     (record,) = history(run)
-    assert record["step"] == 3
-    for name, (value, tolerance) in PINNED.items():
-        np.testing.assert_allclose(record[name], value, rtol=tolerance, err_msg=name)
+    assert record.pop("step") == 3
+    stored = torch.load(run / "codec.pth", weights_only=True)
+    plain = DAC(**stored["metadata"]["kwargs"])
+    plain.load_state_dict(stored["state_dict"])
+    plain.double().eval()
+    held_out = load_sounds(soundscapes, 44_100, 9 * 512).held_out
+    crops = draw_crops(held_out, 4, 9 * 512, torch.Generator().manual_seed(0)).double()
+    with torch.no_grad():
+        latents = plain.encoder(crops)
+        copies = [plain.decoder(z)[:, 0].numpy() for z in (latents, plain.quantizer(latents)[0])]
+    sound, z = crops[:, 0].numpy(), latents.numpy()
+
+    state = {k: v.double().numpy() for k, v in torch.load(run / "state.pt", weights_only=True)["trainee"].items()}
+    # The frames of 512 samples, each in the middle of its window.
+    spectra = log_mel(np.pad(sound, ((0, 0), (768, 768)), "reflect"), 80, 2048, 512)[:, 2:-2].transpose(0, 2, 1)
+    error = state["readout.weight"][:, :, 0] @ z + state["readout.bias"][:, None] - spectra
+    readout = np.abs(state["by_frame"] @ error).mean() + np.abs(error.mean(-1) @ state["by_mean"]).mean()
+    # Of two codes that are as near, float32 and float64 may choose different ones: a few frames of 36.
+    expected = {"mel_from_latents": (distance(copies[0], sound), 1e-3), "readout": (readout, 1e-3)}
+    expected["mel_from_codes"] = (distance(copies[1], sound), 5e-2)
+    assert record.keys() == expected.keys()
+    for name, (value, tolerance) in expected.items():
+        assert record[name] == pytest.approx(value, rel=tolerance), name
 
 
-#: Of the run `TINY`, with relative tolerances. They change only when the method does; but a code is chosen or not, so
-#: that other releases of the libraries, which round differently, change the distance from codes by 1 %.
-PINNED = {
-    "mel_from_latents": (4.059890, 5e-3),
-    "mel_from_codes": (5.029202, 2e-2),
-    "readout": (27.99728, 5e-3),
-}
+@pytest.mark.parametrize(("head_start", "encoder", "others"), [(1, 1.0, 0.0), (0, 0.1, 1.0)])
+def test_a_first_step_is_as_long_as_the_learning_rate(
+    soundscapes: Path, tmp_path: Path, head_start: int, encoder: float, others: float
+) -> None:
+    """AdamW's first step moves a weight w by rate · (sign of its gradient + w / 100), whatever the gradient's size."""
+    train_codec(tmp_path, soundscapes, **{**TINY, "steps": 1, "head_start": head_start, "learning_rate": 1e-3})
+    furthest = moves(tmp_path)
+    assert furthest.pop("encoder") == pytest.approx(1e-3 * encoder, rel=0.05)
+    assert furthest == {part: pytest.approx(1e-3 * others, rel=0.05) for part in ("decoder", "quantizer")}
+
+
+def test_a_term_that_weighs_nothing_teaches_nothing(
+    soundscapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in module.WEIGHTS:
+        monkeypatch.setitem(module.WEIGHTS, name, float(name == "codebook"))
+    train_codec(tmp_path, soundscapes, **{**TINY, "steps": 1, "head_start": 0, "learning_rate": 1e-3})
+    furthest = moves(tmp_path)
+    assert furthest["quantizer"] == pytest.approx(1e-3, rel=0.05)
+    assert max(furthest["encoder"], furthest["decoder"]) < 1e-4  # the decay of the weights alone
+
+
+def moves(folder: Path) -> dict[str, float]:
+    """How far the weight that moved most is from its start, by part of the codec; without the encoder's first layer,
+    which starts as the sound wants it."""
+    start, found = unit_gain(seeded_codec(0, **TINY["codec_arguments"])).state_dict(), dict[str, float]()
+    for name, weight in weights(folder).items():
+        if not name.startswith("encoder.block.0."):
+            part = name.split(".")[0]
+            found[part] = max(found.get(part, 0.0), (weight - start[name]).abs().max().item())
+    return found
+
+
+def test_each_phase_starts_at_its_peak_and_ends_at_an_eighth() -> None:
+    rates = [module._schedule(step, 40, 100) for step in range(100)]
+    for phase in (rates[:40], rates[40:]):
+        assert phase[0] == 1
+        assert phase == sorted(phase, reverse=True)
+        assert phase[-1] == pytest.approx(1 / 8, rel=0.1)
 
 
 def test_losses_fall(soundscapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "INTERVAL", 2)
     train_codec(tmp_path, soundscapes, **{**TINY, "steps": 30, "learning_rate": 1e-3})
     first, last = history(tmp_path)[0], history(tmp_path)[-1]
-    for name, at_most in (("mel_from_latents", 0.95), ("mel_from_codes", 0.95), ("readout", 0.99)):
+    # Where nothing learns they stay; by how much they fall, a processor's rounding changes by several percent.
+    for name, at_most in (("mel_from_latents", 0.99), ("mel_from_codes", 0.95), ("readout", 0.995)):
         assert last[name] < at_most * first[name], (name, history(tmp_path))
 
 

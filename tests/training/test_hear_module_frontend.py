@@ -114,7 +114,7 @@ def test_from_audio_to_embeddings(module: ModuleType, work: Path, capsys: pytest
         assert torch.isfinite(frames).all()
         scene = hear_multiview.get_scene_embeddings(audio, model)
         torch.testing.assert_close(scene, frames.mean(1), atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(frames, expected)  # the last view is the front end's own
+    torch.testing.assert_close(frames, expected, atol=1e-4, rtol=1e-4)  # the last view is the front end's own
 
 
 def test_every_frame_is_stored(work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

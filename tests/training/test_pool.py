@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from sonyc_tasks.splits import SensorSplit
 from training.pool import epochs_done, train_all
@@ -31,9 +30,8 @@ def store(tmp_path: Path) -> LatentStore:
     return store
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_side_by_side_is_as_one_after_the_other(store: LatentStore, tmp_path: Path) -> None:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as each process of the pool has: sums in another order have other last digits
     jobs = [(recipe, seed) for recipe in (TINY, OTHER) for seed in (0, 1)]
     looks: list[float | None] = []
     before = dict(os.environ)
@@ -44,7 +42,6 @@ def test_side_by_side_is_as_one_after_the_other(store: LatentStore, tmp_path: Pa
         together = run_folder(tmp_path / "pool", recipe, seed) / "checkpoint.safetensors"
         assert together.read_bytes() == alone.read_bytes()
         assert epochs_done(together.parent) == 2
-    torch.set_num_threads(threads)
     assert looks
     stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "pool").rglob("*.*")}
     train_all(jobs, store.path, tmp_path / "pool", workers=1)

@@ -26,7 +26,7 @@ P_VALUES = st.lists(st.floats(0, 1), max_size=6)
 @pytest.fixture(autouse=True)
 def _no_warnings() -> None:
     """None of scipy's warnings about few or equal numbers is ever provoked."""
-    warnings.simplefilter("error")
+    warnings.simplefilter("error", RuntimeWarning)
 
 
 def two_sided(t: float, freedom: int) -> float:

@@ -40,7 +40,7 @@ AllScores = dict[tuple[str, str, str], dict[int, float]]
 @pytest.fixture(autouse=True)
 def _no_warnings() -> None:
     """None of scipy's warnings about few or equal numbers is ever provoked."""
-    warnings.simplefilter("error")
+    warnings.simplefilter("error", RuntimeWarning)
 
 
 @pytest.fixture

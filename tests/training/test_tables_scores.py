@@ -13,7 +13,7 @@ from sonyc_tasks.results import VIEWS
 from sonyc_tasks.score import MEASURES
 from training.tables import Row, points, read_scores_csv, table, write_scores
 
-pytestmark = pytest.mark.filterwarnings("error")
+pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
 
 SOURCE, SENSOR = "source_jaccard_micro", "sensor_accuracy"
 #: A row of none of the scores below: those that no row shows are refused too.

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from hear_multiview.frontends.codec_encoder import _packs
 from hear_multiview.linear import has_products
 
 
@@ -33,7 +34,7 @@ def _convolution(channels: int, size: int, dtype: torch.dtype, device: str) -> t
     weight = torch.randn(channels, channels, 1, 7, device=device).to(dtype)
     geometry = [0, 3], [1, 1], [1, 1]
     flop = 2 * channels * channels * 7 * steps
-    if device != "cpu" or not torch.backends.mkldnn.is_available():
+    if not _packs(x):  # not every processor has it in bf16
         return lambda: torch.nn.functional.conv2d(x, weight, padding=(0, 3)), flop
     packed = torch.ops.mkldnn._reorder_convolution_weight(weight, *geometry, 1, list(x.shape))
     return lambda: torch.ops.mkldnn._convolution_pointwise(x, packed, None, *geometry, 1, "none", [], ""), flop

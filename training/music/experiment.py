@@ -103,13 +103,10 @@ def music(folder: Path, scale: str = "small", *, seeds: int | None = None, worke
     _say(4, "two HEAR tasks, and hear-eval-kit, unmodified, on the main recipe")
     for task in tasks(probes):
         write_task(task, {clip.name: clip.path for clip in probes}, folder / "tasks", sample_rate=sounds.SAMPLE_RATE)
+    runs = [run_folder(folder / "runs", main, seed) for seed in range(count)]
     submissions = {
-        (seed, view): Submission(
-            model=(run := run_folder(folder / "runs", main, seed)) / "checkpoint.safetensors",
-            options={"view": view},
-            label=run.name,
-        )
-        for seed in range(count)
+        (seed, view): Submission(model=run / "checkpoint.safetensors", options={"view": view}, label=run.name)
+        for seed, run in enumerate(runs)
         for view in SUBSPACES
     }
     harness.embed(folder, list(submissions.values()))
@@ -128,7 +125,7 @@ def music(folder: Path, scale: str = "small", *, seeds: int | None = None, worke
 
     _say(6, "tables, figures, page")
     about = _about(size, count, scale)
-    first = run_folder(folder / "runs", main, 0) / "checkpoint.safetensors"
+    first = runs[0] / "checkpoint.safetensors"
     page, summary = write_report(folder, about, ablation, found, official, first, frames)
     print(summary, "", *about, "", f"Page: {page}", sep="\n")
     return page

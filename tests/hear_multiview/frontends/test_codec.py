@@ -133,10 +133,12 @@ def test_ten_seconds_are_862_frames_of_1024(official_codec_file: Path, noise: No
     assert (pieces - whole).abs().max() <= 1e-4 * whole.std()
 
 
-@pytest.mark.parametrize(("name", "bound"), [("dac_44khz", 0.02), ("demo", 0.1)])
-def test_bf16_error_is_bounded(official_codec_file: Path, noise: Noise, name: str, bound: float) -> None:
-    """The bound depends on the weights: seeded ones of the official size stay under 2 %, the trained small ones, whose
-    activations bend more sharply, under 10 %, both on white noise."""
+@pytest.mark.parametrize(("name", "growth"), [("dac_44khz", 1), ("demo", 4)])
+def test_bf16_error_is_bounded(official_codec_file: Path, noise: Noise, name: str, growth: int) -> None:
+    """bf16 keeps 8 bits, and rounds some 90 times on the way: the weights and results of 30 convolutions, and 29
+    activations. Independent errors add up as their squares. The trained small codec's activations bend more sharply
+    than those of seeded weights, and make errors larger."""
+    bound = growth * 2**-8 * 90**0.5
     weights = official_codec_file if name == "dac_44khz" else None
     exact, rough = (streamed(load_frontend(name, weights, p), noise(1, 1.0)) for p in ("fp32", "bf16"))
     assert rough.dtype == torch.float32

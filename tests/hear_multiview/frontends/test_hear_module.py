@@ -114,10 +114,11 @@ def test_frames_and_times_are_the_modules_own(module: ModuleType, seconds: float
     audio = sound(front.sample_rate, 3, seconds)
     frames, times = module.get_timestamp_embeddings(audio, module.load_model())
     assert front.dim == frames.shape[2]
-    assert torch.equal(frames_of(front, audio), frames)
+    # One clip after the other and all at once: products of other shapes may round differently.
+    torch.testing.assert_close(frames_of(front, audio), frames, atol=1e-4, rtol=1e-4)
     assert torch.equal(front.frame_times(audio.shape[1]), times[0])
     found = hear_multiview.get_timestamp_embeddings(audio, Embedder(front, None, "frontend"))
-    torch.testing.assert_close(found, (frames, times))
+    torch.testing.assert_close(found, (frames, times), atol=1e-4, rtol=1e-4)
 
 
 def test_a_module_with_other_times_a_hop_between_samples_and_odd_dimensions(theirs: ModuleType) -> None:
