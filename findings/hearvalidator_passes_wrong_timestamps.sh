@@ -13,7 +13,7 @@
 #
 # Seen on 2026-11-28:
 #   sound           : Looks good!
-#   in_seconds      : Looks good!   the last of 4 s is at 4.0 "ms"
+#   in_seconds      : Looks good!   the last frame of 4 s of audio is said to lie at 3.975 ms
 #   falling_times   : Looks good!
 #   nan_embeddings  : Looks good!
 #   train_mode      : Looks good!   two calls differ
