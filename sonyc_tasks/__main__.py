@@ -167,9 +167,10 @@ def _parser() -> argparse.ArgumentParser:
         "check",
         _check,
         "see whether a data set is all there and whole",
-        "Reads DIR/annotations.csv and the header of every audio file; lists what is missing, extra, unreadable, cut "
-        "short or of another sample rate, and recordings that are there under several names. Writes nothing; the exit "
-        "status is 1 if there is a problem. Next: python -m sonyc_tasks build DIR --tasks-dir tasks",
+        "Reads DIR/annotations.csv and the header of every audio file, and the samples where a header does not tell; "
+        "lists what is missing, extra, ambiguous, unreadable, cut short, of another sample rate or off scale, and "
+        "recordings that are there under several names. Writes nothing; the exit status is 1 if there is a problem. "
+        "Next: python -m sonyc_tasks build DIR --tasks-dir tasks",
     )
     sub.add_argument("dir", metavar="DIR", type=Path, help="data set in the layout of SONYC-UST-V2")
 

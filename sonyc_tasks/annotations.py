@@ -15,11 +15,14 @@ The rules that make one label set of a clip's rows:
 from __future__ import annotations
 
 import csv
+import os
+import posixpath
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sonyc_tasks.archives import AUDIO_SUFFIXES
 from sonyc_tasks.taxonomy import COARSE, NOT_LABELLED
 
 LABEL_RULES = ("majority", "minority", "verified")
@@ -30,7 +33,10 @@ _NEEDED = ("sensor_id", "audio_filename", "annotator_id", *_PRESENCE)
 
 @dataclass(frozen=True)
 class Clip:
-    """One recording: its name in ``annotations.csv``, its sensor, where it lies, the coarse classes heard in it."""
+    """One recording: its name in ``annotations.csv``, its sensor, where it lies, the coarse classes heard in it.
+
+    The name is the whole path that the csv gives. Two folders may hold files of one name.
+    """
 
     name: str
     sensor: int
@@ -41,29 +47,32 @@ class Clip:
 def read_clips(root: str | Path, labels: str = "majority") -> list[Clip]:
     """The clips of the data set in ``root``, sorted by name, labelled by the rule ``labels`` (see the module).
 
-    Audio is looked for in ``root``, ``audio/`` and the archives' own folders ``audio-0/`` … ``audio-18/`` (in either);
-    a FLAC file stands in for the WAV file that the csv names. Clips that the rule leaves without any label
-    information are left out, with a warning that counts them.
+    The audio is what :func:`find_audio` finds. Clips that the rule leaves without any label information are left out,
+    with a warning that counts them.
 
-    Raises ValueError for a missing folder or file, a malformed csv, and clips that are not on disk.
+    Raises ValueError for a missing folder or file, a malformed csv, and clips that are not on disk or whose name fits
+    several files.
     """
     root = Path(root)
     if not root.is_dir():
         raise ValueError(f"there is no folder {root}; give the one that holds annotations.csv and the audio")
-    labelled = read_labels(root / "annotations.csv", labels)
-    on_disk = _audio_files(root)
-    missing = [name for name in labelled if Path(name).stem not in on_disk]
-    if missing:
-        if len(missing) == len(labelled):
+    file = root / "annotations.csv"
+    labelled = read_labels(file, labels)
+    found = find_audio(root, labelled)
+    if found.missing:
+        if len(found.missing) == len(labelled):
             raise ValueError(
-                f"none of the {len(labelled)} clips of {root / 'annotations.csv'} is on disk (first: {missing[0]}); "
+                f"none of the {len(labelled)} clips of {file} is on disk (first: {found.missing[0]}); "
                 f"put the audio files into {root / 'audio'}"
             )
         raise ValueError(
-            f"{len(missing)} of the {len(labelled)} clips of {root / 'annotations.csv'} are not on disk "
-            f"(first: {missing[0]}); put them into {root / 'audio'}, or remove their rows"
+            f"{len(found.missing)} of the {len(labelled)} clips of {file} are not on disk "
+            f"(first: {found.missing[0]}); put them into {root / 'audio'}, or remove their rows"
         )
-    return [Clip(name, sensor, on_disk[Path(name).stem], sources) for name, (sensor, sources) in labelled.items()]
+    if found.ambiguous:
+        more = f" (and {len(found.ambiguous) - 1} more like it)" if len(found.ambiguous) > 1 else ""
+        raise ValueError(f"{file}: {next(iter(found.ambiguous.values()))}{more}")
+    return [Clip(name, sensor, found.paths[name], sources) for name, (sensor, sources) in labelled.items()]
 
 
 def read_labels(file: str | Path, labels: str = "majority") -> dict[str, tuple[int, tuple[str, ...]]]:
@@ -170,13 +179,79 @@ def _presence(text: str, column: str, where: str) -> int:
 _KNOWN_PRESENCE = {"1": 1, "0": 0, "-1": NOT_LABELLED}
 
 
-def _audio_files(root: Path) -> dict[str, Path]:
-    """Stem → audio file, of every place where the data set's archives may have been unpacked."""
-    found: dict[str, Path] = {}
-    for base in (root, root / "audio"):
-        for folder in (base, *sorted(base.glob("audio-*"))):
-            if folder.is_dir():
-                for path in folder.iterdir():
-                    if path.suffix in (".wav", ".flac") and (path.stem not in found or path.suffix == ".wav"):
-                        found[path.stem] = path
+@dataclass
+class Found:
+    """Where the clips of a data set lie. ``paths``: name → file, of the names that fit one file of their own.
+
+    ``ambiguous``: name → what is wrong and what to do. ``extra``: audio files that no name fits.
+    """
+
+    paths: dict[str, Path] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+    ambiguous: dict[str, str] = field(default_factory=dict)
+    extra: list[Path] = field(default_factory=list)
+
+
+def find_audio(root: Path, names: Iterable[str]) -> Found:
+    """The audio file of every clip of ``names``, which are paths as annotations.csv gives them.
+
+    A name with folders is a path below ``root`` or ``root/audio``. One without is looked for in ``root``, ``audio/``
+    and the archives' own folders ``audio-0/`` … ``audio-18/`` (in either). Where no file has that very name, one with
+    another ending stands in: ``x.WAV`` or ``x.flac`` for ``x.wav``.
+    """
+    listings = {folder: _audio_files(folder) for folder in _usual_folders(root)}
+    places = {"": list(listings.values())}  # folder in a name → what lies where it may be
+    found = Found()
+    owners: dict[Path, str] = {}
+    fitting: set[Path] = set()
+    for name in names:
+        folder, file = posixpath.split(posixpath.normpath(name.replace("\\", "/")))
+        if folder == ".." or folder.startswith(("/", "../")):  # nothing outside of root is a clip of it
+            found.missing.append(name)
+            continue
+        if folder not in places:
+            bases = (root / folder, root / "audio" / folder)
+            listings.update({base: _audio_files(base) for base in bases if base not in listings})
+            places[folder] = [listings[base] for base in bases]
+        files = _fitting(file, places[folder])
+        fitting.update(files)
+        if not files:
+            found.missing.append(name)
+        elif len(files) > 1:
+            found.ambiguous[name] = (
+                f"{name} can be {files[0]} or {files[1]}; give folder and ending in the csv, or remove one of the files"
+            )
+        elif (owner := owners.setdefault(files[0], name)) != name:
+            found.ambiguous[name] = (
+                f"{owner} and {name} are both {files[0]}; add the other file, or remove the rows of one"
+            )
+        else:
+            found.paths[name] = files[0]
+    found.extra = [path for own in listings.values() for paths in own.values() for path in paths if path not in fitting]
     return found
+
+
+def _usual_folders(root: Path) -> list[Path]:
+    """Every place where the data set's archives may have been unpacked."""
+    return [folder for base in (root, root / "audio") for folder in (base, *sorted(base.glob("audio-*")))]
+
+
+def _audio_files(folder: Path) -> dict[str, list[Path]]:
+    """Name without ending → the audio files of that name in ``folder``, which need not exist."""
+    files: dict[str, list[Path]] = {}
+    for name in sorted(os.listdir(folder)) if folder.is_dir() else ():
+        stem, ending = posixpath.splitext(name)
+        if ending.lower() in AUDIO_SUFFIXES:
+            files.setdefault(stem, []).append(folder / name)
+    return files
+
+
+def _fitting(name: str, listings: Iterable[dict[str, list[Path]]]) -> list[Path]:
+    """The different files called ``name``; if there are none, those that differ in their ending only."""
+    stem, ending = posixpath.splitext(name)
+    stem = stem if ending.lower() in AUDIO_SUFFIXES else name
+    files = [file for listing in listings for file in listing.get(stem, ())]
+    if len(files) > 1:
+        files = [file for file in files if file.name == name] or files
+        files = [file for k, file in enumerate(files) if not any(file.samefile(other) for other in files[:k])]  # links
+    return files

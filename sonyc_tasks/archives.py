@@ -11,10 +11,12 @@ import os
 import shutil
 import tarfile
 import zlib
+from collections.abc import Collection
 from pathlib import Path
 
 from tqdm import tqdm
 
+#: Endings of audio files, in lower case; any case is found.
 AUDIO_SUFFIXES = (".wav", ".flac")
 
 # Inside the target folder, not beside it: that one may be a link to another disk, where os.replace cannot go.
@@ -22,14 +24,17 @@ _TEMPORARY = ".unpacking"
 _BLOCK = 1 << 18
 
 
-def unpack_audio(archive: str | Path, folder: str | Path, *, title: str | None = None) -> dict[str, int]:
+def unpack_audio(
+    archive: str | Path, folder: str | Path, *, title: str | None = None, taken: Collection[str] = ()
+) -> dict[str, int]:
     """Put the audio files of ``archive`` into ``folder`` and return their sizes in bytes, by name.
 
-    Files of the same name are replaced; members that are no audio are left out. ``title`` stands before the progress
-    bar. After an interruption, calling it again does the whole archive again.
+    Files of the same name are replaced, but for those of other archives, ``taken``; members that are no audio are left
+    out. ``title`` stands before the progress bar. After an interruption, calling it again does the whole archive again.
 
     Raises ValueError, with nothing unpacked, where the archive is damaged, holds no audio, holds a link, a device or a
-    name that leads out of its folder, or holds one name twice; OSError where the disk does not take the files.
+    name that leads out of its folder, or holds one name twice or a taken one; OSError where the disk does not take the
+    files.
     """
     archive, folder = Path(archive), Path(folder)
     temporary = folder / _TEMPORARY
@@ -39,6 +44,11 @@ def unpack_audio(archive: str | Path, folder: str | Path, *, title: str | None =
     temporary.mkdir()
     try:
         sizes = _extract(archive, temporary, title or f"unpacking {archive.name}")
+        if both := sorted(sizes.keys() & set(taken)):
+            raise ValueError(
+                f"{archive} holds {both[0]}, as another archive does; unpack each by hand into a folder of its own, "
+                "and give the folders in annotations.csv"
+            )
         for name in sizes:
             os.replace(temporary / name, folder / name)
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -88,5 +98,5 @@ def _audio_name(archive: Path, member: tarfile.TarInfo) -> str | None:
     else:
         name = parts[-1]
         hidden = name.startswith(".")  # macOS adds ._x.wav to x.wav, which is no audio
-        return name if member.isreg() and name.endswith(AUDIO_SUFFIXES) and not hidden else None
+        return name if member.isreg() and name.lower().endswith(AUDIO_SUFFIXES) and not hidden else None
     raise ValueError(f"{archive}: the member {member.name!r} {fault}; do not use this archive, fetch another copy")

@@ -1,23 +1,23 @@
-"""Is the audio of a data set all there and whole: ``annotations.csv`` against the headers of the files on disk.
+"""Is the audio of a data set all there and whole: ``annotations.csv`` against the files on disk.
 
-Headers and sizes are enough to find what a broken transfer or a full disk leaves behind. Of the audio only the
-beginnings are decoded, and where two are equal the rest, to find recordings with several names.
+Headers and sizes are enough to find what a broken transfer or a full disk leaves behind. Only files that have several
+channels, samples in floating point or no known length are decoded whole: the others cannot have the faults that this
+finds. Of the rest the beginnings are decoded, to find recordings that are there under several names.
 """
 
 from __future__ import annotations
 
 import csv
-import os
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import soundfile
 from tqdm import tqdm
 
-from sonyc_tasks.annotations import _audio_files, _rows, read_labels
+from sonyc_tasks import audio
+from sonyc_tasks.annotations import _rows, find_audio, read_labels
 from sonyc_tasks.duplicates import duplicates
 from sonyc_tasks.taxonomy import SAMPLE_RATE
 
@@ -25,17 +25,28 @@ from sonyc_tasks.taxonomy import SAMPLE_RATE
 PROBLEMS = {
     "missing": "in annotations.csv, not on disk",
     "extra": "on disk, not in annotations.csv",
+    "ambiguous": "its name fits several files, or its file several names",
     "unreadable": "no audio",
-    "truncated": "ends before its header says, or over 1 % shorter than most",
+    "truncated": "ends elsewhere than its header says, or over 1 % shorter than most",
     "wrong rate": "not the sample rate of most",
     "two sensors": "the same recording under two sensors",
+    "off scale": "samples that are NaN, infinite, or far beyond full scale",
 }
 #: What is no fault, and good to know.
-NOTES = {"duplicate": "the same recording twice under one sensor; build keeps them in one set"}
+NOTES = {
+    "duplicate": "the same recording twice under one sensor; build keeps them in one set",
+    "antiphase": "channels cancel each other; the loudest is read alone",
+}
+
+# What fetching a file again does not mend, and what does.
+_BY_HAND = {
+    "extra": "remove them, or add their rows",
+    "ambiguous": "give folder and ending in annotations.csv, or remove the other files",
+    "two sensors": "remove the wrong rows from annotations.csv",
+    "off scale": "divide every file by the same number (32768 for samples in 16-bit steps)",
+}
 
 _SHOWN = 3
-# Programs that write into a pipe cannot know the length, and put one of the largest numbers there.
-_LENGTH_UNKNOWN = 0x7FFF_F000
 
 
 @dataclass(frozen=True)
@@ -78,15 +89,16 @@ class Report:
         found = ", ".join(f"{len(names)} {problem}" for problem, names in self.problems.items() if names)
         concerned = {problem for problem, names in self.problems.items() if names}
         if concerned == {"extra"}:
-            return f"{self.root} has files that annotations.csv does not name ({found}); remove them, or add their rows"
-        if concerned == {"two sensors"}:
-            return f"{self.root} has recordings under two sensors ({found}); remove the wrong rows from annotations.csv"
-        delete = "delete the damaged files and " if concerned - {"missing", "extra", "two sensors"} else ""
+            return f"{self.root} has files that annotations.csv does not name ({found}); {_BY_HAND['extra']}"
+        if concerned <= set(_BY_HAND):
+            ways = "; ".join(f"{problem} files: {_BY_HAND[problem]}" for problem in _BY_HAND if problem in concerned)
+            return f"{self.root} has files that fetching again does not mend ({found}); {ways}"
+        delete = "delete the damaged files and " if concerned - {"missing", *_BY_HAND} else ""
         return f"{self.root} is not whole ({found}); {delete}run python -m sonyc_tasks download {self.root} again"
 
 
 def check(root: str | Path) -> Report:
-    """Compare ``root/annotations.csv`` with the audio on disk, read the header of every audio file, find duplicates.
+    """Compare ``root/annotations.csv`` with the audio on disk, and read the audio as far as it takes.
 
     Audio is looked for where :func:`sonyc_tasks.annotations.read_clips` does. Writes nothing.
 
@@ -99,76 +111,60 @@ def check(root: str | Path) -> Report:
     read_labels(file)  # for its checks; it leaves out clips without labels, which are no extra files
     with file.open(newline="", encoding="utf-8-sig") as stream:
         sensors = {name: sensor for _, sensor, name, _, _ in _rows(file, csv.reader(stream))}
-    on_disk = _audio_files(root)
-    stems = {Path(name).stem for name in sensors}
+    files = find_audio(root, sensors)
     problems: dict[str, list[str]] = {problem: [] for problem in PROBLEMS}
-    problems["missing"] = sorted(name for name in sensors if Path(name).stem not in on_disk)
-    problems["extra"] = sorted(path.name for stem, path in on_disk.items() if stem not in stems)
+    problems["missing"] = sorted(files.missing)
+    problems["ambiguous"] = sorted(files.ambiguous)
+    problems["extra"] = sorted(_shown(root, path) for path in files.extra)
 
-    headers = dict(_headers([path for stem, path in sorted(on_disk.items()) if stem in stems]))
-    read = [header for header in headers.values() if header is not None]
-    rate = Counter(header.sample_rate for header in read).most_common(1)[0][0] if read else 0
-    seconds = Counter(round(header.seconds, 3) for header in read).most_common(1)[0][0] if read else 0.0
-    for path, header in headers.items():
-        if header is None:
-            problems["unreadable"].append(path.name)
-            continue
-        if not header.whole or header.seconds < 0.99 * seconds:
-            problems["truncated"].append(path.name)
-        if header.sample_rate != rate:
-            problems["wrong rate"].append(path.name)
     notes: dict[str, list[str]] = {note: [] for note in NOTES}
-    sensor_of = {Path(name).stem: sensor for name, sensor in sensors.items()}
-    for group in duplicates(path for path, header in headers.items() if header is not None and header.whole):
-        one_sensor = len({sensor_of[path.stem] for path in group}) == 1
-        (notes["duplicate"] if one_sensor else problems["two sensors"]).append(" = ".join(path.name for path in group))
+    faults = dict(_inspected(sorted(files.paths.values())))
+    headers = [header for header, _ in faults.values() if header is not None]
+    rate = Counter(header.sample_rate for header in headers).most_common(1)[0][0] if headers else 0
+    seconds = Counter(round(header.seconds, 3) for header in headers).most_common(1)[0][0] if headers else 0.0
+    for path, (header, fault) in faults.items():
+        found = [] if fault is None else [fault]
+        if header is not None and fault != "truncated" and header.seconds < 0.99 * seconds:
+            found.append("truncated")
+        if header is not None and header.sample_rate != rate:
+            found.append("wrong rate")
+        for what in found:
+            (notes if what in NOTES else problems)[what].append(_shown(root, path))
+    sensor_of = {path: sensors[name] for name, path in files.paths.items()}
+    sound = (path for path, (header, fault) in faults.items() if header and fault not in ("truncated", "unreadable"))
+    for group in duplicates(sound):
+        one_sensor = len({sensor_of[path] for path in group}) == 1
+        names = " = ".join(_shown(root, path) for path in group)
+        (notes["duplicate"] if one_sensor else problems["two sensors"]).append(names)
     return Report(root, len(sensors), len(set(sensors.values())), rate, seconds, problems, notes)
 
 
-@dataclass(frozen=True)
-class _Header:
-    sample_rate: int  # Hz
-    seconds: float
-    whole: bool  # the file goes on to where its header says that it ends
+def _shown(root: Path, path: Path) -> str:
+    """A file below the folder of the audio, or of the data set."""
+    base = root / "audio"
+    return path.relative_to(base if path.is_relative_to(base) else root).as_posix()
 
 
-def _headers(paths: list[Path]) -> Iterator[tuple[Path, _Header | None]]:
-    """Every path with its header, None where there is none. In threads: it is waiting for the disk, mostly."""
+def _inspected(paths: list[Path]) -> Iterator[tuple[Path, tuple[audio.Header | None, str | None]]]:
+    """Every path with what is found in it. In threads: it is waiting for the disk, mostly."""
     with ThreadPoolExecutor() as pool:
-        yield from zip(paths, tqdm(pool.map(_header, paths), desc="reading headers", total=len(paths)), strict=True)
+        yield from zip(paths, tqdm(pool.map(_inspect, paths), desc="reading headers", total=len(paths)), strict=True)
 
 
-def _header(path: Path) -> _Header | None:
+def _inspect(path: Path) -> tuple[audio.Header | None, str | None]:
+    """The header of a file, None where there is none, and the first problem or note that holds of it."""
     try:
-        with soundfile.SoundFile(str(path)) as file:
-            return _Header(file.samplerate, file.frames / file.samplerate, _is_whole(path, file))
-    except (soundfile.LibsndfileError, OSError):
-        return None
-
-
-def _is_whole(path: Path, file: soundfile.SoundFile) -> bool:
-    if file.frames == 0:
-        return False
-    if file.format.startswith("WAV"):
-        # libsndfile makes the best of a WAV file that ends early: it counts the frames that are there.
-        return _wav_is_whole(path)
+        header = audio.read_header(path, thorough=True)
+    except ValueError:
+        return None, "unreadable"
+    if not header.whole:
+        return header, "truncated"
+    if header.channels == 1 and header.subtype not in audio.FLOAT_SUBTYPES:
+        return header, None
     try:
-        file.seek(file.frames - 1)
-        return len(file.read(1)) == 1
-    except soundfile.LibsndfileError:  # of a FLAC file that ends early
-        return False
-
-
-def _wav_is_whole(path: Path) -> bool:
-    """Whether the samples of a RIFF file are as long as announced. Chunks: name, length (4 bytes, little end first)."""
-    end = path.stat().st_size
-    with path.open("rb") as file:
-        if file.read(4) != b"RIFF":
-            return True  # other kinds have longer numbers, and are not what data sets come in
-        file.seek(12)
-        while len(head := file.read(8)) == 8:
-            length = int.from_bytes(head[4:], "little")
-            if head[:4] == b"data":
-                return file.tell() + length <= end or length >= _LENGTH_UNKNOWN
-            file.seek(length + length % 2, os.SEEK_CUR)  # chunks begin at even places
-    return False
+        samples, _ = audio.decode(path)
+    except ValueError:
+        return header, "unreadable"
+    if audio.scale_fault(samples) is not None:
+        return header, "off scale"
+    return header, None if audio.cancelling(samples) is None else "antiphase"

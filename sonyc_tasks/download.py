@@ -21,7 +21,7 @@ import os
 import re
 import shutil
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -84,7 +84,8 @@ def download(root: str | Path, *, record: str = RECORD, keep_archives: bool = Fa
         if file not in pending:
             continue
         with _full_disk_told(root):
-            state.add(file, _obtain(root, file, f"{file.name} ({number} of {len(state.files)})"))
+            title = f"{file.name} ({number} of {len(state.files)})"
+            state.add(file, _obtain(root, file, title, state.names_beside(file)))
         if file.is_archive and not keep_archives:
             (root / file.name).unlink()
     state.save()
@@ -119,8 +120,11 @@ def read_record(url: str) -> list[RemoteFile]:
     return sorted(files, key=lambda file: (file.is_archive, numbered[file], file.name))
 
 
-def _obtain(root: Path, file: RemoteFile, title: str) -> dict[str, int]:
-    """Fetch and unpack one file; what came out of it: path under ``root`` → size."""
+def _obtain(root: Path, file: RemoteFile, title: str, taken: Collection[str]) -> dict[str, int]:
+    """Fetch and unpack one file; what came out of it: path under ``root`` → size.
+
+    taken: names of audio files that other archives gave.
+    """
     path, part = root / file.name, part_of(root / file.name)
     if path.exists():  # from a call that stopped before unpacking it, or put there by hand
         if path.stat().st_size != file.size or not _is_right(file, md5_of(path)):
@@ -135,7 +139,7 @@ def _obtain(root: Path, file: RemoteFile, title: str) -> dict[str, int]:
         part.replace(path)
     if not file.is_archive:
         return {file.name: file.size}
-    sizes = unpack_audio(path, root / "audio", title=f"unpacking {title}")
+    sizes = unpack_audio(path, root / "audio", title=f"unpacking {title}", taken=taken)
     return {f"audio/{name}": size for name, size in sizes.items()}
 
 
@@ -209,6 +213,11 @@ class _State:
     def pending(self) -> list[RemoteFile]:
         """The files that are not complete."""
         return [file for file in self.files if not self._has(file)]
+
+    def names_beside(self, file: RemoteFile) -> set[str]:
+        """Names of the audio files that came out of the record's other archives."""
+        others = {other.name for other in self.files} - {file.name}
+        return {Path(path).name for name in others for path in self.done.get(name, {"sizes": {}})["sizes"]}
 
     def add(self, file: RemoteFile, sizes: dict[str, int]) -> None:
         """Remember that a file is complete."""

@@ -17,9 +17,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import soundfile
 from tqdm import tqdm
 
+from sonyc_tasks import audio
 from sonyc_tasks.annotations import Clip
 from sonyc_tasks.splits import PARTS, SensorSplit
 
@@ -95,7 +95,7 @@ def fingerprint(path: Path, samples: int | None = None) -> str:
     """A digest of a file's audio, of its first ``samples`` or of all; empty if they are all 0, or unreadable."""
     digest, heard, silence, left = hashlib.sha256(), False, 0, samples
     try:
-        with soundfile.SoundFile(str(path)) as file:
+        with audio.Stream(str(path)) as file:
             digest.update(b"%d" % file.samplerate)
             while len(block := file.read(_BLOCK if left is None else min(left, _BLOCK), "float32", always_2d=True)):
                 left = None if left is None else left - len(block)
@@ -108,7 +108,7 @@ def fingerprint(path: Path, samples: int | None = None) -> str:
                 digest.update(b"%d,%d," % (silence, channels.shape[1]))
                 digest.update(np.add(channels, 0, dtype="<f4").tobytes())  # the sum turns -0 into 0
                 heard, silence = True, len(block) - end
-    except (soundfile.LibsndfileError, OSError):
+    except (RuntimeError, ValueError, OSError):  # libsndfile's own error is a RuntimeError
         return ""
     return digest.hexdigest() if heard else ""
 

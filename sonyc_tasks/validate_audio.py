@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import soundfile
+from sonyc_tasks.audio import Header, read_header
 
 
 def audio_faults(
@@ -31,8 +31,8 @@ def audio_faults(
                     continue
                 if info.channels != 1:
                     yield split, clip, f"{shown} has {info.channels} channels; mix it to mono"
-                if info.samplerate != rate:
-                    yield split, clip, f"{shown} has {info.samplerate} Hz; resample it to {rate} Hz"
+                if info.sample_rate != rate:
+                    yield split, clip, f"{shown} has {info.sample_rate} Hz; resample it to {rate} Hz"
                 else:
                     lengths[split, clip] = info.frames
         if sample_duration is None or not lengths:
@@ -60,17 +60,17 @@ def short_clips(folder: Path, clips: Mapping[str, Sequence[str]], seconds: float
     for split, names in clips.items():
         for clip in names:
             infos = [_info(folder / str(rate) / split / clip) for rate in rates]
-            durations = [info.duration for info in infos if not isinstance(info, str)]
+            durations = [info.seconds for info in infos if not isinstance(info, str)]
             if durations and min(durations) < seconds:
                 yield split, clip, min(durations)
 
 
-def _info(path: Path) -> soundfile._SoundFileInfo | str:
+def _info(path: Path) -> Header | str:
     """The header of an audio file, or what is wrong with the file."""
     if not path.is_file():
         return "is missing; add the file or remove the clip"
     try:
-        info = soundfile.info(str(path))
-    except soundfile.LibsndfileError:
+        info = read_header(path)
+    except ValueError:
         return "cannot be decoded as audio; write it again"
     return info if info.frames else "holds no samples; write it again or remove the clip"

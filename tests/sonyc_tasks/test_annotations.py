@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import itertools
+import os
+import random
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sonyc_tasks.annotations import read_clips, read_labels
+from sonyc_tasks.annotations import find_audio, read_clips, read_labels
 from sonyc_tasks.taxonomy import COARSE, COLUMNS
 
 ENGINE, MUSIC, VOICE, DOG = "1_engine", "6_music", "7_human-voice", "8_dog"
@@ -125,6 +128,102 @@ def test_broken_files(tmp_path: Path, annotation: Any, write_annotations: Any) -
         pytest.raises(ValueError, match=r'no clip of .* has a label under the rule "verified"; choose another'),
     ):
         read_labels(file, "verified")
+
+
+def touch(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    return path
+
+
+def test_two_folders_may_hold_one_name(tmp_path: Path, annotation: Any, write_annotations: Any) -> None:
+    names = [f"{folder}/rec_{k}.wav" for folder in ("audio-0", "audio-1", "a/b") for k in range(3)]
+    for name in names:
+        touch(tmp_path / ("audio" if name.startswith("audio-1") else "") / name)
+    write_annotations(tmp_path, [annotation(name, 5, 11) for name in names])
+    clips = read_clips(tmp_path)
+    assert sorted(clip.name for clip in clips) == sorted(names)
+    assert len({clip.path for clip in clips}) == len(names)
+    assert all(clip.path.as_posix().endswith(f"/{clip.name}") for clip in clips)
+
+
+def test_every_layout_gives_the_file_or_names_the_two(tmp_path: Path) -> None:
+    """Files of one name in random places with random endings, against the rule in words."""
+    places = [
+        f"{folder}/x{end}" for folder in (".", "audio", "audio-0", "audio/audio-7") for end in (".wav", ".WAV", ".flac")
+    ]
+    draw = random.Random(0)
+    for case in range(150):
+        root = tmp_path / str(case)
+        files = [touch(root / place) for place in draw.sample(places, draw.choice([0, 1, 1, 2, 3]))]
+        fits = [file for file in files if file.name == "x.wav"] or files
+        found = find_audio(root, ["x.wav"])
+        assert found.missing == ([] if fits else ["x.wav"])
+        assert found.paths == ({"x.wav": fits[0]} if len(fits) == 1 else {})
+        named = [file for file in fits if str(file) in found.ambiguous.get("x.wav", "")]
+        assert len(named) == (2 if len(fits) > 1 else 0)
+        assert sorted(found.extra) == sorted(set(files) - set(fits))
+
+
+def test_a_name_with_folders_is_looked_for_nowhere_else(tmp_path: Path) -> None:
+    for place in ("audio/x.wav", "audio-0/x.wav", "audio-1/x.FLAC"):
+        touch(tmp_path / place)
+    absolute, above = str(tmp_path / "audio" / "x.wav"), f"../{tmp_path.name}/audio/x.wav"
+    found = find_audio(tmp_path, ["audio-0/x.wav", "audio-1\\x.wav", "audio-2/x.wav", absolute, above])
+    assert found.paths == {
+        "audio-0/x.wav": tmp_path / "audio-0/x.wav",
+        "audio-1\\x.wav": tmp_path / "audio-1/x.FLAC",  # written on Windows
+    }
+    assert found.missing == ["audio-2/x.wav", absolute, above]
+
+
+def test_only_the_ending_is_no_part_of_a_name(tmp_path: Path) -> None:
+    for name in ("rec.wav", "rec.001.wav", "rec.002.wav"):
+        touch(tmp_path / "audio" / name)
+    names = ["rec.001", "rec.002.wav", "rec"]
+    found = find_audio(tmp_path, names)
+    assert {name: path.name for name, path in found.paths.items()} == {
+        "rec.001": "rec.001.wav",
+        "rec.002.wav": "rec.002.wav",
+        "rec": "rec.wav",
+    }
+
+
+def test_one_file_for_two_names_is_refused(
+    tmp_path: Path, annotation: Any, write_annotations: Any, write_noise: Any
+) -> None:
+    write_noise(tmp_path / "audio" / "x.flac")
+    for other in ("audio/x.wav", "x.flac", "x.WAV"):
+        write_annotations(tmp_path, [annotation(name, 1, 11) for name in ("x.wav", other)])
+        with pytest.raises(ValueError, match=r"x\.wav.* are both .*x\.flac"):
+            read_clips(tmp_path)
+
+
+def test_two_files_for_one_name_are_refused(
+    tmp_path: Path, annotation: Any, write_annotations: Any, write_noise: Any
+) -> None:
+    write_annotations(tmp_path, [annotation("x.wav", 1, 11)])
+    files = [tmp_path / place for place in ("audio/audio-0/x.wav", "audio/audio-1/x.wav")]
+    for seed, file in enumerate(files):
+        write_noise(file, seed=seed)
+    with pytest.raises(ValueError, match="can be") as caught:
+        read_clips(tmp_path)
+    assert all(str(file) in str(caught.value) for file in files)
+    files[1].unlink()
+    os.link(files[0], files[1])  # the same file, not another
+    assert read_clips(tmp_path)[0].path == files[0]
+
+
+def test_every_case_of_an_ending_is_found(tmp_path: Path) -> None:
+    endings = [
+        "".join(letters)
+        for ending in (".wav", ".flac")
+        for letters in itertools.product(*zip(ending.lower(), ending.upper(), strict=True))
+    ]
+    for number, ending in enumerate(sorted(set(endings))):
+        touch(tmp_path / "audio" / f"{number}{ending}")
+        found = find_audio(tmp_path, [f"{number}.wav"])
+        assert found.paths[f"{number}.wav"].suffix == ending
 
 
 def test_twice_as_many_rows_take_twice_as_many_steps(tmp_path: Path, annotation: Any) -> None:

@@ -13,7 +13,7 @@ import soundfile
 from sonyc_tasks.__main__ import main
 from sonyc_tasks.annotations import read_clips
 from sonyc_tasks.audio import duration
-from sonyc_tasks.check import PROBLEMS, check
+from sonyc_tasks.check import NOTES, PROBLEMS, check
 
 
 @pytest.fixture
@@ -165,6 +165,71 @@ def test_the_samples_of_most_formats_are_found_whole(data: Path) -> None:
         assert found(data) == {}, kind
         cut(path, 0.999)
         assert found(data) == {"truncated": [path.name]}, kind
+
+
+def test_ambiguous_names(data: Path, write_noise: Any) -> None:
+    write_noise(data / "audio" / "audio-0" / "01_000001.wav", seed=9)
+    report = check(data)
+    assert found(data) == {"ambiguous": ["01_000001.wav"]}
+    assert "download" not in report.advice()  # which would not help
+    assert "1 ambiguous" in report.advice()
+
+
+def test_files_of_one_name_in_two_folders(
+    tmp_path: Path, annotation: Any, write_annotations: Any, write_noise: Any
+) -> None:
+    names = ["audio-0/rec.wav", "audio-1/rec.wav"]
+    write_annotations(tmp_path, [annotation(name, k, 11) for k, name in enumerate(names)])
+    for seed, name in enumerate(names):
+        write_noise(tmp_path / name, seed=seed)
+    assert check(tmp_path).sound
+    cut(tmp_path / names[1], 0.5)
+    assert found(tmp_path) == {"truncated": [names[1]]}
+
+
+def test_upper_case_endings(data: Path) -> None:
+    for path in (data / "audio").iterdir():
+        path.rename(path.with_suffix(".WAV"))
+    assert check(data).sound
+
+
+def test_samples_far_beyond_full_scale(data: Path) -> None:
+    for name, peak in (("01_000001.wav", 20_000), ("01_000002.wav", np.nan), ("01_000003.wav", 1.5)):
+        samples = peak * np.sin(np.arange(2000))
+        soundfile.write(str(data / "audio" / name), samples, 8000, subtype="FLOAT")
+    assert found(data) == {"off scale": ["01_000001.wav", "01_000002.wav"]}
+
+
+def test_channels_in_antiphase_are_told(data: Path) -> None:
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 2000)
+    for name, other in (("01_000001.wav", -noise), ("01_000002.wav", noise)):
+        soundfile.write(str(data / "audio" / name), np.stack([noise, other], axis=1), 8000)
+    report = check(data)
+    assert report.sound  # it can be read, with a warning
+    assert report.notes == {note: ["01_000001.wav"] if note == "antiphase" else [] for note in NOTES}
+    assert "01_000001.wav" in report.table()
+
+
+def test_flac_of_unknown_length_is_whole(tmp_path: Path, write_dataset: Any) -> None:
+    root = write_dataset(tmp_path, {1: 3}, suffix=".flac")
+    for path in (root / "audio").iterdir():
+        content = bytearray(path.read_bytes())
+        content[21] &= 0xF0
+        content[22:42] = bytes(20)
+        path.write_bytes(content)
+    report = check(root)
+    assert (report.sound, report.seconds) == (True, 0.25)
+    cut(root / "audio" / "01_000002.flac", 0.5)
+    assert found(root) == {"unreadable": ["01_000002.flac"]}
+
+
+def test_more_samples_than_announced(data: Path) -> None:
+    path = data / "audio" / "01_000001.wav"
+    content = bytearray(path.read_bytes())
+    place = content.index(b"data") + 4
+    content[place : place + 4] = (2000).to_bytes(4, "little")  # bytes, of 4000
+    path.write_bytes(content)
+    assert found(data) == {"truncated": [path.name]}
 
 
 def test_a_data_set_that_is_none(tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -90,6 +90,24 @@ def test_a_name_that_is_there_twice(tmp_path: Path, tar: Tar) -> None:
         unpack_audio(archive, tmp_path / "audio")
 
 
+def test_a_name_that_two_archives_hold(data: Path, server: Any, tar: Tar, capsys: pytest.CaptureFixture[str]) -> None:
+    """Recordings of several sensors often have the same names, each in a folder of its own."""
+    archives = sorted(server.folder.glob("audio-*.tar.gz"))
+    for archive in archives:
+        tar(archive, {f"{archive.name[:7]}/rec_001.wav": archive.name.encode()})
+    server.write_record()
+    assert main(["download", str(data), "--record", server.record]) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert archives[1].name in error
+    assert "rec_001.wav" in error
+    assert (data / "audio" / "rec_001.wav").read_bytes() == archives[0].name.encode()  # and not the other's
+
+
+def test_upper_case_endings_are_unpacked(tmp_path: Path, tar: Tar) -> None:
+    archive = tar(tmp_path / "a.tar.gz", {"x/a.WAV": b"1", "x/b.Flac": b"2", "x/c.txt": b"3"})
+    assert set(unpack_audio(archive, tmp_path / "audio")) == {"a.WAV", "b.Flac"}
+
+
 def test_archives_that_are_none(tmp_path: Path, tar: Tar) -> None:
     whole = tar(tmp_path / "whole.tar.gz", {f"{n}.wav": os.urandom(10_000) for n in range(5)}).read_bytes()
     archive = tmp_path / "a.tar.gz"

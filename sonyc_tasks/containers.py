@@ -1,0 +1,124 @@
+"""How long the samples of a sound file are: what its container announces, against what the file holds.
+
+libsndfile takes a file that ends early for a shorter one, leaves out what lies behind an announced length that is too
+small, and passes over damaged pages of Ogg, all without a word. Most containers are lists of chunks (an identifier, a
+length, content), of which a few bytes tell.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from pathlib import Path
+from typing import BinaryIO, Literal, NamedTuple
+
+
+class Lengths(NamedTuple):
+    """Bytes of samples: as they are announced, and as far as the file goes whole."""
+
+    announced: int
+    held: int
+
+    @property
+    def agree(self) -> bool:
+        """Whether the two differ by 1 % at most: writers that forget to count a header or a tag do no harm."""
+        return abs(self.held - self.announced) <= 0.01 * self.announced
+
+
+class _Chunks(NamedTuple):
+    first: int  # where the first chunk begins
+    samples: bytes  # identifier of the chunk that holds the samples
+    length_bytes: int
+    order: Literal["little", "big"]
+    align: int = 1  # chunks begin at multiples of this
+    counted: int = 0  # bytes of the chunk's own head that its length includes
+
+
+_CHUNKS = {
+    b"RIFF": _Chunks(12, b"data", 4, "little", align=2),
+    b"RIFX": _Chunks(12, b"data", 4, "big", align=2),
+    b"RF64": _Chunks(12, b"data", 4, "little", align=2),
+    b"FORM": _Chunks(12, b"SSND", 4, "big", align=2),  # AIFF
+    b"caff": _Chunks(8, b"data", 8, "big"),
+    b"riff": _Chunks(
+        40, b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a", 8, "little", align=8, counted=24
+    ),  # W64
+}
+# Programs that write into a pipe cannot know the length. They put one of the largest numbers of 31 or 32 bits there.
+_UNKNOWN = 0x7FFF_F000
+
+
+def sample_lengths(path: str | Path) -> Lengths | None:
+    """The lengths of WAV, RF64, W64, AIFF, CAF, AU and Ogg files; None for others, and where none is announced.
+
+    Raises OSError where the file cannot be read.
+    """
+    with open(path, "rb") as file:
+        end = os.fstat(file.fileno()).st_size
+        magic = file.read(4)
+        if magic in (b".snd", b"dns."):  # AU: a header of fixed form, then samples to the end
+            order: Literal["little", "big"] = "big" if magic == b".snd" else "little"
+            start, announced = (int.from_bytes(file.read(4), order) for _ in range(2))
+            return None if announced >= _UNKNOWN else Lengths(announced, max(0, end - start))
+        if magic == b"OggS":
+            file.seek(0)
+            return _page_lengths(file.read())
+        kind = _CHUNKS.get(magic)
+        return None if kind is None else _chunk_lengths(file, kind, end, magic == b"RF64")
+
+
+def _chunk_lengths(file: BinaryIO, kind: _Chunks, end: int, rf64: bool) -> Lengths | None:
+    head_bytes = len(kind.samples) + kind.length_bytes
+    data: tuple[int, int] | None = None  # where the samples begin, and their announced length
+    position = kind.first
+    while end - position >= head_bytes:
+        file.seek(position)
+        head = file.read(head_bytes)
+        name, length = head[: len(kind.samples)], int.from_bytes(head[len(kind.samples) :], kind.order) - kind.counted
+        start = position + head_bytes
+        if data is None and name == kind.samples:
+            if rf64 and length == 0xFFFF_FFFF:  # then the chunk ds64, always the first, has the length
+                file.seek(28)
+                length = int.from_bytes(file.read(8), "little")
+            if (kind.length_bytes == 4 and not rf64 and length >= _UNKNOWN) or length >= 1 << 62:
+                return None
+            data = start, length
+        elif data is not None and not (
+            name[:4].isascii() and name[:4].decode().isprintable() and length <= end - start
+        ):
+            break  # no chunk: the samples go on
+        position = start + max(0, length)
+        position += -position % kind.align
+        if data is not None and position >= end:
+            break
+    if data is None:
+        return Lengths(1, 0)  # the file ends before its samples begin
+    start, announced = data
+    if start + announced >= end:
+        return Lengths(announced, end - start)
+    file.seek(position)
+    rest = len(file.read().rstrip(b"\0")) if position < end else 0  # zeros behind the last chunk are padding
+    return Lengths(announced, announced + rest)
+
+
+def _page_lengths(content: bytes) -> Lengths:
+    """Of Ogg (RFC 3533), whose pages have checksums and of which the last is marked as such."""
+    position, last = 0, False
+    while content[position : position + 4] == b"OggS" and len(content) >= position + 27:
+        table = content[position + 27 : position + 27 + content[position + 26]]
+        page = content[position : position + 27 + len(table) + sum(table)]
+        blank = page[:22] + bytes(4) + page[26:]  # the checksum is taken with zeros in its place
+        if len(page) < 27 + len(table) + sum(table) or _ogg_checksum(blank) != int.from_bytes(page[22:26], "little"):
+            break
+        last = bool(page[5] & 4)
+        position += len(page)
+    return Lengths(len(content), position if last else 0)
+
+
+_MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
+
+def _ogg_checksum(page: bytes) -> int:
+    """zlib's CRC-32 has Ogg's polynomial, with the bits of each byte mirrored and two inversions, undone here."""
+    crc = zlib.crc32(page.translate(_MIRRORED), 0xFFFF_FFFF) ^ 0xFFFF_FFFF
+    return int(f"{crc:032b}"[::-1], 2)
