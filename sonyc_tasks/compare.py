@@ -231,7 +231,7 @@ def _unmeasured(
         else:
             parts = zip(("no test clip has", "every test clip has"), undefined_classes(fold.target), strict=True)
             found = [f"{who} {fold.names(which)}" for who, which in parts if which.any()]
-            rest = "; given here is the mean of the other classes" if found and given else ""
+            rest = "; given here is the mean of the other classes" if given else ""
             sentence = f"{metric} is undefined in heareval, as {' and '.join(found)}{rest}" if found else ""
         if sentence:
             notes.append(f"{where}{sentence}.")
