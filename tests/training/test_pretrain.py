@@ -60,7 +60,7 @@ def test_validation_is_that_of_the_saved_weights_in_float64(store: LatentStore, 
     squares, cosines = [], []
     for batch in batches(store, draw_pairs(store, TINY, 0)["valid"], TINY, module._seed(0, 0)):
         with torch.no_grad():
-            out = model(replace(batch, views=tuple(view.double() for view in batch.views)))
+            out = model(replace(batch, views=(batch.views[0].double(), batch.views[1].double())))
         squares.append(
             [(x - y).square().mean((1, 2)).numpy() for x, y in zip(out.target, out.reconstruction, strict=True)]
         )
