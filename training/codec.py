@@ -27,6 +27,7 @@ from sonyc_tasks.synthesis import synthesize
 from training.bundle import seeded_codec, write_codec_bundle
 from training.codec_data import describe, draw_crops, load_sounds, through_other_microphones
 from training.codec_model import WEIGHTS, Trainee, unit_gain, whiten
+from training.history import read_history
 
 #: Soundscapes that are generated where no audio is given. Their seed is none that any other part of the project uses.
 SOUNDSCAPES: dict[str, Any] = {"sensors": 60, "clips_per_sensor": 8, "seconds": 10.0, "seed": 1001}
@@ -109,6 +110,8 @@ def train_codec(
     others = [*trainee.codec.quantizer.parameters(), *trainee.codec.decoder.parameters()]
     optimizer = torch.optim.AdamW([{"params": encoder}, {"params": others}], lr=learning_rate, betas=(0.8, 0.99))
     start, history = _resume(out, trainee, optimizer, device)
+    if start >= steps and not all((out / name).exists() for name in ("codec.pth", "demo_codec.safetensors")):
+        _save(out, trainee, optimizer, settings, history)
     held_out = draw_crops(sounds.held_out, VALIDATION_CROPS, crop, torch.Generator().manual_seed(seed)).to(device)
 
     with tqdm(total=steps, initial=start, desc="training the codec", unit="step") as bar:
@@ -170,7 +173,10 @@ def _claim(out: Path, settings: Settings) -> None:
     wanted = json.loads(json.dumps(asdict(settings)))
     path = out / "settings.json"
     if path.exists():
-        found = json.loads(path.read_text())
+        try:
+            found = dict(json.loads(path.read_text()))
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{path} is damaged ({error}): restore it, or delete {out}") from error
         if differs := sorted(name for name in wanted if found.get(name) != wanted[name]):
             raise ValueError(
                 f"{out} holds a run with another {', '.join(differs)} "
@@ -178,6 +184,17 @@ def _claim(out: Path, settings: Settings) -> None:
             )
         return
     _replace(path, lambda part: part.write_text(json.dumps(wanted)))
+
+
+def _restore(out: Path, trainee: Trainee, optimizer: torch.optim.Optimizer, device: str) -> int:
+    """Put ``state.pt`` into ``trainee`` and ``optimizer``; the steps it has seen."""
+    try:
+        state = torch.load(out / "state.pt", map_location=device, weights_only=True)
+        trainee.load_state_dict(state["trainee"])
+        optimizer.load_state_dict(state["optimizer"])
+        return int(state["steps"])
+    except Exception as error:  # on a file that is not its own, torch's unpickler fails in any way at all
+        raise ValueError(f"{out}/state.pt is damaged ({error!r:.120}): restore it, or delete {out}") from error
 
 
 @torch.no_grad()
@@ -195,11 +212,11 @@ def _resume(
     """Take up the state that ``out`` holds, if any; the steps that were done, and their validations."""
     if not (out / "state.pt").exists():
         return 0, []
-    state = torch.load(out / "state.pt", map_location=device, weights_only=True)
-    trainee.load_state_dict(state["trainee"])
-    optimizer.load_state_dict(state["optimizer"])
-    records = map(json.loads, (out / "history.jsonl").read_text().splitlines())
-    return state["steps"], [record for record in records if record["step"] <= state["steps"]]
+    start = _restore(out, trainee, optimizer, device)
+    history = [record for record in read_history(out / "history.jsonl") if record["step"] <= start]
+    if not (history and history[-1]["step"] == start):
+        raise ValueError(f"{out}/history.jsonl ends before step {start} of state.pt: restore it, or delete {out}")
+    return start, history
 
 
 def _save(

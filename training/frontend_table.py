@@ -57,7 +57,9 @@ def submissions(folder: Path, codec: Path | None = None) -> dict[str, Submission
     """Row name → what heareval runs. The official codec is a row where its weights are: ``codec`` or its own cache."""
     untrained = folder / UNTRAINED_FILE
     if not untrained.exists():
-        seeded_codec().save(str(untrained), package=False)
+        part = untrained.with_suffix(".part")
+        seeded_codec().save(str(part), package=False)
+        part.replace(untrained)
     rows = {
         UNTRAINED: Submission(options={"view": "frontend", "frontend": "demo", "frontend_weights": untrained.name}),
         "bundled codec, frontend": Submission(options={"view": "frontend"}),

@@ -7,7 +7,9 @@ embeddings differ by. This probe has one solution, found in seconds, and stands 
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sonyc_tasks.results import Predictions
+from training.embeddings import read_embeddings
 
 #: Inverse strength of the regularisation, for standardised features.
 C = 0.1
@@ -30,17 +33,39 @@ def regression() -> Pipeline:
 
 def linear_predictions(place: Path) -> Predictions:
     """Of the embeddings of one scene task, as heareval leaves them in ``place``: trained on its train and valid clips,
-    predicted for its test clips. Written down beside them, and read from there another time."""
+    predicted for its test clips. Written down beside them, with a checksum of what they were made of, and read from
+    there another time, if that is still the same."""
     kept = place / FILE
-    if not kept.exists():
-        train, test = (_read(place, splits) for splits in (("train", "valid"), ("test",)))
-        one_of_many = json.loads((place / "task_metadata.json").read_text())["prediction_type"] == "multiclass"
+    train, test = (_read(place, splits) for splits in (("train", "valid"), ("test",)))
+    one_of_many = json.loads((place / "task_metadata.json").read_text())["prediction_type"] == "multiclass"
+    made_of = _digest(*train, *test, np.array([one_of_many, C]))
+    found = _kept(kept, made_of)
+    if found is None:
         predict = _one_class if one_of_many else _each_class
+        found = Predictions(test[1], predict(*train, test[0]))
         part = kept.with_suffix(".part.npz")
-        np.savez(part, target=test[1], prediction=predict(*train, test[0]))
+        np.savez(part, target=found.target, prediction=found.prediction, made_of=made_of)
         part.replace(kept)
-    with np.load(kept) as found:
-        return Predictions(found["target"], found["prediction"])
+    return found
+
+
+def _kept(path: Path, made_of: str) -> Predictions | None:
+    """What an earlier call wrote to ``path``, if that is whole and was made of the same; else None."""
+    try:
+        with np.load(path) as found:
+            same = "made_of" in found and str(found["made_of"]) == made_of
+            return Predictions(found["target"], found["prediction"]) if same else None
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+        return None
+
+
+def _digest(*arrays: np.ndarray) -> str:
+    """A sha256 of ``arrays``."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def _one_class(x: np.ndarray, labels: np.ndarray, test: np.ndarray) -> np.ndarray:
@@ -66,9 +91,9 @@ def _read(place: Path, splits: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]
     """Embeddings [clip, dim] and bool labels [clip, class] of some splits."""
     with (place / "labelvocabulary.csv").open(encoding="utf-8", newline="") as file:
         classes = [row["label"] for row in csv.DictReader(file)]
-    x, labels = [], []
+    files, labels = [], []
     for split in splits:
         for name, own in json.loads((place / f"{split}.json").read_text()).items():
-            x.append(np.load(place / split / f"{name}.embedding.npy"))
+            files.append(place / split / f"{name}.embedding.npy")
             labels.append([label in own for label in classes])
-    return np.stack(x), np.array(labels)
+    return read_embeddings(files), np.array(labels)

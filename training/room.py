@@ -6,10 +6,9 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
-
 from sonyc_tasks.build import SENSOR_TASK, SOURCE_TASK
 from sonyc_tasks.results import split_model_name
+from training.embeddings import read_embeddings
 from training.page import PageClip, Room
 
 
@@ -34,7 +33,7 @@ def read_room(tasks: Path, models: Iterable[Path]) -> Room:
     for model in models:
         place = task_folder(model, SOURCE_TASK)
         files = [place / clip.audio.parent.name / f"{clip.audio.name}.embedding.npy" for clip in clips]
-        embeddings[split_model_name(model.name)[1]] = np.stack([np.load(file) for file in files])
+        embeddings[split_model_name(model.name)[1]] = read_embeddings(files)
     return Room(clips, embeddings)
 
 

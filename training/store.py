@@ -20,8 +20,8 @@ import hashlib
 import json
 import re
 import zlib
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,7 @@ class LatentStore:
 
         Raises:
             FileNotFoundError: no store is there.
+            OSError: what it lies on cannot be reached or read.
             ValueError: its description, an array or a length is damaged.
         """
         self.path = path
@@ -135,14 +136,16 @@ class LatentStore:
         about = {"data": data, "frontend": frontend, "split": asdict(split), "clips": [vars(clip) for clip in clips]}
         about = json.loads(json.dumps(about))  # as it will be read back: tuples become lists
         files, root = _file_system(path)
-        described = f"{root}/store.json"
-        if files.exists(described):
+        try:  # not `exists`, which fsspec answers with no where a service cannot be reached
             found = _description(files, root, path)
+        except FileNotFoundError:
+            found = None
+        if found is not None:
             # Not its description in words: the same clips may lie in a folder of another name today.
             if differs := ", ".join(key for key in ("clips", "frontend", "split") if found.get(key) != about[key]):
                 raise ValueError(f"the latent store {path} has another {differs}: delete it or choose another path")
             return cls(path, mode="r+")
-        if _chunks(files, root):
+        if _chunks(files, root, path):
             raise ValueError(f"{path} holds frames but its store.json is lost: restore that file, or delete the folder")
         shape = (len(clips), frames, frontend["dim"])
         _make(f"{path}/frames", shape=shape, chunks=(1, *shape[1:]), dtype="float16", fill_value=0)
@@ -150,6 +153,7 @@ class LatentStore:
         _make(f"{path}/checksum", **numbers, dtype="int64", fill_value=NO_CHECKSUM)
         _make(f"{path}/length", **numbers, dtype="int32", fill_value=0)
         # The description comes last: a folder without it is not a store, so a kill above leaves nothing to trip over.
+        described = f"{root}/store.json"
         files.pipe_file(f"{described}.part", json.dumps({**about, "checksum": True}).encode())
         files.mv(f"{described}.part", described)
         return cls(path, mode="r+")
@@ -268,7 +272,7 @@ class LatentStore:
         if self.checksum is not None:
             whole = checksum(frames) == self.checksum[index]
         else:  # zeros are what zarr gives for a chunk that has gone since the store was opened
-            whole = bool(frames[0].any() or frames.any()) or index in _chunks(self._files, self._root)
+            whole = bool(frames[0].any() or frames.any()) or index in _chunks(self._files, self._root, self.path)
         if not whole:
             raise ValueError(
                 f"clip {self.clips[index].name} of the latent store {self.path} is not what was written there: its "
@@ -279,7 +283,7 @@ class LatentStore:
 
     def _find_lost(self) -> list[int]:
         """Indices of the clips of which some of chunk, checksum and length are there, but not all."""
-        sizes = _chunks(self._files, self._root)
+        sizes = _chunks(self._files, self._root, self.path)
         full = None if _compressed(self._frames) else self._frames.nbytes // max(len(self.clips), 1)
         present = np.zeros((3, len(self.clips)), bool)
         present[0, [index for index, size in sizes.items() if index < len(self.clips) and full in (None, size)]] = True
@@ -336,8 +340,10 @@ def some(names: Iterable[str], most: int = 3) -> str:
 
 def _description(files: Any, root: str, path: Path | str) -> dict[str, Any]:
     """What ``store.json`` says."""
+    with _reaching(path):
+        content = files.cat_file(f"{root}/store.json")
     try:
-        about = json.loads(files.cat_file(f"{root}/store.json"))
+        about = json.loads(content)
     except ValueError as error:
         raise ValueError(f"{path}/store.json is damaged ({error}): {_AGAIN}") from error
     if not isinstance(about, dict):
@@ -345,11 +351,25 @@ def _description(files: Any, root: str, path: Path | str) -> dict[str, Any]:
     return about
 
 
-def _chunks(files: Any, root: str) -> dict[int, int]:
+@contextmanager
+def _reaching(path: Path | str) -> Iterator[None]:
+    """What a service raises of its own, where it cannot be reached, becomes an OSError that names ``path``."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        raise OSError(
+            f"{path} cannot be reached ({error}): check the address and the network, and try again"
+        ) from error
+
+
+def _chunks(files: Any, root: str, path: Path | str) -> dict[int, int]:
     """Index of a clip → bytes of its chunk, of all that are there, by one listing."""
     files.invalidate_cache()  # a remote file system may remember an older listing
     prefix = f"{root}/frames/"
-    found = files.find(prefix.rstrip("/"), detail=True)
+    with _reaching(path):
+        found = files.find(prefix.rstrip("/"), detail=True)
     named = ((_CHUNK.fullmatch(name.removeprefix(prefix)), about) for name, about in found.items())
     return {int(match[1]): about["size"] for match, about in named if match}
 

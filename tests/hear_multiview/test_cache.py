@@ -108,3 +108,29 @@ def test_two_at_once_agree(noise: Noise, model: Embedder, folder: Path) -> None:
         thread.join()
     torch.testing.assert_close(*results, atol=1e-4, rtol=1e-4)  # how threads divide the work depends on the others
     assert len(list(folder.iterdir())) == 4
+
+
+def test_another_number_of_dimensions_has_entries_of_its_own(
+    noise: Noise, model: Embedder, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audio = noise(1, 0.5)
+    (whole,) = cache.stream(model.frontend, audio)
+    half = model.frontend.dim // 2
+    monkeypatch.setattr(model.frontend, "dim", half)
+    monkeypatch.setattr(model.frontend, "stream", lambda audio: iter([whole[:, :, :half]]))
+    assert torch.equal(torch.cat(list(cache.stream(model.frontend, audio)), dim=1), whole[:, :, :half])
+
+
+def test_a_folder_in_place_of_an_entry_is_named(noise: Noise, model: Embedder, folder: Path) -> None:
+    list(cache.stream(model.frontend, noise(1, 0.3)))
+    (entry,) = folder.iterdir()
+    entry.unlink()
+    entry.mkdir()
+    with pytest.raises(ValueError, match=f"{entry} cannot be read"):
+        list(cache.stream(model.frontend, noise(1, 0.3)))
+
+
+def test_a_file_in_place_of_the_folder_is_named(noise: Noise, model: Embedder, folder: Path) -> None:
+    folder.write_text("")
+    with pytest.raises(ValueError, match=f"{folder}.*{cache.VARIABLE}"):
+        list(cache.stream(model.frontend, noise(1, 0.3)))

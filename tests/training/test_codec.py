@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -349,3 +350,29 @@ def test_other_microphones_colour_but_keep_the_level() -> None:
     assert ratio.diff(dim=-1).abs().max() < 1  # smooth: no step between neighbouring bins
     silence = through_other_microphones(torch.zeros(1, 1, 4096), 44_100, torch.Generator())
     assert torch.equal(silence, torch.zeros(1, 1, 4096))
+
+
+def copied(run: Path, folder: Path) -> Path:
+    return Path(shutil.copytree(run, folder / "run"))
+
+
+@pytest.mark.parametrize("name", ["state.pt", "settings.json", "history.jsonl"])
+def test_a_damaged_file_of_a_run_is_named(run: Path, soundscapes: Path, tmp_path: Path, name: str) -> None:
+    file = copied(run, tmp_path) / name
+    for content in (file.read_bytes()[: file.stat().st_size // 2], b"[1]", b""):
+        file.write_bytes(content)
+        with pytest.raises(ValueError, match=str(file)):
+            train_codec(file.parent, soundscapes, **TINY)
+
+
+@pytest.mark.parametrize("name", ["codec.pth", "demo_codec.safetensors"])
+def test_a_result_that_a_finished_run_has_lost_is_written_again(
+    run: Path, soundscapes: Path, tmp_path: Path, name: str
+) -> None:
+    folder = copied(run, tmp_path)
+    (folder / name).unlink()
+    train_codec(folder, soundscapes, **TINY)
+    expected = weights(run)
+    for tensor, found in weights(folder).items():
+        torch.testing.assert_close(found, expected[tensor], rtol=0, atol=0)
+    assert (folder / name).exists()

@@ -51,3 +51,17 @@ def test_it_is_written_down_once(tmp_path: Path) -> None:
     assert np.array_equal(again.prediction, first.prediction)
     assert (place / FILE).stat().st_mtime_ns == stamp
     assert not list(place.glob("*.part*"))
+
+
+def test_it_is_computed_again_from_other_embeddings_or_where_it_is_damaged(tmp_path: Path) -> None:
+    place = embedded(tmp_path / "task", "multiclass")
+    first = linear_predictions(place)
+    whole = (place / FILE).read_bytes()
+    for content in (b"", whole[: len(whole) // 2], b"not it"):
+        (place / FILE).write_bytes(content)
+        np.testing.assert_array_equal(linear_predictions(place).prediction, first.prediction)
+    file = place / "test" / "0.wav.embedding.npy"
+    np.save(file, np.load(place / "test" / "1.wav.embedding.npy"))
+    again = linear_predictions(place)
+    np.testing.assert_array_equal(again.prediction[0], again.prediction[1])
+    assert not np.array_equal(first.prediction[0], again.prediction[0])

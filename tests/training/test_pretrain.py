@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -222,7 +223,7 @@ def interrupted(store: LatentStore, runs: Path, monkeypatch: pytest.MonkeyPatch)
     """A run that was killed in its third epoch."""
     calls = []
 
-    def killed(*arguments: object, **options: object) -> None:
+    def killed(*arguments: Any, **options: Any) -> None:
         calls.append(1)
         if len(calls) == 3:
             raise KeyboardInterrupt

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import s3fs
 import torch
+from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from moto.server import ThreadedMotoServer
@@ -100,8 +101,9 @@ def bucket() -> Iterator[str]:
     }
     before = dict(fsspec.config.conf)
     fsspec.config.conf["s3"] = options
-    s3fs.S3FileSystem(**options).mkdir("sounds")
-    yield "s3://sounds/latents"
+    name = f"sounds-{uuid4().hex}"  # the server's memory outlives the server
+    s3fs.S3FileSystem(**options).mkdir(name)
+    yield f"s3://{name}/latents"
     fsspec.config.conf.clear()
     fsspec.config.conf.update(before)
     server.stop()
@@ -125,6 +127,39 @@ def test_a_store_elsewhere_is_as_one_on_a_disk(
         assert not again.missing()
         for index in range(3):
             assert torch.equal(again.read([index]), full.read([index]))
+
+
+def test_what_a_bucket_has_lost(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "IN_MEMORY", 0)
+    store = LatentStore.create(bucket, CLIPS, FRONTEND, max(LENGTHS), SPLIT, "words")
+    for index in range(3):
+        store.write(index, frames(index))
+    opened = LatentStore(bucket)
+    files, root = fsspec.core.url_to_fs(bucket)
+    files.rm_file(f"{root}/frames/1.0.0")
+    files.pipe_file(f"{root}/frames/2.0.0", b"cut")
+    for index in (1, 2):
+        with pytest.raises(ValueError, match=rf"clip {CLIPS[index].name} of the latent store {bucket}"):
+            opened.read([index])
+    assert LatentStore(bucket).missing() == [1, 2]
+
+
+def test_a_service_that_cannot_be_reached() -> None:
+    class Unreachable(MemoryFileSystem):
+        """As botocore's errors, this one is no OSError."""
+
+        protocol = "unreachable"
+
+        def cat_file(self, *_: object, **__: object) -> bytes:
+            raise RuntimeError("no answer")
+
+    fsspec.register_implementation("unreachable", Unreachable, clobber=True)
+    for opening in (
+        lambda: LatentStore("unreachable://s"),
+        lambda: LatentStore.create("unreachable://s", CLIPS, FRONTEND, 9, SPLIT, ""),
+    ):
+        with pytest.raises(OSError, match=r"unreachable://s cannot be reached \(no answer\)"):
+            opening()
 
 
 def test_an_address_whose_library_is_absent() -> None:

@@ -6,6 +6,7 @@ import json
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -259,7 +260,12 @@ def test_frames_of_another_shape_are_not_stored(path: Path, shape: tuple[int, ..
 def test_opening_lists_the_chunks_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     listed: list[str] = []
     original = LocalFileSystem.find
-    monkeypatch.setattr(LocalFileSystem, "find", lambda *a, **k: listed.append(a[1]) or original(*a, **k))
+
+    def find(self: LocalFileSystem, path: str, **options: Any) -> Any:
+        listed.append(path)
+        return original(self, path, **options)
+
+    monkeypatch.setattr(LocalFileSystem, "find", find)
     LatentStore(path).read([0, 1])
     assert listed == [str(path / "frames")]
 

@@ -6,6 +6,7 @@ MLP and mutual information on all → page. The same command goes on where it wa
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from tqdm import tqdm
 
 from hear_multiview.encoder import embed
 from hear_multiview.frontends import load_frontend
+from hear_multiview.frontends.codec_weights import sha256
 from sonyc_tasks.annotations import Clip
 from sonyc_tasks.audio import read_mono
 from sonyc_tasks.build import with_paper_grid
@@ -173,7 +175,8 @@ def probe_frames(probes: Sequence[Clip]) -> Tensor:
 
 
 def measured(run: Path, frames: Tensor, probes: Sequence[Clip], seed: int) -> dict[str, Any]:
-    """Everything in `training.music.measures` of one run, kept in its folder, and read from there another time.
+    """Everything in `training.music.measures` of one run, kept in its folder with what it was made of, and read from
+    there another time, if that is still the same.
 
     Returns:
         ``accuracy``: subspace → factor → of a frozen-latent MLP on scene embeddings; ``accuracy_of_draws``: the same on
@@ -183,7 +186,13 @@ def measured(run: Path, frames: Tensor, probes: Sequence[Clip], seed: int) -> di
         a patient probe, they would tell what no latent holds.
     """
     kept = run / "measures.json"
-    if not kept.exists():
+    made_of = {
+        "checkpoint": sha256(run / "checkpoint.safetensors"),
+        "probes": hashlib.sha256(frames.numpy().tobytes()).hexdigest(),
+        "seed": seed,
+    }
+    found = _kept(kept, made_of)
+    if found is None:
         vae = load_vae(run / "checkpoint.safetensors")
         with torch.no_grad():
             embeddings = {view: embed(vae.encoder, frames, view).mean(1).numpy() for view in SUBSPACES}
@@ -191,7 +200,7 @@ def measured(run: Path, frames: Tensor, probes: Sequence[Clip], seed: int) -> di
         labels = {factor: np.array([label_of(clip, factor) for clip in probes]) for factor in FACTORS}
         split = {name: own for task in tasks(probes)[:1] for name, own in task.splits.items()}
         test = np.array([clip.name in split["test"] for clip in probes])
-        found: dict[str, Any] = {"accuracy": {}, "accuracy_of_draws": {}, "information_of": {}}
+        found = {"accuracy": {}, "accuracy_of_draws": {}, "information_of": {}}
         for view in SUBSPACES:
             for name, z in (("accuracy", embeddings[view]), ("accuracy_of_draws", drawn[view])):
                 found[name][view] = {
@@ -203,10 +212,18 @@ def measured(run: Path, frames: Tensor, probes: Sequence[Clip], seed: int) -> di
         found["gap"] = {factor: measures.information_gap(by_dimension[factor], y) for factor, y in labels.items()}
         found["information"] = {factor: values.tolist() for factor, values in by_dimension.items()}
         part = kept.with_suffix(".part")
-        part.write_text(json.dumps(found))
+        part.write_text(json.dumps({"made_of": made_of, **found}))
         part.replace(kept)
-    result: dict[str, Any] = json.loads(kept.read_text())
-    return result
+    return found
+
+
+def _kept(path: Path, made_of: dict[str, Any]) -> dict[str, Any] | None:
+    """What an earlier call wrote to ``path``, if that is whole and was made of the same; else None."""
+    try:
+        found: dict[str, Any] = json.loads(path.read_text())
+        return found if found.pop("made_of", None) == made_of else None
+    except (FileNotFoundError, ValueError, AttributeError):
+        return None
 
 
 def draws(vae: MultiViewVAE, frames: Tensor, seed: int) -> dict[str, np.ndarray]:

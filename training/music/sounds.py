@@ -21,6 +21,7 @@ from sonyc_tasks.annotations import Clip
 from sonyc_tasks.audio import write_pcm16
 
 SAMPLE_RATE, SECONDS = 16_000, 1.0
+BYTES = 44 + 2 * round(SECONDS * SAMPLE_RATE)  # of a sound's file: the header, and 16-bit samples
 #: Amplitude of harmonic k = 1, 2, … of each waveform, in sine phase.
 WAVEFORMS: dict[str, Callable[[int], float]] = {
     "sine": lambda k: float(k == 1),
@@ -63,7 +64,8 @@ def sound(rng: np.random.Generator, timbre: int, frequency: int) -> np.ndarray:
 
 
 def generate(folder: Path, count: int, seed: int) -> list[Clip]:
-    """``count`` sounds as 16-bit wav files in ``folder``, of the 84 combinations in turn; those that are there stay.
+    """``count`` sounds as 16-bit wav files in ``folder``, of the 84 combinations in turn; those that are there whole
+    stay.
 
     Sound i depends on ``seed`` and i only, so that more of them begin with the same.
 
@@ -83,7 +85,7 @@ def generate(folder: Path, count: int, seed: int) -> list[Clip]:
     for index in tqdm(range(count), desc="sounds", unit="sound", leave=False):
         timbre, frequency = index % len(TIMBRES), index // len(TIMBRES) % len(FREQUENCIES)
         path = folder / f"{index:06d}.wav"
-        if not path.exists():
+        if not path.exists() or path.stat().st_size != BYTES:
             part = path.with_suffix(".part.wav")
             write_pcm16(part, sound(np.random.default_rng((seed, index)), timbre, frequency), SAMPLE_RATE)
             part.replace(path)

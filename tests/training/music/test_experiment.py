@@ -86,6 +86,11 @@ def test_what_is_measured_is_of_the_embeddings_that_heareval_gets(
     assert found["accuracy"]["shared"] == {"timbre": 84.0, "frequency": 84.0}
     monkeypatch.setattr(experiment.measures, "information", None)
     assert experiment.measured(run.checkpoint.parent, frames, probes, seed=0) == found
+    with pytest.raises(TypeError):  # of other frames, it is measured anew
+        experiment.measured(run.checkpoint.parent, frames + 1, probes, seed=0)
+    (run.checkpoint.parent / "measures.json").write_text('{"accuracy": {')
+    with pytest.raises(TypeError):  # as where its file is damaged
+        experiment.measured(run.checkpoint.parent, frames, probes, seed=0)
 
 
 def test_draws_are_as_wide_as_the_posteriors(run: Run) -> None:
