@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# descript-audio-codec: compress() gives 34 % more frames than encode() for the same ten seconds, off the 512-sample grid.
+# descript-audio-codec: compress() gives 34 % more frames than encode() for the same ten seconds, off its grid.
 #
 # Versions: descript-audio-codec 1.0.0, descript-audiotools 0.7.2, torch 2.11.0.
 #
