@@ -87,9 +87,8 @@ class PredictionRun:
 
     def _record(self, folder: Path) -> dict[str, Any]:
         """What determines the probes of ``folder``, as far as it is known before they are trained."""
-        record = folder / embedding_record.FILE
-        embeddings = file_digest(record) if record.exists() else None
-        return {"format": FORMAT, "embeddings": embeddings, "labels": labels_digest(folder), **self.settings}
+        made = {"embeddings": _embeddings(folder), "labels": labels_digest(folder)}
+        return {"format": FORMAT, **made, **self.settings}
 
     def _check_finished(self, folder: Path) -> None:
         """Say why ``folder`` is skipped.
@@ -156,6 +155,18 @@ class PredictionRun:
             )
 
 
+def probed(folder: Path) -> bool:
+    """Whether ``folder`` has results that mean something, of the embeddings that are there.
+
+    Raises:
+        ValueError: a record is broken.
+    """
+    if not (folder / PROBED).exists():
+        return False
+    record = _read(folder / FILE)
+    return record is None or (record["embeddings"] == _embeddings(folder) and not record.get("meaningless"))
+
+
 def stopped_by(trainer: Any) -> str:
     """When and why pytorch-lightning's check of the monitored score ended the training; "" if it did not."""
     callback = trainer.early_stopping_callback
@@ -190,6 +201,12 @@ def check_finite(folder: Path, split: str) -> None:
             f"{path} holds {broken} of {rows} embeddings that are not finite; correct the module, delete {folder} and "
             "embed the task again"
         )
+
+
+def _embeddings(folder: Path) -> str | None:
+    """What names the embeddings in ``folder``: the sha256 of their record; None where there is none."""
+    record = folder / embedding_record.FILE
+    return file_digest(record) if record.exists() else None
 
 
 def _read(path: Path) -> dict[str, Any] | None:
