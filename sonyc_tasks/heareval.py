@@ -10,6 +10,9 @@ other in one process, which saves the seconds that heareval's imports take. Noth
 today's libraries lack for it is put in place in this process, one function of this module each, before its command is
 called. Besides that, the three averages of the Jaccard index become scores that a task's ``evaluation`` may name.
 
+heareval checks little, and late. What would end it after hours, or give a score that means nothing, is refused before
+any work, in one sentence: see `sonyc_tasks.embedding_guard` and `sonyc_tasks.prediction_guard`.
+
 ``import heareval`` is the installed package here too, as imports in this project are absolute.
 """
 
@@ -18,12 +21,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
+from functools import partial
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from sonyc_tasks import metrics
+from sonyc_tasks import embedding_guard, metrics, prediction_guard
+from sonyc_tasks.hooks import DoubtfulError
 from sonyc_tasks.score import THRESHOLD
 
 COMMANDS = ("embeddings", "predictions")
@@ -40,13 +46,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
             return
         raise SystemExit(usage)
     try:
-        runner = prepared(command)
+        runner, doubts = guarded(command), []
         for call in calls(rest):
             try:
                 runner.main(args=call, prog_name=f"python -m sonyc_tasks.heareval {command}")
+            except DoubtfulError as doubt:
+                doubts.append(str(doubt))
             except SystemExit as end:  # click's way to return
                 if end.code:
                     raise
+        if doubts:
+            sys.stdout.flush()
+            raise SystemExit("\n".join(doubts))
     except ModuleNotFoundError as error:
         if error.name == "heareval":
             raise SystemExit(
@@ -73,6 +84,14 @@ def calls(arguments: Sequence[str]) -> list[list[str]]:
         else:
             found[-1].append(argument)
     return found
+
+
+def guarded(command: str) -> Any:
+    """heareval's click command of that name, `prepared`, with our checks around the function that it calls."""
+    runner = copy(prepared(command))
+    guard = embedding_guard if command == "embeddings" else prediction_guard
+    runner.callback = partial(guard.guarded, runner.callback)
+    return runner
 
 
 def prepared(command: str) -> Any:

@@ -1,7 +1,7 @@
 """Unmodified heareval in its own processes, through `sonyc_tasks.heareval`, with one progress bar over all of them.
 
-Each runs as a user would type it (the first command is printed), with its output in a log file; what is done already,
-by heareval's own marks, is not started again.
+Each runs as a user would type it (the first command is printed), with its output in a log file. What is done already is
+not started again: heareval's own marks say that it is done, and the launcher's records that it was this that was done.
 """
 
 from __future__ import annotations
@@ -14,14 +14,24 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from slugify import slugify
 from tqdm import tqdm
 
 from hear_multiview import cache
+from sonyc_tasks.embedding_record import (
+    DONE,
+    EmbeddingRecord,
+    differences,
+    file_digest,
+    module_version,
+    task_digest,
+)
+from sonyc_tasks.prediction_guard import PROBED, probed
 
 ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
@@ -73,7 +83,7 @@ def embed(folder: Path, submissions: Sequence[Submission], frames: Path | None =
     environment = {cache.VARIABLE: os.path.relpath(frames or folder / "frames", folder)}
     # The first alone, with every core, fills the cache; the others then mostly read it, side by side.
     for together, threads in ((submissions[:1], cores()), (submissions[1:], 1)):
-        waiting = {s.folder: s for s in together if not _embedded(folder / "embeddings" / s.folder, tasks)}
+        waiting = {s.folder: s for s in together if not _embedded(folder / "embeddings" / s.folder, tasks, s)}
         calls = [_arguments(s, folder) for s in waiting.values()]
 
         def done(waiting: Iterable[str] = tuple(waiting)) -> int:
@@ -90,13 +100,39 @@ def _arguments(submission: Submission, folder: Path) -> list[str]:
     return [submission.module, *model, "--tasks-dir", "tasks", *out, *options]
 
 
-def _embedded(out: Path, tasks: Sequence[Path]) -> bool:
-    return all((out / task.name / ".done.embeddings").exists() for task in tasks)
+def _embedded(out: Path, tasks: Sequence[Path], submission: Submission) -> bool:
+    """Whether heareval need not be started; where a record is of something else, the launcher says so and refuses."""
+    return all(_marked(out, task) and _made_of(out / task.name, task, submission) for task in tasks)
+
+
+def _marked(out: Path, task: Path) -> bool:
+    return (out / task.name / DONE).exists()
+
+
+def _made_of(embedded: Path, task: Path, submission: Submission) -> bool:
+    """Whether ``embedded`` is of this task and submission, by all of its record that can be told without loading the
+    model. A folder without a record is taken as it is, with a warning."""
+    record = EmbeddingRecord.read(embedded)
+    if record is None:
+        warnings.warn(f"{embedded} has no record of what embedded it; delete it to have it embedded anew", stacklevel=2)
+        return True
+    weights = {"tensors": record.weights.get("tensors", "")}
+    if submission.model is not None:
+        weights["file"] = file_digest(submission.model)
+    wanted = replace(
+        record,
+        module=submission.module,
+        version=module_version(submission.module),
+        options=dict(submission.options),
+        weights=weights,
+        task=task_digest(task, record.sample_rate),
+    )
+    return not differences(record, wanted)
 
 
 def _clips_embedded(out: Path, tasks: Sequence[Path], clips: int) -> int:
     """How many of the ``clips`` of ``tasks`` have an embedding in ``out``."""
-    return clips if _embedded(out, tasks) else sum(1 for _ in out.glob("*/*/*.embedding.npy"))
+    return clips if all(_marked(out, task) for task in tasks) else sum(1 for _ in out.glob("*/*/*.embedding.npy"))
 
 
 def predict(folder: Path) -> None:
@@ -105,13 +141,13 @@ def predict(folder: Path) -> None:
     Raises:
         ValueError: heareval failed; the message names its log.
     """
-    embedded = sorted(mark.parent for mark in (folder / "embeddings").rglob(".done.embeddings"))
-    waiting = [path for path in embedded if not (path / "prediction-done.json").exists()]
+    embedded = sorted(mark.parent for mark in (folder / "embeddings").rglob(DONE))
+    waiting = [path for path in embedded if not probed(path)]
     names = [str(path.relative_to(folder)) for path in waiting]
     calls = [[name, "--grid-points", "1"] for name in names]
 
     def done() -> int:
-        return sum((path / "prediction-done.json").exists() for path in waiting)
+        return sum((path / PROBED).exists() for path in waiting)
 
     # Probes are small: a GPU would not speed them up, and would add its own last digits.
     environment = {"CUDA_VISIBLE_DEVICES": ""}
