@@ -225,7 +225,7 @@ def wav_name(clip: Clip) -> str:
     >>> wav_name(Clip("audio-0/00_000123.flac", 0, Path("00_000123.flac"), ()))
     'audio-0_00_000123.wav'
     """
-    return "_".join(PurePosixPath(clip.name).with_suffix(".wav").parts)
+    return "_".join(PurePosixPath(clip.name.replace("\\", "/")).with_suffix(".wav").parts)
 
 
 def named(clips: Sequence[Clip]) -> dict[str, Path]:

@@ -110,7 +110,7 @@ def check_times(name: str, times: np.ndarray, milliseconds: float) -> None:
             f"{what} in seconds ({milliseconds:g} ms of audio end at {times[-1]:g}); HEAR asks for milliseconds: "
             "multiply them by 1000 in the module"
         )
-    slack = max(step, END)
+    slack = max(step * (1 + TOLERANCE), END)
     if abs(times[-1] - milliseconds) > slack or abs(times[0]) > slack:
         raise ValueError(
             f"{what} from {times[0]:g} to {times[-1]:g} for {milliseconds:g} ms of audio; HEAR asks for the frames' "

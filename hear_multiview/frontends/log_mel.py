@@ -10,11 +10,10 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from hear_multiview.frontends.centres import frame_centres
-from hear_multiview.spectrum import log_mel, mel_bands
+from hear_multiview.spectrum import hann_window, log_mel, mel_bands
 
 SAMPLE_RATE, HOP, WINDOW, BANDS = 16_000, 512, 1024, 64
 LOWEST, HIGHEST = 50.0, 8000.0  # Hz
@@ -34,7 +33,7 @@ class LogMel(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("bands", mel_bands(WINDOW, LOWEST, HIGHEST, BANDS, SAMPLE_RATE))
-        self.register_buffer("window", torch.hann_window(WINDOW) / (WINDOW / 4))
+        self.register_buffer("window", hann_window(WINDOW) / (WINDOW / 4))
         # Of the constants, not of what they come to: the last bits of that may differ from machine to machine.
         constants = (SAMPLE_RATE, HOP, WINDOW, BANDS, LOWEST, HIGHEST, FLOOR)
         self.digest = hashlib.sha256(f"log_mel {constants}".encode()).hexdigest()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from hear_multiview.spectrum import log_mel, mel_bands
+from hear_multiview.spectrum import hann_window, log_mel, mel_bands
 
 SAMPLE_RATE, HOP, WINDOW, BANDS = 44_100, 512, 2048, 128
 #: Added to the power before the logarithm: −100 dB of a full-scale sample.
@@ -29,7 +29,7 @@ class MelStatistics(nn.Module):
         self.scene_embedding_size = 2 * BANDS
         self.timestamp_embedding_size = BANDS
         self.register_buffer("bands", mel_bands(WINDOW, 50.0, 16_000.0, BANDS, SAMPLE_RATE))
-        self.register_buffer("window", torch.hann_window(WINDOW) / (WINDOW / 2))
+        self.register_buffer("window", hann_window(WINDOW) / (WINDOW / 2))
         self.eval()
 
     def forward(self, audio: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from hear_multiview.spectrum import log_mel, mel_bands
+from hear_multiview.spectrum import hann_window, log_mel, mel_bands
 
 SAMPLE_RATE, HOP, WINDOW, BANDS, SIZE, SEED = 16_000, 400, 1024, 128, 1024, 0
 #: Added to the power before the logarithm: −100 dB of a full-scale sample.
@@ -38,7 +38,7 @@ class RandomProjection(nn.Module):
         self.scene_embedding_size = self.timestamp_embedding_size = SIZE
         signs = 2 * torch.randint(2, (BANDS, SIZE), generator=torch.Generator().manual_seed(SEED)) - 1
         self.register_buffer("bands", mel_bands(WINDOW, 50.0, SAMPLE_RATE / 2, BANDS, SAMPLE_RATE))
-        self.register_buffer("window", torch.hann_window(WINDOW) / (WINDOW / 2))
+        self.register_buffer("window", hann_window(WINDOW) / (WINDOW / 2))
         self.register_buffer("projection", signs / math.sqrt(SIZE))
         self.eval()
 

@@ -30,4 +30,4 @@ def test_log_power_of_each_frame(samples: int, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize("given", [(1024, 50.0, 8000.0, 64, 16_000), (2048, 50.0, 16_000.0, 128, 44_100)])
 def test_mel_bands_are_torchaudios(given: tuple[int, float, float, int, int]) -> None:
     window, *others = given
-    torch.testing.assert_close(spectrum.mel_bands(*given), melscale_fbanks(window // 2 + 1, *others), atol=1e-5, rtol=0)
+    torch.testing.assert_close(spectrum.mel_bands(*given), melscale_fbanks(window // 2 + 1, *others), atol=1e-4, rtol=0)

@@ -62,7 +62,7 @@ def test_the_same_recording_twice(data: Path, capsys: pytest.CaptureFixture[str]
     (audio / "01_000002.wav").write_bytes((audio / "01_000001.wav").read_bytes())
     report = check(data)
     assert report.sound
-    assert report.notes == {"duplicate": ["01_000001.wav = 01_000002.wav"]}
+    assert report.notes == {"antiphase": [], "duplicate": ["01_000001.wav = 01_000002.wav"]}
     assert main(["check", str(data)]) == 0
     assert "01_000001.wav = 01_000002.wav" in capsys.readouterr().out
     (audio / "02_000005.wav").write_bytes((audio / "01_000003.wav").read_bytes())

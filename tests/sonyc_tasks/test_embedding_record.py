@@ -189,7 +189,7 @@ def test_a_tensorflow_model_has_variables() -> None:
 
 def test_versions_and_files(tmp_path: Path) -> None:
     assert embedding_record.module_version("hear_multiview.references.mel_statistics") == hear_multiview.__version__
-    assert embedding_record.module_version("json.decoder") == json.__version__
+    assert embedding_record.module_version("json.decoder") == json.__version__  # type: ignore[attr-defined]
     assert embedding_record.module_version("colorsys") is None
     (tmp_path / "file").write_bytes(bytes(3_000_000))
     assert embedding_record.file_digest(tmp_path / "file") == hashlib.sha256(bytes(3_000_000)).hexdigest()
