@@ -63,7 +63,7 @@ class PredictionRun:
         self._sort = tasks.sort_grid_points
         self.settings = {name: options[name] for name in SETTINGS}
         self.meaningless: list[str] = []
-        self._trained: list[tuple[list[str], Any]] = []
+        self._trained: list[tuple[list[str], Any, str]] = []  # test split, result, why it was stopped
         skipped = []
         for folder in map(Path, options["task_dirs"]):
             if not folder.is_dir():
@@ -125,19 +125,20 @@ class PredictionRun:
         write_json(record, embedding_path / FILE)
 
     def train(self, **arguments: Any) -> Any:
-        """Stands for heareval's ``task_predictions_train``: the same, and the result is kept."""
+        """Stands for heareval's ``task_predictions_train``: the result is kept, with why it was stopped."""
         result = self._train(**arguments)
-        self._trained.append((arguments["data_splits"]["test"], result))
+        # Now: heareval tests with the same trainer, which then has the scores of the test in their place.
+        self._trained.append((arguments["data_splits"]["test"], result, stopped_by(result.trainer)))
         return result
 
     def _stopped(self, folder: Path) -> str:
         """Warn of probes that an undefined score stopped; why the result of ``folder`` means nothing, "" if it does."""
-        stopped = [(result, why) for _, result in self._trained if (why := stopped_by(result.trainer))]
+        stopped = [(result, why) for _, result, why in self._trained if why]
         for _, why in stopped:
             warn(f"{folder}: a probe was stopped {why}")
         first = self._trained[0][0]
-        grid = [result for split, result in self._trained if split == first]
-        results = [self._sort(grid)[0], *(result for split, result in self._trained if split != first)]
+        grid = [result for split, result, _ in self._trained if split == first]
+        results = [self._sort(grid)[0], *(result for split, result, _ in self._trained if split != first)]
         # A finite best score is of a validation before the undefined one, and stands.
         reasons = [why for result, why in stopped if result in results and not math.isfinite(result.validation_score)]
         return f"stopped {reasons[0]}" if reasons else ""
