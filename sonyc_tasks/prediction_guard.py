@@ -121,7 +121,9 @@ class PredictionRun:
         record = self._record(embedding_path)
         self._trained = []
         self._task_predictions(embedding_path=embedding_path, **arguments)
-        record["meaningless"] = self._stopped(embedding_path)
+        if stopped := self._stopped(embedding_path):
+            record["meaningless"] = stopped
+            self.meaningless.append(f"{embedding_path} ({stopped})")
         write_json(record, embedding_path / FILE)
 
     def train(self, **arguments: Any) -> Any:

@@ -143,7 +143,10 @@ def test_a_second_run_says_what_it_skips(module: Any, capsys: pytest.CaptureFixt
     [
         (lambda module: setattr(module, "load_model", lambda: Tones(2.0)), "weights"),
         (lambda module: setattr(module, "__version__", "2"), "version"),
-        (lambda module: Path("tasks/scenes/train.json").write_text('{"train0.wav": ["low"]}'), "labels"),
+        (
+            lambda module: Path("tasks/scenes/train.json").write_text('{"train0.wav": ["low"], "train1.wav": ["low"]}'),
+            "labels",
+        ),
         (lambda module: soundfile.write("tasks/scenes/8000/test/test0.wav", np.ones(RATE + 1), RATE), "audio"),
         (lambda module: Path("embeddings/tones/scenes", FILE).write_text("{"), "record"),
     ],
@@ -326,7 +329,7 @@ def test_probes(module: Any, tmp_path: Path) -> None:
         assert f"embeddings/tones/{task} " in last
         assert f"warning: embeddings/tones/{task}: a probe was stopped after epoch" in err
         assert Path("embeddings/tones", task, PROBED).exists()
-    assert "fine" not in last
+    assert "tones/fine" not in last
     code, out, err = predictions("fine")
     assert (code, out.count("skipped")) == (0, 1), err[-3000:]
     code, out, err = predictions(*calls[:1], "fine")
