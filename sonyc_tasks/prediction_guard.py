@@ -96,12 +96,12 @@ class PredictionRun:
         Raises:
             ValueError: it was probed otherwise than asked for now.
         """
-        wanted, found = self._record(folder), _read(folder / FILE)
+        wanted, found = self._record(folder), _record_in(folder)
         if found is None:
             noted = _read(folder / PROBED) or {}
             found = {**wanted, **{name: noted[name] for name in SETTINGS if name in noted}}
             warn(f"{folder} was probed without a record: nobody can tell whether of these embeddings")
-        words = {"format": "the record's format", "embeddings": "the embeddings", "labels": "the task"}
+        words = {"embeddings": "the embeddings", "labels": "the task"}
         told = [
             words.get(name) or f"--{name.replace('_', '-')} ({found.get(name)} there, {value} now)"
             for name, value in wanted.items()
@@ -166,7 +166,7 @@ def probed(folder: Path) -> bool:
     """
     if not (folder / PROBED).exists():
         return False
-    record = _read(folder / FILE)
+    record = _record_in(folder)
     return record is None or (record["embeddings"] == _embeddings(folder) and not record.get("meaningless"))
 
 
@@ -210,6 +210,18 @@ def _embeddings(folder: Path) -> str | None:
     """What names the embeddings in ``folder``: the sha256 of their record; None where there is none."""
     record = folder / embedding_record.FILE
     return file_digest(record) if record.exists() else None
+
+
+def _record_in(folder: Path) -> dict[str, Any] | None:
+    """The record of the probes of ``folder``; None if it has none.
+
+    Raises:
+        ValueError: the file is no record.
+    """
+    record = _read(folder / FILE)
+    if record is not None and (record.get("format") != FORMAT or not record.keys() >= {"embeddings", *SETTINGS}):
+        raise ValueError(f"{folder / FILE} is no record of format {FORMAT}; delete it and {PROBED} to probe again")
+    return record
 
 
 def _read(path: Path) -> dict[str, Any] | None:

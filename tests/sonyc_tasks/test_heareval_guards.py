@@ -21,7 +21,8 @@ from torch import nn
 from sonyc_tasks import heareval as launcher
 from sonyc_tasks.embedding_guard import lone_row
 from sonyc_tasks.embedding_record import DONE, FILE, EmbeddingRecord
-from sonyc_tasks.prediction_guard import PROBED, check_finite
+from sonyc_tasks.prediction_guard import FILE as PROBES
+from sonyc_tasks.prediction_guard import PROBED, check_finite, probed
 
 RATE, HOP, DIM, CLIPS = 8000, 400, 8, 8
 #: Of a clip's tone, in Hz, by its label.
@@ -98,6 +99,9 @@ def write_task(folder: Path, name: str, *, kind: str = "scene", without: str = "
 def module(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """A HEAR module named ``tones``, to be spoilt by a test; the working directory is empty, but for two tasks."""
     monkeypatch.setitem(sys.modules, "tensorflow", None)  # which would take seconds to import
+    # Nothing is probed in this process, so it need not be changed for good: other tests look at it unchanged.
+    for change in ("allow_checkpoint_classes", "let_the_epoch_be_set", "register_jaccard"):
+        monkeypatch.setattr(launcher, change, lambda: None)
     made: Any = ModuleType("tones")
     made.load_model = lambda path="", weight=1.0: Tones(weight)
     made.get_timestamp_embeddings = embed
@@ -291,6 +295,16 @@ def test_embeddings_that_cannot_be_probed(module: Any) -> None:
     with pytest.raises(SystemExit, match=r"^error: .*scenes has no complete embeddings"):
         launcher.main(["predictions", str(folder)])
     assert not (folder / PROBED).exists()
+
+
+@pytest.mark.parametrize("content", ["{}", '{"format": 1}', "[]", "{", '"format"'])
+def test_a_broken_record_of_probes_is_named(content: str, tmp_path: Path) -> None:
+    assert not probed(tmp_path)
+    (tmp_path / PROBED).write_text("{}")
+    assert probed(tmp_path)  # heareval's own, which has no record
+    (tmp_path / PROBES).write_text(content)
+    with pytest.raises(ValueError, match=PROBES):
+        probed(tmp_path)
 
 
 @pytest.mark.slow
