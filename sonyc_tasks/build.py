@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sonyc_tasks.annotations import Clip, read_clips
+from sonyc_tasks.archives import AUDIO_SUFFIXES
 from sonyc_tasks.audio import duration
 from sonyc_tasks.duplicates import duplicate_clips, listed
 from sonyc_tasks.hear_format import Task, Written, write_task
@@ -224,8 +225,13 @@ def wav_name(clip: Clip) -> str:
 
     >>> wav_name(Clip("audio-0/00_000123.flac", 0, Path("00_000123.flac"), ()))
     'audio-0_00_000123.wav'
+    >>> wav_name(Clip("00_000123.wav", 0, Path("00_000123.wav"), ()))
+    '00_000123.wav'
     """
-    return "_".join(PurePosixPath(clip.name.replace("\\", "/")).with_suffix(".wav").parts)
+    path = PurePosixPath(clip.name.replace("\\", "/"))
+    if path.suffix.lower() in AUDIO_SUFFIXES:
+        path = path.with_suffix("")
+    return "_".join(path.parts) + ".wav"
 
 
 def named(clips: Sequence[Clip]) -> dict[str, Path]:

@@ -29,7 +29,7 @@ from sonyc_tasks.embedding_record import (
 )
 from sonyc_tasks.hooks import one_sentence, replaced, say, warn
 from sonyc_tasks.module_checks import check_module, first_line, sample_rate
-from sonyc_tasks.probe_batches import batch_sizes, has_lone_row, training_sizes
+from sonyc_tasks.probe_batches import lone_rows
 
 
 def guarded(runner: Callable[..., None], **options: Any) -> None:
@@ -224,18 +224,12 @@ def _checked(run: EmbeddingRun, embedding_class: Any) -> Any:
 
 def lone_row(metadata: Mapping[str, Any], sizes: Mapping[str, int]) -> str:
     """Why a probe on training sets of these ``sizes`` (split → rows) would end heareval, and what to do; "" if not."""
-    params = metadata.get("evaluation_params")
-    grid = params.get("task_specific_param_grid") if isinstance(params, Mapping) else None
-    if isinstance(grid, Mapping) and grid.get("hidden_layers") == [0]:  # a linear probe has no BatchNorm
-        return ""
     row = "clip" if metadata.get("embedding_type") == "scene" else "frame"
-    for name, rows in training_sizes(sizes, str(metadata.get("split_mode"))).items():
-        for batch_size in batch_sizes(metadata):
-            if has_lone_row(rows, batch_size):
-                return (
-                    f"{name} has {rows} {row}s, so the last of heareval's batches of {batch_size} would be a single "
-                    "one, at which its probes end (BatchNorm); leave out a clip of it"
-                )
+    for name, rows, batch_size in lone_rows(metadata, sizes):
+        return (
+            f"{name} has {rows} {row}s, so the last of heareval's batches of {batch_size} would be a single one, at "
+            "which its probes end (BatchNorm); leave out a clip of it"
+        )
     return ""
 
 

@@ -19,6 +19,8 @@ from typing import Any
 
 FILE = "embedding_record.json"
 FORMAT = 1
+#: The launcher's record of what was probed, beside it (`sonyc_tasks.prediction_guard`).
+PROBE_RECORD = "prediction_record.json"
 #: heareval's own mark of a folder whose embeddings are complete.
 DONE = ".done.embeddings"
 

@@ -24,7 +24,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import product
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -32,7 +31,8 @@ from tqdm import tqdm
 
 from sonyc_tasks import audio
 from sonyc_tasks.duplicates import between_splits, listed
-from sonyc_tasks.probe_batches import batch_sizes, has_lone_row, training_sizes
+from sonyc_tasks.embedding_record import file_digest
+from sonyc_tasks.probe_batches import lone_rows
 from sonyc_tasks.validate import errors_of, validate_task
 from sonyc_tasks.workshop import sweep, workshop
 
@@ -175,13 +175,12 @@ def _refuse_lone_row(task: Task) -> None:
     """Raise ValueError where a probe would train on a last batch of one clip (of frames, only the model can tell)."""
     if task.embedding_type != "scene":
         return
-    sizes = training_sizes({split: len(labels) for split, labels in task.splits.items()}, task.split_mode)
-    for (name, rows), batch_size in product(sizes.items(), batch_sizes(task.metadata())):
-        if has_lone_row(rows, batch_size):
-            raise ValueError(
-                f"{task.folder_name} has {rows} clips to train on ({name}), and heareval, which trains in batches of "
-                f"{batch_size}, cannot train on a last batch of one; move or leave out a clip"
-            )
+    sizes = {split: len(labels) for split, labels in task.splits.items()}
+    for name, rows, batch_size in lone_rows(task.metadata(), sizes):
+        raise ValueError(
+            f"{task.folder_name} has {rows} clips to train on ({name}), and heareval, which trains in batches of "
+            f"{batch_size}, cannot train on a last batch of one; move or leave out a clip"
+        )
 
 
 def _refuse_shared_recordings(folder: Path, task: Task) -> None:
@@ -295,11 +294,7 @@ def _read_record(folder: Path) -> dict[str, Any] | None:
 @lru_cache(maxsize=65536)
 def _file_digest(path: Path, size: int, changed: int) -> str:
     """sha256 of a file, remembered (while its size and time stay) since the tasks of a data set share their files."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    return file_digest(path)
 
 
 def _digest(value: Any) -> str:

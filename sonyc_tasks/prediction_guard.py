@@ -19,10 +19,17 @@ import numpy as np
 
 from sonyc_tasks import embedding_record
 from sonyc_tasks.embedding_guard import lone_row, rows_of
-from sonyc_tasks.embedding_record import DONE, EmbeddingRecord, file_digest, labels_digest, read_task, write_json
+from sonyc_tasks.embedding_record import (
+    DONE,
+    PROBE_RECORD,
+    EmbeddingRecord,
+    file_digest,
+    labels_digest,
+    read_task,
+    write_json,
+)
 from sonyc_tasks.hooks import DoubtfulError, one_sentence, replaced, say, warn
 
-FILE = "prediction_record.json"
 FORMAT = 1
 #: heareval's own mark of a folder whose probes are finished.
 PROBED = "prediction-done.json"
@@ -110,7 +117,7 @@ class PredictionRun:
         if told:
             raise ValueError(
                 f"{folder} holds results of other probes, as these differ: {'; '.join(told)}. Delete {PROBED} and "
-                f"{FILE} there to probe again"
+                f"{PROBE_RECORD} there to probe again"
             )
         say(f"{folder}: skipped, as it was probed already ({PROBED} is there)")
         if stopped := found.get("meaningless"):
@@ -124,7 +131,7 @@ class PredictionRun:
         if stopped := self._stopped(embedding_path):
             record["meaningless"] = stopped
             self.meaningless.append(f"{embedding_path} ({stopped})")
-        write_json(record, embedding_path / FILE)
+        write_json(record, embedding_path / PROBE_RECORD)
 
     def train(self, **arguments: Any) -> Any:
         """Stands for heareval's ``task_predictions_train``: the result is kept, with why it was stopped."""
@@ -218,9 +225,11 @@ def _record_in(folder: Path) -> dict[str, Any] | None:
     Raises:
         ValueError: the file is no record.
     """
-    record = _read(folder / FILE)
+    record = _read(folder / PROBE_RECORD)
     if record is not None and (record.get("format") != FORMAT or not record.keys() >= {"embeddings", *SETTINGS}):
-        raise ValueError(f"{folder / FILE} is no record of format {FORMAT}; delete it and {PROBED} to probe again")
+        raise ValueError(
+            f"{folder / PROBE_RECORD} is no record of format {FORMAT}; delete it and {PROBED} to probe again"
+        )
     return record
 
 

@@ -10,7 +10,7 @@ Source: ``PARAM_GRID``, ``data_splits_from_folds`` and ``dataloader_from_split_n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 #: Rows in a batch, in each of heareval's grids.
@@ -56,8 +56,29 @@ def batch_sizes(metadata: Mapping[str, Any]) -> tuple[int, ...]:
     >>> batch_sizes({}), batch_sizes({"evaluation_params": {"task_specific_param_grid": {"batch_size": [64, 256]}}})
     ((1024,), (64, 256))
     """
-    params = metadata.get("evaluation_params")
-    grid = params.get("task_specific_param_grid") if isinstance(params, Mapping) else None
-    own = grid.get("batch_size") if isinstance(grid, Mapping) else None
+    own = _grid(metadata).get("batch_size")
     sizes = tuple(size for size in own if isinstance(size, int) and size > 0) if isinstance(own, list) else ()
     return sizes or (BATCH_SIZE,)
+
+
+def lone_rows(metadata: Mapping[str, Any], sizes: Mapping[str, int]) -> Iterator[tuple[str, int, int]]:
+    """Every training set of a task whose last batch would be a single row: its name in words, its rows, the batch size.
+
+    ``sizes``: rows of each split. A task whose own grid has linear probes only has none, as these have no BatchNorm.
+
+    >>> list(lone_rows({"split_mode": "trainvaltest"}, {"train": 1025, "valid": 1, "test": 1}))
+    [('train', 1025, 1024)]
+    """
+    if _grid(metadata).get("hidden_layers") == [0]:
+        return
+    for name, rows in training_sizes(sizes, str(metadata["split_mode"])).items():
+        for batch_size in batch_sizes(metadata):
+            if has_lone_row(rows, batch_size):
+                yield name, rows, batch_size
+
+
+def _grid(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The task's own settings of probes; empty where it has none."""
+    params = metadata.get("evaluation_params")
+    grid = params.get("task_specific_param_grid") if isinstance(params, Mapping) else None
+    return grid if isinstance(grid, Mapping) else {}

@@ -21,11 +21,9 @@ from typing import Any
 import numpy as np
 
 from sonyc_tasks.embedding_record import FILE as RECORD
-from sonyc_tasks.embedding_record import EmbeddingRecord, file_digest, labels_digest
+from sonyc_tasks.embedding_record import PROBE_RECORD, EmbeddingRecord, file_digest, labels_digest
 
 METADATA, VOCABULARY = "task_metadata.json", "labelvocabulary.csv"
-#: The launcher's record of what was probed.
-PROBED = "prediction_record.json"
 #: What heareval reads of the metadata, and the build record. The rest describes.
 _READ = (
     *("task_name", "version", "embedding_type", "prediction_type", "split_mode", "splits", "sample_duration"),
@@ -173,11 +171,11 @@ def _warn_without_record(module: str, folders: Sequence[Path]) -> None:
 def _check_own_record(folder: Path) -> None:
     """Whether the results in ``folder`` are of the embeddings there, and these of the task there."""
     record = EmbeddingRecord.read(folder)
-    probed = _read(folder / PROBED)
+    probed = _read(folder / PROBE_RECORD)
     if record is not None and probed is not None and probed.get("embeddings") != file_digest(folder / RECORD):
         raise ValueError(
             f"the results in {folder} are of other embeddings than {RECORD} beside them tells of; delete "
-            f"prediction-done.json and {PROBED} there, and probe it again"
+            f"prediction-done.json and {PROBE_RECORD} there, and probe it again"
         )
     if record is not None and (folder / METADATA).is_file() and record.task.get("labels") != labels_digest(folder):
         _warn(f"{folder}: {RECORD} is of another build of the task than the one that lies there; embed it again")

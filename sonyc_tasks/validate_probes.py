@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sonyc_tasks.probe_batches import batch_sizes, has_lone_row, training_sizes
+from sonyc_tasks.probe_batches import lone_rows
 
 KFOLD = ("presplit_kfold", "new_split_kfold")
 #: Scores that have no value where a class has no positive clip, or no negative one.
@@ -44,17 +44,13 @@ def probe_faults(metadata: Mapping[str, Any], sizes: Mapping[str, int]) -> Itera
                 'evaluation_params {"event_postprocessing_grid": {"median_filter_ms": [250], "min_duration": [125]}}',
             )
         return  # rows of batches are frames, of which the model decides
-    if grid.get("hidden_layers") == [0]:
-        return  # without BatchNorm
     kfold = metadata["split_mode"] in KFOLD
-    for what, clips in training_sizes(sizes, metadata["split_mode"]).items():
-        for batch in batch_sizes(metadata):
-            if has_lone_row(clips, batch):
-                yield (
-                    _METADATA if kfold else f"{what}.json",
-                    f"the probe trains on {clips} clips{f' ({what})' if kfold else ''}, which in batches of {batch} "
-                    "leaves one by itself, and BatchNorm ends there; add a clip or leave one out",
-                )
+    for what, clips, batch in lone_rows(metadata, sizes):
+        yield (
+            _METADATA if kfold else f"{what}.json",
+            f"the probe trains on {clips} clips{f' ({what})' if kfold else ''}, which in batches of {batch} leaves one "
+            "by itself, at which BatchNorm raises; add a clip or leave one out",
+        )
 
 
 def probe_warnings(

@@ -21,7 +21,7 @@ from torch import nn
 from sonyc_tasks import heareval as launcher
 from sonyc_tasks.embedding_guard import lone_row
 from sonyc_tasks.embedding_record import DONE, FILE, EmbeddingRecord
-from sonyc_tasks.prediction_guard import FILE as PROBES
+from sonyc_tasks.embedding_record import PROBE_RECORD as PROBES
 from sonyc_tasks.prediction_guard import PROBED, check_finite, probed
 
 RATE, HOP, DIM, CLIPS = 8000, 400, 8, 8
