@@ -11,9 +11,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from hear_multiview import cache, checkpoint, hub
+from hear_multiview import checkpoint, hub
+from hear_multiview import frame_cache as cache
 from hear_multiview.embedder import Embedder
-from hear_multiview.encoder import VIEWS
+from hear_multiview.encoders.mlp import VIEWS
 from hear_multiview.frontends import PRECISIONS, PREFIX, FrontEnd, load_frontend, names
 
 #: The checkpoint of ``load_model()`` without a path, inside the package.

@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from hear_multiview import weight_file
-from hear_multiview.encoder import PrivateSharedEncoder
+from hear_multiview.encoders.mlp import PrivateSharedEncoder
 
 FORMAT = 1
 
@@ -90,7 +90,7 @@ def load(path: Path) -> Checkpoint:
 
 
 def _not_a_checkpoint(path: Path) -> str:
-    from hear_multiview.frontends.codec_weights import is_dac_file
+    from hear_multiview.frontends.dac.weights import is_dac_file
 
     if is_dac_file(path):
         return (

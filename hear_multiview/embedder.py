@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
-from hear_multiview import cache
-from hear_multiview.encoder import PrivateSharedEncoder, embed
+from hear_multiview import frame_cache as cache
+from hear_multiview.encoders.mlp import PrivateSharedEncoder, embed
 from hear_multiview.frontends import FrontEnd
 from hear_multiview.precision import require_same_precision
 

@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _download(options: argparse.Namespace) -> int:
-    from sonyc_tasks.download import RECORD, download
+    from sonyc_tasks.dataset.download.zenodo import RECORD, download
 
     try:
         download(options.dir, record=options.record or RECORD, keep_archives=options.keep_archives)
@@ -39,7 +39,7 @@ def _download(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from sonyc_tasks.check import check
+    from sonyc_tasks.dataset.check import check
 
     report = check(options.dir)
     print(report.table())
@@ -64,8 +64,8 @@ def _synthesize(options: argparse.Namespace) -> int:
 
 
 def _build(options: argparse.Namespace) -> int:
-    from sonyc_tasks.build import build, next_steps
-    from sonyc_tasks.splits import SensorSplit
+    from sonyc_tasks.dataset.splits import SensorSplit
+    from sonyc_tasks.tasks.sonyc import build, next_steps
 
     split = None if options.split is None else SensorSplit.load(options.split)
     folders = build(
@@ -89,7 +89,7 @@ def _build(options: argparse.Namespace) -> int:
 
 
 def _validate(options: argparse.Namespace) -> int:
-    from sonyc_tasks.validate import errors_of, validate_task
+    from sonyc_tasks.tasks.validate.task import errors_of, validate_task
 
     sound = True
     for folder in options.task_dirs:
@@ -104,9 +104,9 @@ def _validate(options: argparse.Namespace) -> int:
 
 
 def _score(options: argparse.Namespace) -> int:
-    from sonyc_tasks.results import read_scores
-    from sonyc_tasks.score import score_table
-    from sonyc_tasks.score_report import markdown, write_csv, write_json
+    from sonyc_tasks.scores.results import read_scores
+    from sonyc_tasks.scores.score import score_table
+    from sonyc_tasks.scores.score_report import markdown, write_csv, write_json
 
     results = read_scores(options.embeddings_dir)
     tables = [
@@ -121,8 +121,8 @@ def _score(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from sonyc_tasks.compare import compare
-    from sonyc_tasks.compare_report import markdown, write_report
+    from sonyc_tasks.scores.compare import compare
+    from sonyc_tasks.scores.compare_report import markdown, write_report
 
     comparison = compare(options.embeddings_dirs, baseline=options.baseline)
     written = write_report(comparison, options.out) if options.out else []
@@ -133,7 +133,7 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _leaderboard(options: argparse.Namespace) -> int:
-    from sonyc_tasks.leaderboard import leaderboard
+    from sonyc_tasks.scores.leaderboard import leaderboard
 
     print(leaderboard(options.embeddings_dir, published=options.published, name=options.name, out=options.out))
     return 0

@@ -11,7 +11,7 @@ today's libraries lack for it is put in place in this process, one function of t
 called. Besides that, the three averages of the Jaccard index become scores that a task's ``evaluation`` may name.
 
 heareval checks little, and late. What would end it after hours, or give a score that means nothing, is refused before
-any work, in one sentence: see `sonyc_tasks.embedding_guard` and `sonyc_tasks.prediction_guard`.
+any work, in one sentence: see `sonyc_tasks.launcher.embedding_guard` and `sonyc_tasks.launcher.prediction_guard`.
 
 ``import heareval`` is the installed package here too, as imports in this project are absolute.
 """
@@ -28,9 +28,10 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from sonyc_tasks import embedding_guard, metrics, prediction_guard
-from sonyc_tasks.hooks import DoubtfulError
-from sonyc_tasks.score import THRESHOLD
+from sonyc_tasks.launcher import embedding_guard, prediction_guard
+from sonyc_tasks.launcher.hooks import DoubtfulError
+from sonyc_tasks.scores import metrics
+from sonyc_tasks.scores.score import THRESHOLD
 
 COMMANDS = ("embeddings", "predictions")
 

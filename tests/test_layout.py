@@ -22,8 +22,8 @@ LONGEST = 60
 LONG = {
     "sonyc_tasks/__main__.py: _parser",
     "training/__main__.py: _parser",
-    "training/model_card.py: published_card",
-    "training/pretrain.py: pretrain",
+    "training/reporting/model_card.py: published_card",
+    "training/engine/pretrain.py: pretrain",
 }
 NAMED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 

@@ -27,7 +27,7 @@ def _own_device(name: str) -> str:
     """`_device`, of this process among those that were launched together."""
     import torch
 
-    from training.distributed import join
+    from training.engine.distributed import join
 
     return _device(join(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name))
 
@@ -35,11 +35,11 @@ def _own_device(name: str) -> str:
 def run_latents(options: argparse.Namespace) -> None:
     """``python -m training latents``."""
     from hear_multiview.frontends import load_frontend
-    from sonyc_tasks.annotations import read_clips
-    from sonyc_tasks.build import choose_split
-    from sonyc_tasks.splits import SensorSplit
-    from training.distributed import main
-    from training.latents import extract
+    from sonyc_tasks.dataset.annotations import read_clips
+    from sonyc_tasks.dataset.splits import SensorSplit
+    from sonyc_tasks.tasks.sonyc import choose_split
+    from training.data.extraction import extract
+    from training.engine.distributed import main
 
     device = _own_device(options.device)
     clips = read_clips(options.data)
@@ -66,9 +66,9 @@ def run_latents(options: argparse.Namespace) -> None:
 
 def run_pretrain(options: argparse.Namespace) -> None:
     """``python -m training pretrain``."""
-    from training.pretrain import pretrain
+    from training.data.store import LatentStore
+    from training.engine.pretrain import pretrain
     from training.recipes import recipe_named
-    from training.store import LatentStore
 
     device = _own_device(options.device)
     run = pretrain(
@@ -86,9 +86,9 @@ def run_pretrain(options: argparse.Namespace) -> None:
 
 def run_paper(options: argparse.Namespace) -> None:
     """``python -m training paper``."""
-    from sonyc_tasks.splits import SensorSplit
-    from training.harness import cores
-    from training.paper import paper
+    from sonyc_tasks.dataset.splits import SensorSplit
+    from training.probes.heareval_jobs import cores
+    from training.systems.multiview.experiment import paper
 
     device = _own_device(options.device)
     paper(
@@ -106,21 +106,21 @@ def run_paper(options: argparse.Namespace) -> None:
 
 def run_music(options: argparse.Namespace) -> None:
     """``python -m training music``."""
-    from training.harness import cores
-    from training.music.experiment import music
+    from training.probes.heareval_jobs import cores
+    from training.systems.music.experiment import music
 
     music(options.out, options.scale, seeds=options.seeds, workers=options.workers or cores())
 
 
 def run_report(options: argparse.Namespace) -> None:
     """``python -m training report``."""
-    from sonyc_tasks.results import read_scores, split_model_name
-    from sonyc_tasks.score import score_table
-    from sonyc_tasks.score_report import markdown
-    from training.figures import training_curves
-    from training.history import read_history
-    from training.page import write_page
-    from training.room import read_room
+    from sonyc_tasks.scores.results import read_scores, split_model_name
+    from sonyc_tasks.scores.score import score_table
+    from sonyc_tasks.scores.score_report import markdown
+    from training.engine.history import read_history
+    from training.reporting.figures import training_curves
+    from training.reporting.gallery import read_room
+    from training.reporting.page import write_page
 
     results = read_scores(options.embeddings)
     scores = markdown([score_table(model, views) for model, views in results.items()])
@@ -139,7 +139,7 @@ def run_report(options: argparse.Namespace) -> None:
 
 def run_listen(options: argparse.Namespace) -> None:
     """``python -m training listen``."""
-    from training.listen import listening_page, load_codec
+    from training.codec.listen import listening_page, load_codec
 
     found = listening_page(options.audio, load_codec(options.codec), options.out)
     means = ", ".join(f"{name} {sum(values) / len(values):.3f}" for name, values in found.items())
@@ -149,7 +149,7 @@ def run_listen(options: argparse.Namespace) -> None:
 
 def run_frontends(options: argparse.Namespace) -> None:
     """``python -m training frontends``."""
-    from training.frontend_table import frontend_table
+    from training.systems.multiview.frontend_table import frontend_table
 
     table = frontend_table(options.data, options.folder, options.codec)
     print(table)
@@ -158,7 +158,7 @@ def run_frontends(options: argparse.Namespace) -> None:
 
 def run_codec(options: argparse.Namespace) -> None:
     """``python -m training codec``."""
-    from training.codec import train_codec
+    from training.codec.train import train_codec
 
     written = train_codec(
         options.out,
@@ -173,14 +173,14 @@ def run_codec(options: argparse.Namespace) -> None:
 
 def run_bundle(options: argparse.Namespace) -> None:
     """``python -m training bundle``."""
-    from training.bundled_model import bundle
+    from training.systems.multiview.bundled_model import bundle
 
     print(bundle(options.work, options.codec))
 
 
 def run_publish(options: argparse.Namespace) -> None:
     """``python -m training publish``."""
-    from training.publish import publish
+    from training.reporting.publish import publish
 
     print(publish(options.checkpoint, options.repository, private=options.private, dry_run=options.dry_run))
     if options.dry_run:
@@ -198,6 +198,6 @@ def run_bench(options: argparse.Namespace) -> None:
 
 def run_demo(options: argparse.Namespace) -> None:
     """``python -m training demo``."""
-    from training.demo import demo
+    from training.systems.multiview.demo import demo
 
     demo(options.folder)

@@ -27,7 +27,7 @@ class Recipe:
         name: of the recipe.
         objectives: weight of each term of the total loss, by its name in `OBJECTIVES`.
         method: what is trained, a name in `METHODS`.
-        views: which clips make a pair, a name in `training.views.VIEWS`.
+        views: which clips make a pair, a name in `training.data.views.VIEWS`.
         mask: the share of entries of z_private that the decoder does not see in training (the paper's "masking").
         temperature: of InfoNCE. The paper gives none.
         validation: one of `VALIDATION`.
@@ -73,9 +73,9 @@ class Recipe:
 
         Not asked when a recipe is made: the registries import torch, and the command line's help names the recipes.
         """
-        from training.models import METHODS
-        from training.objectives import OBJECTIVES
-        from training.views import VIEWS
+        from training.data.views import VIEWS
+        from training.systems.multiview.methods import METHODS
+        from training.systems.multiview.objectives import OBJECTIVES
 
         used: list[tuple[str, str, Mapping[str, object]]]
         used = [("method", self.method, METHODS), ("views", self.views, VIEWS)]

@@ -86,8 +86,8 @@ def loader(module: str, function: str) -> Loader:
 
 #: Name to loader.
 LOADERS: dict[str, Loader] = {
-    "dac_44khz": loader("codec", "dac_44khz"),
-    "demo": loader("codec", "demo"),
+    "dac_44khz": loader("dac.frontend", "dac_44khz"),
+    "demo": loader("dac.frontend", "demo"),
     "log_mel": loader("log_mel", "load_log_mel"),
 }
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from hear_multiview import weight_file
 from hear_multiview.frontends import PREFIX
-from hear_multiview.frontends.codec_weights import sha256
+from hear_multiview.frontends.dac.weights import sha256
 
 #: Seconds of faint noise that show how the module's frames are spaced; as long as hearvalidator's.
 PROBE = 2

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from hear_multiview.frontends.centres import frame_centres
-from hear_multiview.spectrum import hann_window, log_mel, mel_bands
+from hear_multiview.audio.mel import hann_window, log_mel, mel_bands
+from hear_multiview.frontends.frame_times import frame_centres
 
 SAMPLE_RATE, HOP, WINDOW, BANDS = 16_000, 512, 1024, 64
 LOWEST, HIGHEST = 50.0, 8000.0  # Hz

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from hear_multiview.spectrum import hann_window, log_mel, mel_bands
+from hear_multiview.audio.mel import hann_window, log_mel, mel_bands
 
 SAMPLE_RATE, HOP, WINDOW, BANDS = 44_100, 512, 2048, 128
 #: Added to the power before the logarithm: −100 dB of a full-scale sample.

@@ -17,7 +17,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from hear_multiview.spectrum import hann_window, log_mel, mel_bands
+from hear_multiview.audio.mel import hann_window, log_mel, mel_bands
 
 SAMPLE_RATE, HOP, WINDOW, BANDS, SIZE, SEED = 16_000, 400, 1024, 128, 1024, 0
 #: Added to the power before the logarithm: −100 dB of a full-scale sample.

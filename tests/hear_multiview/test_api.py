@@ -17,9 +17,9 @@ from torch import Tensor
 import hear_multiview
 from hear_multiview import api, checkpoint
 from hear_multiview.embedder import Embedder
-from hear_multiview.encoder import VIEWS, PrivateSharedEncoder
+from hear_multiview.encoders.mlp import VIEWS, PrivateSharedEncoder
 from hear_multiview.frontends import load_frontend
-from training.bundle import seeded_codec
+from training.codec.bundle import seeded_codec
 
 Noise = Callable[..., Tensor]
 #: Of embeddings that are the same but for the order of their sums.

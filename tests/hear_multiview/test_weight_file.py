@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from hear_multiview import checkpoint, load_model
 from hear_multiview.frontends import load_frontend
-from hear_multiview.frontends.codec_weights import read_dac
+from hear_multiview.frontends.dac.weights import read_dac
 from hear_multiview.weight_file import check
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"4d7a" * 16 + b"\nsize 306823921\n"

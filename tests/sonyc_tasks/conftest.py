@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from sonyc_tasks.taxonomy import COARSE, COLUMNS
+from sonyc_tasks.dataset.taxonomy import COARSE, COLUMNS
 
 Row = Mapping[str, object]
 

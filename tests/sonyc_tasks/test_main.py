@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from sonyc_tasks.__main__ import main
-from sonyc_tasks.taxonomy import COARSE
+from sonyc_tasks.dataset.taxonomy import COARSE
 
 
 def run(*arguments: object) -> int:

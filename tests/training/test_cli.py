@@ -11,10 +11,10 @@ import pytest
 
 import hear_multiview
 from hear_multiview import frontends
-from sonyc_tasks.splits import SensorSplit
+from sonyc_tasks.dataset.splits import SensorSplit
 from sonyc_tasks.synthesis import synthesize
 from training.__main__ import main
-from training.store import LatentStore
+from training.data.store import LatentStore
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_a_store_at_an_address(
 
 def test_a_package_that_is_not_there(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setitem(sys.modules, "audiotools", None)
-    monkeypatch.delitem(sys.modules, "training.listen", raising=False)
+    monkeypatch.delitem(sys.modules, "training.codec.listen", raising=False)
     error = failure(capsys, "listen", "codec.pth", "clip.wav")
     assert "audiotools" in error
     assert error.endswith("; pip install '.[eval,train]' has it")

@@ -17,18 +17,18 @@ import torch
 
 import hear_multiview
 from hear_multiview import checkpoint
-from hear_multiview.encoder import VIEWS
+from hear_multiview.encoders.mlp import VIEWS
 from hear_multiview.frontends import load_frontend
 from hear_multiview.references import mel_statistics, random_projection
-from sonyc_tasks.annotations import Clip
-from sonyc_tasks.hear_format import Task, write_task
-from sonyc_tasks.splits import SensorSplit
+from sonyc_tasks.dataset.annotations import Clip
+from sonyc_tasks.dataset.splits import SensorSplit
 from sonyc_tasks.synthesis import synthesize
+from sonyc_tasks.tasks.hear_format import Task, write_task
 from training.__main__ import main
-from training.latents import extract
-from training.pretrain import pretrain
+from training.data.extraction import extract
+from training.data.store import LatentStore
+from training.engine.pretrain import pretrain
 from training.recipes import recipe_named
-from training.store import LatentStore
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 REFERENCES = pytest.mark.parametrize(

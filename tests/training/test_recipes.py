@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 import hear_multiview.checkpoint
-from hear_multiview.encoder import VIEWS
-from sonyc_tasks.splits import SensorSplit
-from sonyc_tasks.taxonomy import COARSE
-from training.pretrain import pretrain
+from hear_multiview.encoders.mlp import VIEWS
+from sonyc_tasks.dataset.splits import SensorSplit
+from sonyc_tasks.dataset.taxonomy import COARSE
+from training.data.store import LatentStore, StoredClip
+from training.engine.pretrain import pretrain
 from training.recipes import MUSIC_ABLATION, RECIPES, Recipe, recipe_named
-from training.store import LatentStore, StoredClip
 
 
 @pytest.mark.parametrize("name", sorted(RECIPES))

@@ -37,9 +37,10 @@ def cache_rows(size: dict[str, Any] = OFFICIAL, clip: float = 10.0, repeats: int
 def two_views(folder: str) -> Repeat:
     """Scene embeddings of a clip that the cache has not seen, first private, then shared; and the encoder alone, of
     frames in memory."""
-    from hear_multiview import cache, get_scene_embeddings
+    from hear_multiview import frame_cache as cache
+    from hear_multiview import get_scene_embeddings
     from hear_multiview.embedder import Embedder
-    from hear_multiview.encoder import PrivateSharedEncoder
+    from hear_multiview.encoders.mlp import PrivateSharedEncoder
     from hear_multiview.frontends import load_frontend
 
     front = load_frontend("demo", Path(folder) / "weights.pth")

@@ -73,8 +73,8 @@ def encoder_rows(size: dict[str, Any] = OFFICIAL, clip: float = 10.0, repeats: i
 
 def prepare(folder: Path, size: dict[str, Any], clip: float) -> None:
     """Weights and audio at −24 LUFS, the same for every side, in ``folder``."""
-    from hear_multiview import loudness
-    from training.bundle import seeded_codec
+    from hear_multiview.audio import loudness
+    from training.codec.bundle import seeded_codec
 
     seeded_codec(0, **size).save(str(folder / "weights.pth"), package=False)
     audio = torch.randn(1, round(clip * 44_100), generator=torch.Generator().manual_seed(0)) * 0.05
@@ -121,7 +121,7 @@ def ours(folder: str, precision: str, device: str = "cpu", clips: int = 1) -> Re
 
 def flop(size: dict[str, Any], clip: float) -> int:
     """Of the convolutions for a whole clip, as torch counts them, without computing anything."""
-    from training.bundle import seeded_codec
+    from training.codec.bundle import seeded_codec
 
     encoder = seeded_codec(0, **size).encoder.to("meta")
     with FlopCounterMode(display=False) as counter:

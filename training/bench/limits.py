@@ -8,8 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from hear_multiview.frontends.codec_encoder import _packs
-from hear_multiview.linear import has_products
+from hear_multiview.encoders.linear import has_products
+from hear_multiview.frontends.dac.encoder import _packs
 
 
 def rates(dtype: torch.dtype, size: int = 1024, repeats: int = 3, device: str = "cpu") -> dict[str, float]:

@@ -67,7 +67,7 @@ def ours(folder: str) -> Repeat:
     """All latents of the clip in ``folder``: the peak of memory; how much of it is the libraries, the audio and the
     result; and the largest error of an excerpt from the middle, by descript-audio-codec, but for its edges."""
     from hear_multiview.frontends import load_frontend
-    from hear_multiview.frontends.codec import PIECE
+    from hear_multiview.frontends.dac.frontend import PIECE
 
     front = load_frontend("demo", Path(folder) / "weights.pth")
     libraries = _peak()

@@ -11,12 +11,12 @@ from unittest.mock import patch
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from hear_multiview import linear
-from hear_multiview.linear import has_products
-from training.allocator import keep_freed_memory
+from hear_multiview.encoders import linear
+from hear_multiview.encoders.linear import has_products
 from training.bench.limits import rates
 from training.bench.row import Row
 from training.bench.turns import Repeat, by_turns
+from training.engine.memory import keep_freed_memory
 
 
 def pretraining_rows(frames: int = 862, dim: int = 1024, pairs: int = 16, repeats: int = 5) -> list[Row]:
@@ -45,11 +45,11 @@ def pretraining_row(found: dict[str, Any], what: str, stock: float | None = None
 
 
 def step(frames: int, dim: int, pairs: int, device: str, stock: bool = False) -> Repeat:
-    """One step of `training.pretrain` on random frames; its FLOP; and what matrix products reach. ``stock``: with
+    """One step of `engine.pretrain` on random frames; its FLOP; and what matrix products reach. ``stock``: with
     torch's own linear layers and the C library as it is; either is for all of this process."""
-    from training import pretrain
-    from training.models import METHODS, Batch
+    from training.engine import pretrain
     from training.recipes import BEST
+    from training.systems.multiview.methods import METHODS, Batch
 
     if stock:
         patch.object(linear, "has_products", return_value=False).start()

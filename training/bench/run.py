@@ -18,7 +18,7 @@ from training.bench.pretraining import pretraining_rows
 from training.bench.row import Row, table
 from training.bench.startup import startup_rows
 from training.bench.storage import storage_rows
-from training.harness import cores
+from training.probes.heareval_jobs import cores
 
 Family = Callable[[], list[Row]]
 CPU: Mapping[str, Family] = {

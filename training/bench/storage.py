@@ -57,9 +57,9 @@ def storage_rows(
 
 def reading(folder: str, clips: int, frames: int, dim: int, pairs: int) -> Repeat:
     """A store written to ``folder``, then read from the disk in three ways: its files, all clips in order, a batch."""
-    from sonyc_tasks.splits import SensorSplit
-    from training import store as module
-    from training.store import LatentStore, StoredClip
+    from sonyc_tasks.dataset.splits import SensorSplit
+    from training.data import store as module
+    from training.data.store import LatentStore, StoredClip
 
     module.IN_MEMORY = 0
     path = Path(folder) / "store"

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from typing import Any
 
-from training.harness import die_with_parent
+from training.probes.heareval_jobs import die_with_parent
 
 #: Set by the Makefile or by a user who tunes; a user who has just installed the package has none of it.
 TUNED = ("MALLOC_", "OMP_", "MKL_", "KMP_", "GOMP_", "ONEDNN_", "DNNL_", "HEAR_MULTIVIEW_", "TQDM_", "LD_PRELOAD")

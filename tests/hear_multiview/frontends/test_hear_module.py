@@ -15,12 +15,13 @@ import torch
 from torch import Tensor
 
 import hear_multiview
-from hear_multiview import cache, checkpoint
+from hear_multiview import checkpoint
+from hear_multiview import frame_cache as cache
 from hear_multiview.embedder import Embedder
-from hear_multiview.encoder import VIEWS, PrivateSharedEncoder
+from hear_multiview.encoders.mlp import VIEWS, PrivateSharedEncoder
 from hear_multiview.frontends import FrontEnd, load_frontend
 from hear_multiview.references import mel_statistics, random_projection
-from training.latents import describe
+from training.data.extraction import describe
 
 REFERENCES = pytest.mark.parametrize(
     "module", [mel_statistics, random_projection], ids=lambda module: module.__name__.rsplit(".", 1)[1]

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import hear_multiview
-from hear_multiview import spectrum
+from hear_multiview.audio import mel as spectrum
 from hear_multiview.frontends import load_frontend, log_mel
 
 

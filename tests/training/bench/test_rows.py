@@ -97,7 +97,7 @@ def test_the_steps_flop_are_those_of_its_layers(stock: bool) -> None:
 
 
 def test_storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("training.store.IN_MEMORY", 0)  # what the benchmark sets in its own process is put back
+    monkeypatch.setattr("training.data.store.IN_MEMORY", 0)  # what the benchmark sets in its own process is put back
     rows = storage.storage_rows(tmp_path, clips=6, frames=8, dim=16, pairs=2, repeats=1)
     assert [row.what for row in rows] == ["latent store, from end to end", "latent store, 4 random clips"]
     assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,1 @@
+"""Audio before and inside a front end: loudness and the mel scale."""

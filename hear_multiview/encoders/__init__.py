@@ -1,0 +1,1 @@
+"""Encoders: frames of a front end to the named parts of an embedding."""

@@ -1,0 +1,170 @@
+"""Is the audio of a data set all there and whole: ``annotations.csv`` against the files on disk.
+
+Headers and sizes are enough to find what a broken transfer or a full disk leaves behind. Only files that have several
+channels, samples in floating point or no known length are decoded whole: the others cannot have the faults that this
+finds. Of the rest the beginnings are decoded, to find recordings that are there under several names.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from sonyc_tasks.dataset import audio
+from sonyc_tasks.dataset.annotations import _rows, find_audio, read_labels
+from sonyc_tasks.dataset.duplicates import duplicates
+from sonyc_tasks.dataset.taxonomy import SAMPLE_RATE
+
+#: What can be wrong with a clip, and what that means.
+PROBLEMS = {
+    "missing": "in annotations.csv, not on disk",
+    "extra": "on disk, not in annotations.csv",
+    "ambiguous": "its name fits several files, or its file several names",
+    "unreadable": "no audio",
+    "truncated": "ends elsewhere than its header says, or over 1 % shorter than most",
+    "wrong rate": "not the sample rate of most",
+    "two sensors": "the same recording under two sensors",
+    "off scale": "samples that are NaN, infinite, or far beyond full scale",
+}
+#: What is no fault, and good to know.
+NOTES = {
+    "duplicate": "the same recording twice under one sensor; build keeps them in one set",
+    "antiphase": "channels cancel each other; the loudest is read alone",
+}
+
+# What fetching a file again does not mend, and what does.
+_BY_HAND = {
+    "extra": "remove them, or add their rows",
+    "ambiguous": "give folder and ending in annotations.csv, or remove the other files",
+    "two sensors": "remove the wrong rows from annotations.csv",
+    "off scale": "divide every file by the same number (32768 for samples in 16-bit steps)",
+}
+
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Report:
+    """What :func:`check` found. ``problems``: problem → names of the files, for each of :data:`PROBLEMS`; ``notes``:
+    the same for :data:`NOTES`. Files that are the same recording are one name, ``a.wav = b.wav``.
+
+    ``clips`` and ``sensors`` count what annotations.csv names. ``sample_rate`` (Hz) and ``seconds`` are those of most
+    files, and 0 where none can be read.
+    """
+
+    root: Path
+    clips: int
+    sensors: int
+    sample_rate: int
+    seconds: float
+    problems: dict[str, list[str]]
+    notes: dict[str, list[str]]
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is wrong."""
+        return not any(self.problems.values())
+
+    def table(self) -> str:
+        """One line a problem, with the count and the first names, and a line of totals."""
+        rows = [("problem", "files", "meaning, and the first names")]
+        for problem, names in [*self.problems.items(), *self.notes.items()]:
+            more = ", …" if len(names) > _SHOWN else ""
+            first = f": {', '.join(names[:_SHOWN])}{more}" if names else ""
+            rows.append((problem, str(len(names)), {**PROBLEMS, **NOTES}[problem] + first))
+        lines = [f"{problem:<12}{count:>7}  {text}" for problem, count, text in rows]
+        usual = f"most have {self.sample_rate} Hz and {self.seconds:g} s" if self.sample_rate else "none can be read"
+        published = f" (SONYC-UST-V2: {SAMPLE_RATE} Hz)" if self.sample_rate not in (0, SAMPLE_RATE) else ""
+        lines.append(f"{self.clips} clips of {self.sensors} sensors; {usual}{published}")
+        return "\n".join(lines)
+
+    def advice(self) -> str:
+        """One sentence that names the problems and the way out."""
+        found = ", ".join(f"{len(names)} {problem}" for problem, names in self.problems.items() if names)
+        concerned = {problem for problem, names in self.problems.items() if names}
+        if concerned == {"extra"}:
+            return f"{self.root} has files that annotations.csv does not name ({found}); {_BY_HAND['extra']}"
+        if concerned <= set(_BY_HAND):
+            ways = "; ".join(f"{problem} files: {_BY_HAND[problem]}" for problem in _BY_HAND if problem in concerned)
+            return f"{self.root} has files that fetching again does not mend ({found}); {ways}"
+        delete = "delete the damaged files and " if concerned - {"missing", *_BY_HAND} else ""
+        return f"{self.root} is not whole ({found}); {delete}run python -m sonyc_tasks download {self.root} again"
+
+
+def check(root: str | Path) -> Report:
+    """Compare ``root/annotations.csv`` with the audio on disk, and read the audio as far as it takes.
+
+    Audio is looked for where :func:`sonyc_tasks.dataset.annotations.read_clips` does. Writes nothing.
+
+    Raises ValueError for a missing folder and for an annotations.csv that is missing or malformed.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise ValueError(f"there is no folder {root}; give the one that holds annotations.csv and the audio")
+    file = root / "annotations.csv"
+    read_labels(file)  # for its checks; it leaves out clips without labels, which are no extra files
+    with file.open(newline="", encoding="utf-8-sig") as stream:
+        sensors = {name: sensor for _, sensor, name, _, _ in _rows(file, csv.reader(stream))}
+    files = find_audio(root, sensors)
+    problems: dict[str, list[str]] = {problem: [] for problem in PROBLEMS}
+    problems["missing"] = sorted(files.missing)
+    problems["ambiguous"] = sorted(files.ambiguous)
+    problems["extra"] = sorted(_shown(root, path) for path in files.extra)
+
+    notes: dict[str, list[str]] = {note: [] for note in NOTES}
+    faults = dict(_inspected(sorted(files.paths.values())))
+    headers = [header for header, _ in faults.values() if header is not None]
+    rate = Counter(header.sample_rate for header in headers).most_common(1)[0][0] if headers else 0
+    seconds = Counter(round(header.seconds, 3) for header in headers).most_common(1)[0][0] if headers else 0.0
+    for path, (header, fault) in faults.items():
+        found = [] if fault is None else [fault]
+        if header is not None and fault != "truncated" and header.seconds < 0.99 * seconds:
+            found.append("truncated")
+        if header is not None and header.sample_rate != rate:
+            found.append("wrong rate")
+        for what in found:
+            (notes if what in NOTES else problems)[what].append(_shown(root, path))
+    sensor_of = {path: sensors[name] for name, path in files.paths.items()}
+    sound = (path for path, (header, fault) in faults.items() if header and fault not in ("truncated", "unreadable"))
+    for group in duplicates(sound):
+        one_sensor = len({sensor_of[path] for path in group}) == 1
+        names = " = ".join(_shown(root, path) for path in group)
+        (notes["duplicate"] if one_sensor else problems["two sensors"]).append(names)
+    return Report(root, len(sensors), len(set(sensors.values())), rate, seconds, problems, notes)
+
+
+def _shown(root: Path, path: Path) -> str:
+    """A file below the folder of the audio, or of the data set."""
+    base = root / "audio"
+    return path.relative_to(base if path.is_relative_to(base) else root).as_posix()
+
+
+def _inspected(paths: list[Path]) -> Iterator[tuple[Path, tuple[audio.Header | None, str | None]]]:
+    """Every path with what is found in it. In threads: it is waiting for the disk, mostly."""
+    with ThreadPoolExecutor() as pool:
+        yield from zip(paths, tqdm(pool.map(_inspect, paths), desc="reading headers", total=len(paths)), strict=True)
+
+
+def _inspect(path: Path) -> tuple[audio.Header | None, str | None]:
+    """The header of a file, None where there is none, and the first problem or note that holds of it."""
+    try:
+        header = audio.read_header(path, thorough=True)
+    except ValueError:
+        return None, "unreadable"
+    if not header.whole:
+        return header, "truncated"
+    if header.channels == 1 and header.subtype not in audio.FLOAT_SUBTYPES:
+        return header, None
+    try:
+        samples, _ = audio.decode(path)
+    except ValueError:
+        return header, "unreadable"
+    if audio.scale_fault(samples) is not None:
+        return header, "off scale"
+    return header, None if audio.cancelling(samples) is None else "antiphase"

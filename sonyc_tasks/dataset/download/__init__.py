@@ -1,0 +1,1 @@
+"""SONYC-UST-V2 from its Zenodo record to a folder."""

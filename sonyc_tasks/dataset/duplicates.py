@@ -1,0 +1,123 @@
+"""The same recording under several names: audio files that are equal by their samples.
+
+Such a recording in two sets makes the second set measure what was learned by heart. Two files are the same recording if
+they decode to the same samples at the same rate. So a WAV file and its FLAC copy are, a mono file and its copy in two
+equal channels, and a file and its copy with zeros appended. A copy that was resampled, made louder, cut, or coded with
+loss is not found. Files that hold nothing but zeros are equal to each other and no recording of anything: they are
+left out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from sonyc_tasks.dataset import audio
+from sonyc_tasks.dataset.annotations import Clip
+from sonyc_tasks.dataset.splits import PARTS, SensorSplit
+
+#: Samples of each channel that are compared first. Recordings of one place differ long before.
+_HEAD = 4096
+_BLOCK = 1 << 16
+_SHOWN = 3
+
+
+def duplicates(paths: Iterable[Path], *, workers: int | None = None) -> list[list[Path]]:
+    """Groups of two or more of ``paths`` that are the same recording, in the order of ``paths``.
+
+    Every file's first samples are decoded, and those files to the end whose beginnings are equal; the time is linear
+    in the number of files. Files that cannot be decoded are in no group: whoever reads them says so.
+    ``workers``: threads (default: one a core).
+    """
+    beginnings = _by_fingerprint(list(dict.fromkeys(paths)), _HEAD, workers)
+    alike = [path for group in beginnings.values() if len(group) > 1 for path in group]
+    whole = _by_fingerprint(alike, None, workers)
+    return [group for mark, group in whole.items() if mark and len(group) > 1]
+
+
+def duplicate_clips(clips: Sequence[Clip], split: SensorSplit, *, workers: int | None = None) -> list[list[Clip]]:
+    """Groups of clips of the split's sensors that are the same recording.
+
+    Raises ValueError where a recording is in two parts of ``split``: what pretraining has seen, or what it chose its
+    best epoch by, must not come again in the next part.
+    """
+    part = {sensor: name for name in PARTS for sensor in getattr(split, name)}
+    of_path: dict[Path, list[Clip]] = defaultdict(list)
+    for clip in clips:
+        if clip.sensor in part:
+            of_path[clip.path].append(clip)
+    found = duplicates(of_path, workers=workers)
+    alone = [[path] for path in of_path.keys() - {path for group in found for path in group}]
+    groups = [[clip for path in group for clip in of_path[path]] for group in (*found, *sorted(alone))]
+    groups = [group for group in groups if len(group) > 1]
+    shared = [group for group in groups if len({part[clip.sensor] for clip in group}) > 1]
+    if shared:
+        names = [[f"{clip.name} (sensor {clip.sensor}, {part[clip.sensor]})" for clip in group] for group in shared]
+        raise ValueError(
+            f"the same recording is in two parts of the sensor split: {listed(names)}; remove the wrong rows from "
+            "annotations.csv, or give both sensors the same part"
+        )
+    return groups
+
+
+def between_splits(folder: Path, clips: Mapping[str, Iterable[str]]) -> list[list[tuple[str, str]]]:
+    """Groups of (split, clip) that are the same recording and lie in two or more splits of a HEAR task folder.
+
+    ``clips``: split → clips. One sample rate is looked at, as the audio of the others is the same. Clips without audio
+    are left out.
+    """
+    rates = sorted(int(path.name) for path in folder.iterdir() if path.is_dir() and path.name.isdecimal())
+    if not rates:
+        return []
+    places = {folder / str(rates[0]) / split / clip: (split, clip) for split, own in clips.items() for clip in own}
+    groups = [[places[path] for path in group] for group in duplicates(filter(Path.is_file, places))]
+    return [group for group in groups if len({split for split, _ in group}) > 1]
+
+
+def listed(groups: Sequence[Sequence[str]]) -> str:
+    """The first groups of names in words, and how many there are.
+
+    >>> listed([["a.wav", "b.wav"]]), listed([["a", "b"]] * 5)
+    ('a.wav = b.wav', 'a = b, a = b, a = b and 2 more')
+    """
+    more = f" and {len(groups) - _SHOWN} more" if len(groups) > _SHOWN else ""
+    return ", ".join(" = ".join(group) for group in groups[:_SHOWN]) + more
+
+
+def fingerprint(path: Path, samples: int | None = None) -> str:
+    """A digest of a file's audio, of its first ``samples`` or of all; empty if they are all 0, or unreadable."""
+    digest, heard, silence, left = hashlib.sha256(), False, 0, samples
+    try:
+        with audio.Stream(str(path)) as file:
+            digest.update(b"%d" % file.samplerate)
+            while len(block := file.read(_BLOCK if left is None else min(left, _BLOCK), "float32", always_2d=True)):
+                left = None if left is None else left - len(block)
+                sounding = np.flatnonzero(block.any(axis=1))
+                if not len(sounding):
+                    silence += len(block)
+                    continue
+                end = sounding[-1] + 1
+                channels = block[:end, :1] if (block == block[:, :1]).all() else block[:end]
+                digest.update(b"%d,%d," % (silence, channels.shape[1]))
+                digest.update(np.add(channels, 0, dtype="<f4").tobytes())  # the sum turns -0 into 0
+                heard, silence = True, len(block) - end
+    except (RuntimeError, ValueError, OSError):  # libsndfile's own error is a RuntimeError
+        return ""
+    return digest.hexdigest() if heard else ""
+
+
+def _by_fingerprint(paths: Sequence[Path], samples: int | None, workers: int | None) -> Mapping[str, list[Path]]:
+    groups: dict[str, list[Path]] = defaultdict(list)
+    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+        marks = pool.map(lambda path: fingerprint(path, samples), paths)
+        shown = tqdm(marks, desc="comparing clips", total=len(paths), unit="clip", disable=None, leave=False)
+        for path, mark in zip(paths, shown, strict=True):
+            groups[mark].append(path)
+    return groups

@@ -1,0 +1,1 @@
+"""What `sonyc_tasks.heareval` checks and records around unmodified heareval."""

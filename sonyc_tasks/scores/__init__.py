@@ -1,0 +1,1 @@
+"""heareval's result files to metrics, intervals, tests and tables."""

@@ -1,0 +1,1 @@
+"""Data sets to HEAR task folders, and a validator of any task folder."""

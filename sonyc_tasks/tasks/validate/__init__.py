@@ -1,0 +1,1 @@
+"""Faults of any HEAR task folder, as file:line."""

@@ -1,0 +1,58 @@
+"""Runs side by side: the same results as one after the other, none repeated; a failing one stops them with words."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sonyc_tasks.dataset.splits import SensorSplit
+from training.data.store import LatentStore, StoredClip
+from training.engine.pool import epochs_done, train_all
+from training.engine.pretrain import pretrain, run_folder
+from training.recipes import RECIPES
+
+TINY = replace(RECIPES["multiview_mask_0.4"], name="tiny", width=16, depth=1, epochs=2, batch_size=8, crop=6)
+OTHER = replace(TINY, name="other", mask=0.0)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LatentStore:
+    """12 clips of 2 sensors, 8 frames of noise each."""
+    clips = [StoredClip(f"{sensor:02d}_{k:06d}.wav", sensor) for sensor in range(2) for k in range(6)]
+    frontend = {"name": "demo", "sha256": "0" * 64, "dim": 8, "hop": 512, "sample_rate": 44_100}
+    store = LatentStore.create(tmp_path / "store", clips, frontend, 8, SensorSplit((0,), (1,), ()), "")
+    for index in range(len(clips)):
+        store.write(index, np.random.default_rng(index).normal(size=(8, 8)))
+    return store
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_side_by_side_is_as_one_after_the_other(store: LatentStore, tmp_path: Path) -> None:
+    jobs = [(recipe, seed) for recipe in (TINY, OTHER) for seed in (0, 1)]
+    looks: list[float | None] = []
+    before = dict(os.environ)
+    train_all(jobs, store.path, tmp_path / "pool", workers=2, look=looks.append)
+    assert dict(os.environ) == before
+    for recipe, seed in jobs:
+        alone = pretrain(recipe, store, tmp_path / "alone", seed=seed).checkpoint
+        together = run_folder(tmp_path / "pool", recipe, seed) / "checkpoint.safetensors"
+        assert together.read_bytes() == alone.read_bytes()
+        assert epochs_done(together.parent) == 2
+    assert looks
+    stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "pool").rglob("*.*")}
+    train_all(jobs, store.path, tmp_path / "pool", workers=1)
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "pool").rglob("*.*")} == stamps
+
+
+def test_a_failing_run_says_why(store: LatentStore, tmp_path: Path) -> None:
+    wild = replace(TINY, learning_rate=1e30)
+    with pytest.raises(ValueError, match=r"the loss of recipe tiny is not a number in epoch \d"):
+        train_all([(wild, 0)], store.path, tmp_path / "runs", workers=1)
+
+
+def test_a_folder_without_a_run_has_no_epochs(tmp_path: Path) -> None:
+    assert epochs_done(tmp_path / "nowhere") == 0

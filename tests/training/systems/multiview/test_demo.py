@@ -1,0 +1,110 @@
+"""The main job end to end at the smallest size: everything real, heareval in its own processes, unmodified."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from hear_multiview.encoders.mlp import VIEWS
+from sonyc_tasks.scores.results import read_scores
+from sonyc_tasks.tasks.validate.task import errors_of, validate_task
+from training.probes import heareval_jobs as harness
+from training.systems.multiview import demo
+
+SIZE = {"sensors": 8, "clips_per_sensor": 20, "seconds": 1.0, "seed": 0}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished demo of `SIZE`."""
+    folder = tmp_path_factory.mktemp("demo") / "demo"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(demo, "SIZE", SIZE)
+        demo.demo(folder)
+    return folder
+
+
+@pytest.mark.slow
+def test_every_view_is_scored_on_both_tasks(finished: Path) -> None:
+    (views,) = read_scores(finished / "embeddings").values()
+    assert set(views) == set(VIEWS)
+    for tasks in views.values():
+        assert set(tasks) == {"sonyc_source", "sonyc_sensor"}
+
+
+@pytest.mark.slow
+def test_task_folders_are_sound_and_share_their_audio(finished: Path) -> None:
+    tasks = sorted((finished / "tasks").iterdir())
+    assert [task.name for task in tasks] == ["sonyc_sensor-v1-full", "sonyc_source-v1-full"]
+    for task in tasks:
+        assert errors_of(validate_task(task)) == []
+    sensor, source = ({p.stat().st_ino for p in task.rglob("*.wav")} for task in tasks)
+    assert sensor == source
+
+
+@pytest.mark.slow
+def test_the_front_end_ran_once_for_each_clip(finished: Path) -> None:
+    clips = {path.name for path in (finished / "tasks").rglob("*.wav")}
+    assert len(list((finished / "frames").iterdir())) == len(clips)
+
+
+@pytest.mark.slow
+def test_pretraining_never_saw_a_probe_clip(finished: Path) -> None:
+    pretraining = {clip["name"] for clip in json.loads((finished / "latents" / "store.json").read_text())["clips"]}
+    probes = {path.name for path in (finished / "tasks").rglob("*.wav")}
+    assert pretraining
+    assert probes
+    assert not {name[:2] for name in pretraining} & {name[:2] for name in probes}
+
+
+@pytest.mark.slow
+def test_the_page_holds_every_score_and_loads_nothing(finished: Path) -> None:
+    page = (finished / "report.html").read_text()
+    assert all(f"<th scope=row>{view}" in page for view in VIEWS)
+    assert page.count("data:audio") > 10
+    assert "map" in page
+    assert "generated" in page
+    assert not re.search(r"(src|href)=[\"']?https?:", page)
+
+
+@pytest.mark.slow
+def test_a_second_run_does_nothing_again(
+    finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(demo, "SIZE", SIZE)
+    monkeypatch.setattr(harness.subprocess, "Popen", None)
+    before = {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()}
+    demo.demo(finished)
+    printed = capsys.readouterr().out
+    assert "| joint " in printed
+    assert "DSC private" in printed
+    assert "What this is: a small run on generated data" in printed
+    changed = {path.name for path, time in before.items() if path.stat().st_mtime_ns != time}
+    assert changed <= {"report.html", "made-of.json", "curves.png", "curves.pdf"}
+
+
+@pytest.mark.slow
+def test_other_settings_start_afresh(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "demo"
+    shutil.copytree(finished, folder)
+    demo._start_afresh_if_changed(folder, {"size": "another"})
+    assert "was made with other settings: starting afresh" in capsys.readouterr().out
+    assert [path.name for path in folder.iterdir()] == ["made-of.json"]
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(ValueError, match="holds something else than an earlier demo: choose another folder"):
+        demo.demo(tmp_path)
+    assert (tmp_path / "thesis.tex").read_text() == "precious"
+
+
+def test_a_failing_heareval_names_its_log(tmp_path: Path) -> None:
+    (tmp_path / "tasks" / "broken").mkdir(parents=True)
+    (tmp_path / "tasks" / "broken" / "task_metadata.json").write_text('{"splits": []}')
+    with pytest.raises(ValueError, match=r"heareval failed \(.*nowhere.*\); all of its output is in .*\.log"):
+        harness.embed(tmp_path, harness.views_of(tmp_path / "nowhere.safetensors", ["joint"]))

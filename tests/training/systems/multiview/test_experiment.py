@@ -1,0 +1,207 @@
+"""The paper's command: whole on a few clips, killed and resumed to the same bytes, and what it refuses."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from hear_multiview.frontends import load_frontend
+from sonyc_tasks.synthesis import synthesize
+from training.recipes import ABLATION, BASELINES, RECIPES, small
+from training.systems.multiview.experiment import paper, submissions
+from training.systems.multiview.report import FRONT_END, LOG_MEL, NAMES, _front_end_row
+
+#: Enough rows for every kind of method, small enough for a test.
+KEPT = ("multiview_rec", "multiview_cosine_private_sample", "single_view", "supervised_sensor")
+#: The same in a process of its own: the command with fewer recipes, of one epoch.
+SCRIPT = f"""
+import sys
+from dataclasses import replace
+from pathlib import Path
+from training.systems.multiview import experiment as paper
+from training.engine.distributed import join
+
+if __name__ == "__main__":
+    kept = {KEPT!r}
+    paper.ABLATION = tuple(r for r in paper.ABLATION if r.name in kept)
+    paper.BASELINES = tuple(r for r in paper.BASELINES if r.name in kept)
+    shrink = paper.SCALES["small"].recipe
+    tiny = replace(paper.SCALES["small"], recipe=lambda r: replace(shrink(r), epochs=2, width=32))
+    paper.SCALES["small"] = tiny
+    join("cpu")
+    data, out, seeds, *frontend = sys.argv[1:]
+    paper.paper(Path(out), Path(data), seeds=int(seeds), frontend=next(iter(frontend), None), workers=2)
+"""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """8 generated sensors with 20 clips of half a second each."""
+    folder = tmp_path_factory.mktemp("data") / "mini"
+    return synthesize(folder, sensors=8, clips_per_sensor=20, seconds=0.5, seed=11, workers=1, progress=False)
+
+
+def start(data: Path, out: Path, script: Path, *arguments: str, launcher: Sequence[str] = ()) -> subprocess.Popen[str]:
+    environment = {**os.environ, "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1", "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, *launcher, str(script), str(data), str(out), *(arguments or ("2",))],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder of a whole run, and what it printed."""
+    root = tmp_path_factory.mktemp("paper")
+    script = root / "script.py"
+    script.write_text(SCRIPT)
+    run = start(data, root / "straight", script)
+    printed, _ = run.communicate(timeout=1200)
+    assert run.returncode == 0, printed
+    return root / "straight", printed
+
+
+def killed_when(run: subprocess.Popen[str], sign: Path, pattern: str) -> None:
+    """SIGKILL for ``run`` as soon as something under ``sign`` matches ``pattern``."""
+    for _ in range(6000):
+        if next(sign.glob(pattern), None) or run.poll() is not None:
+            break
+        time.sleep(0.02)
+    run.send_signal(signal.SIGKILL)
+    run.communicate()
+
+
+@pytest.mark.slow
+def test_everything_is_there(finished: tuple[Path, str]) -> None:
+    folder, printed = finished
+    for name in ("table1", "table2", "linear_table1", "linear_table2"):
+        for ending in (".md", ".csv", ".tex"):
+            assert (folder / f"{name}{ending}").stat().st_size > 500
+    for name in ("figure2", "linear_figure2", "curves"):
+        assert (folder / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
+        assert (folder / f"{name}.pdf").read_bytes()[:4] == b"%PDF"
+    page = (folder / "page.html").read_text()
+    assert "<script" in page
+    assert "no real recording" in page  # the data set says of itself that it is generated
+    assert "single-view autoencoder" in printed
+    assert "Page: " in printed
+    rows = list(csv.DictReader((folder / "scores.csv").open()))
+    methods = {row["method"] for row in rows}
+    assert methods == {*KEPT, FRONT_END, LOG_MEL}
+    assert {row["view"] for row in rows if row["method"] == "multiview_rec"} == {"joint", "private", "shared"}
+    assert {row["view"] for row in rows if row["method"] in ("single_view", FRONT_END)} == {"joint"}
+    assert {row["seed"] for row in rows} == {"0", "1"}
+    overview = (folder / "overview.txt").read_text()
+    assert re.search(r"multiview_rec +6 of 6 probes +6 of 6 probes", overview)
+
+
+@pytest.mark.slow
+def test_killed_three_times_it_ends_with_the_same_bytes(finished: tuple[Path, str], data: Path, tmp_path: Path) -> None:
+    straight, _ = finished
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    out = tmp_path / "killed"
+    for pattern in (
+        "runs/*seed1/state.pt",
+        "seed0/embeddings/*/*/*/train/*.npy",
+        "seed1/embeddings/*/*/*/prediction-done.json",
+    ):
+        killed_when(start(data, out, script), out, pattern)
+    run = start(data, out, script)
+    printed, _ = run.communicate(timeout=1200)
+    assert run.returncode == 0, printed
+    for probe in ("", "linear_"):
+        for name in ("scores.csv", "table1.md", "table1.csv", "table1.tex", "table2.md", "table2.csv", "table2.tex"):
+            assert (out / f"{probe}{name}").read_bytes() == (straight / f"{probe}{name}").read_bytes(), probe + name
+    assert (out / "figure2.pdf").read_bytes() == (straight / "figure2.pdf").read_bytes()
+
+
+@pytest.mark.slow
+def test_two_processes_end_with_the_same_bytes(finished: tuple[Path, str], data: Path, tmp_path: Path) -> None:
+    pytest.importorskip("accelerate")
+    straight, _ = finished
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    options = "-m accelerate.commands.launch --multi_gpu --num_processes 2 --main_process_port 0 --num_machines 1"
+    launcher = f"{options} --mixed_precision no --dynamo_backend no".split()
+    run = start(data, tmp_path / "two", script, launcher=launcher)
+    printed, _ = run.communicate(timeout=1200)
+    assert run.returncode == 0, printed
+    for name in ("scores.csv", "table1.md", "table2.md", "linear_scores.csv"):
+        assert (tmp_path / "two" / name).read_bytes() == (straight / name).read_bytes(), name
+
+
+@pytest.mark.slow
+def test_results_of_other_recipes_are_not_mixed(finished: tuple[Path, str], data: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="holds results of another recipes: choose another folder with --out"):
+        paper(finished[0], data)
+    tasks = sorted((finished[0] / "seed0" / "tasks").rglob("*.json"))
+    before = [path.read_bytes() for path in tasks]
+    other = synthesize(tmp_path / "other", sensors=8, clips_per_sensor=20, seconds=0.1, seed=12, progress=False)
+    with pytest.raises(ValueError, match="holds results of another recipes and clips or split"):
+        paper(finished[0], other)
+    assert [path.read_bytes() for path in tasks] == before
+
+
+@pytest.mark.slow
+def test_any_hear_module_can_be_the_front_end(data: Path, tmp_path: Path) -> None:
+    name = "hear:hear_multiview.references.random_projection"
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    run = start(data, tmp_path / "out", script, "1", name)
+    printed, _ = run.communicate(timeout=1200)
+    assert run.returncode == 0, printed
+    assert "\nrandom_projection frames, no encoder  " in printed
+    assert "codec latents" not in printed
+    rows = list(csv.DictReader((tmp_path / "out" / "scores.csv").open()))
+    assert {row["method"] for row in rows} == {*KEPT, FRONT_END, LOG_MEL}
+
+
+def test_what_it_refuses(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="unknown scale 'huge': choose small or full"):
+        paper(tmp_path, scale="huge")
+    with pytest.raises(ValueError, match="0 seeds are no replication: ask for 1 or more"):
+        paper(tmp_path, seeds=0)
+
+
+@pytest.mark.parametrize("name", ["dac_44khz", "demo"])
+def test_a_codec_stands_beside_the_papers_codec(name: str) -> None:
+    row = _front_end_row(name)
+    assert row.name.startswith("codec latents")
+    assert row.published == (0.583, 0.684)
+
+
+@pytest.mark.parametrize("name", ["log_mel", "mel_128", "hear:some.module"])
+def test_another_front_end_has_a_name_of_its_own_and_nothing_published(name: str) -> None:
+    row = _front_end_row(name)
+    assert name.rpartition(".")[2] in row.name
+    assert "codec" not in row.name
+    assert row.published == (None, None)
+
+
+def test_every_row_of_the_paper_is_there() -> None:
+    recipes = (*ABLATION, *BASELINES)
+    assert {recipe.name for recipe in recipes} == set(NAMES)
+    assert sum(recipe.published != (None, None) for recipe in recipes) == 10
+    assert all(RECIPES[recipe.name] == recipe for recipe in recipes)
+    assert all(small(recipe).digest != recipe.digest for recipe in recipes)
+
+
+def test_the_front_end_comes_first_and_each_view_once(tmp_path: Path) -> None:
+    rows = submissions(tmp_path, (*ABLATION, *BASELINES), 0, load_frontend("demo"), None)
+    assert [row.label for row in rows[:2]] == [FRONT_END, LOG_MEL]
+    assert len({row.folder for row in rows}) == len(rows) == 2 + 9 * 3 + 4
+    given = submissions(tmp_path, ABLATION[:1], 0, load_frontend("demo"), tmp_path / "w.pth")
+    assert all("frontend_weights" in row.options for row in given if row.label != LOG_MEL)

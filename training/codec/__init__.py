@@ -1,0 +1,1 @@
+"""The bundled small codec: its data, model, training and file."""

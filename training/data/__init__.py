@@ -1,0 +1,1 @@
+"""Clips to batches: the latent store, extraction, view samplers, batches, prefetching."""

@@ -1,0 +1,1 @@
+"""One training run, many runs, many processes."""

@@ -1,0 +1,1 @@
+"""Probes of frozen embeddings: heareval in its own processes, and linear ones."""

@@ -1,0 +1,1 @@
+"""Statistics over seeds, figures, pages, model cards, publishing."""

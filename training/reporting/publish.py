@@ -1,0 +1,99 @@
+"""A checkpoint and its card to a model repository on the Hugging Face Hub, in one commit."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from hear_multiview import checkpoint, hub
+from hear_multiview.frontends.dac.weights import sha256
+from training.reporting.model_card import published_card
+
+CARD = "README.md"
+
+
+def publish(path: Path, repo: str, *, private: bool = False, dry_run: Path | None = None) -> str:
+    """Upload the checkpoint at ``path`` to the model repository ``repo``, which is made where it is missing.
+
+    Args:
+        repo: ``org/name``.
+        private: make the repository private; one that exists and is public is refused.
+        dry_run: a new or empty folder to write the two files into; then nothing is uploaded.
+
+    Returns:
+        Where the files are: the repository's address, or the folder.
+
+    Raises:
+        FileNotFoundError: no such checkpoint.
+        ValueError: not a checkpoint, or one that does not say how it was trained; a name that is none; a folder that
+            is not empty; huggingface_hub is missing, or the upload is refused or fails.
+    """
+    if not hub.NAME.fullmatch(repo):
+        raise ValueError(f"{repo!r} is no name of a repository: give org/name")
+    saved = checkpoint.load(path)
+    try:
+        card = published_card(saved, sha256(path), repo)
+    except KeyError as error:
+        raise ValueError(
+            f"checkpoint {path} does not say how it was trained (its card has no {error}): publish one that "
+            "`python -m training pretrain` wrote"
+        ) from error
+    if dry_run is None:
+        return _upload(path, card, repo, private)
+    _write(path, card, dry_run)
+    return str(dry_run)
+
+
+def _write(path: Path, card: str, folder: Path) -> None:
+    """Both files into ``folder``, each whole or not at all."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"{folder} is not an empty folder: give an empty or a new one")
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".publishing-") as part:
+        shutil.copyfile(path, Path(part) / hub.FILE)
+        (Path(part) / CARD).write_text(card, encoding="utf-8")
+        for name in (hub.FILE, CARD):
+            os.replace(Path(part) / name, folder / name)
+
+
+def _upload(path: Path, card: str, repo: str, private: bool) -> str:
+    try:
+        from huggingface_hub import CommitOperationAdd, HfApi
+    except ImportError:
+        raise ValueError(
+            "publishing needs huggingface_hub: `pip install huggingface_hub`, or write the files with --dry-run"
+        ) from None
+    api = HfApi()
+    try:
+        # None, not False: an organisation's own default is then kept.
+        address = api.create_repo(repo, private=private or None, exist_ok=True)
+        # The Hub ignores the wish for a repository that exists.
+        public = private and not api.model_info(repo).private
+        if not public:
+            files = [CommitOperationAdd(CARD, card.encode()), CommitOperationAdd(hub.FILE, str(path))]
+            api.create_commit(repo, files, commit_message="Checkpoint and card, by python -m training publish")
+    except Exception as error:  # besides its own errors, those of its HTTP library, which differs between its versions
+        raise ValueError(_why(repo, error)) from error
+    if public:
+        raise ValueError(
+            f"the repository {repo} exists and is public: make it private on its page, or leave --private out"
+        )
+    return str(address)
+
+
+def _why(repo: str, error: Exception) -> str:
+    """What went wrong, and the way out."""
+    from huggingface_hub import constants, errors
+
+    host, reason = constants.ENDPOINT, hub.first_line(error)
+    if isinstance(error, errors.OfflineModeIsEnabled):
+        return f"{repo} cannot be uploaded while HF_HUB_OFFLINE is set: unset it, or write the files with --dry-run"
+    status = error.response.status_code if isinstance(error, errors.HfHubHTTPError) else None
+    if status in (401, 403) or isinstance(error, errors.LocalTokenNotFoundError):
+        return (
+            f"{host} does not let you write to {repo} ({reason}): log in with `hf auth login` or set HF_TOKEN, with a "
+            "token that may write there"
+        )
+    return f"{repo} could not be uploaded to {host} ({reason}): try again, or write the files with --dry-run"

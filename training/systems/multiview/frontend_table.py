@@ -1,0 +1,191 @@
+"""Front ends and models side by side on any data set in SONYC's layout: one protocol, intervals, differences.
+
+Every clip of the data set is a test clip once: k folds, stratified by sensor and source, each probed by heareval's own
+MLP. That is not the paper's protocol (there, sensors are held out from pretraining); it asks of a frozen front end only
+how much of source and sensor a probe finds in the embedding of a clip.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
+
+from hear_multiview import load_model
+from hear_multiview.embedder import Embedder
+from hear_multiview.frame_cache import cached
+from hear_multiview.frontends.dac import weights as codec_weights
+from sonyc_tasks.dataset.annotations import Clip, read_clips
+from sonyc_tasks.dataset.audio import duration
+from sonyc_tasks.dataset.splits import SensorSplit
+from sonyc_tasks.dataset.taxonomy import COARSE
+from sonyc_tasks.scores.metrics import accuracy, bootstrap, jaccard, mean_average_precision
+from sonyc_tasks.scores.results import Predictions, load_predictions
+from sonyc_tasks.tasks.hear_format import write_task
+from sonyc_tasks.tasks.sonyc import SENSOR_TASK, SOURCE_TASK, sensor_task, source_task, wav_name, with_paper_grid
+from training.codec.bundle import seeded_codec
+from training.probes import heareval_jobs as harness
+from training.probes.frame_probe import frame_probe, frame_statistics
+from training.probes.heareval_jobs import Submission
+
+UNTRAINED, UNTRAINED_FILE = "untrained codec of the same size, frontend", "untrained.pth"
+LOG_MEL = "log-mel, mean and deviation"
+
+#: Name of a column → (task, metric of bool targets and predictions, both [clip, class]).
+COLUMNS = {
+    "sensor accuracy": (SENSOR_TASK, accuracy),
+    "source mAP": (SOURCE_TASK, mean_average_precision),
+    "source Jaccard micro": (SOURCE_TASK, lambda target, p: jaccard(target, p > 0.5, "micro")),
+}
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score over all clips with its 95 % interval, and how far it is above the untrained codec's, paired by clip."""
+
+    value: float
+    interval: tuple[float, float]
+    above_untrained: tuple[float, float, float]
+
+
+def submissions(folder: Path, codec: Path | None = None) -> dict[str, Submission]:
+    """Row name → what heareval runs. The official codec is a row where its weights are: ``codec`` or its own cache."""
+    untrained = folder / UNTRAINED_FILE
+    if not untrained.exists():
+        part = untrained.with_suffix(".part")
+        seeded_codec().save(str(part), package=False)
+        part.replace(untrained)
+    rows = {
+        UNTRAINED: Submission(options={"view": "frontend", "frontend": "demo", "frontend_weights": untrained.name}),
+        "bundled codec, frontend": Submission(options={"view": "frontend"}),
+        "bundled codec in bf16, frontend": Submission(options={"view": "frontend", "precision": "bf16"}),
+        "bundled model, joint": Submission(),
+        "bundled model, codec in bf16, joint": Submission(options={"precision": "bf16"}),
+        "bundled model, private": Submission(options={"view": "private"}),
+        "bundled model, shared": Submission(options={"view": "shared"}),
+        LOG_MEL: Submission("hear_multiview.references.mel_statistics"),
+    }
+    if (official := _official(codec)) is not None:
+        options = {"view": "frontend", "frontend": "dac_44khz", "frontend_weights": str(official.resolve())}
+        rows["official codec, frontend"] = Submission(options=options)
+    return rows
+
+
+def _official(codec: Path | None) -> Path | None:
+    return codec or (codec_weights.CACHE if codec_weights.CACHE.exists() else None)
+
+
+def fold_tasks(clips: Sequence[Clip], tasks_dir: Path, folds: int = 5, seed: int = 0) -> None:
+    """The source and the sensor task over all ``clips`` as k-fold HEAR tasks in ``tasks_dir``."""
+    sensors = sorted({clip.sensor for clip in clips})
+    labels = np.zeros((len(clips), len(sensors) + len(COARSE)), int)
+    for row, clip in enumerate(clips):
+        labels[row, sensors.index(clip.sensor)] = 1
+        for source in clip.sources:
+            labels[row, len(sensors) + COARSE.index(source)] = 1
+    splitter = MultilabelStratifiedKFold(n_splits=folds, shuffle=True, random_state=seed)
+    sets: Mapping[str, Sequence[Clip]] = {
+        f"fold{k:02d}": [clips[row] for row in test]
+        for k, (_, test) in enumerate(splitter.split(np.zeros(len(clips)), labels))
+    }
+    seconds = Counter(round(duration(clip.path), 3) for clip in clips).most_common(1)[0][0]
+    split = SensorSplit((), (), tuple(sensors), "every sensor, in k folds of its clips")
+    sources = {wav_name(clip): clip.path for clip in clips}
+    for task in (source_task(sets, seconds, split), sensor_task(sets, seconds, split)):
+        write_task(with_paper_grid(replace(task, split_mode="presplit_kfold")), sources, tasks_dir, sample_rate=44_100)
+
+
+def frontend_table(data: Path, folder: Path, codec: Path | None = None) -> str:
+    """Run everything in ``folder`` (it goes on where an interrupted call stopped) and return two tables in Markdown:
+    heareval's probes on scene embeddings, and a linear probe on the frames' mean and deviation."""
+    folder.mkdir(parents=True, exist_ok=True)
+    clips = read_clips(data)
+    fold_tasks(clips, folder / "tasks")
+    rows = submissions(folder, codec)
+    harness.embed(folder, list(rows.values()))
+    harness.predict(folder)
+    probed = {name: _read(folder / "embeddings" / row.folder) for name, row in rows.items()}
+    # The very files that heareval has read, whose frames are in the cache.
+    wavs = {path.name: path for path in (folder / "tasks").rglob("*.wav")}
+    same = [replace(clip, path=wavs[wav_name(clip)]) for clip in clips]
+    linear = {}
+    with cached(folder / "frames"):
+        for name, model in models(folder, codec).items():
+            linear[name] = frame_probe(frame_statistics(model, same), same)
+    note = (
+        f"{len(clips)} clips of {len({c.sensor for c in clips})} sensors, each tested once in 5 folds. In brackets: "
+        "95 % interval, bootstrap over clips (paired for those of differences)."
+    )
+    return "\n\n".join(
+        (
+            "heareval's probes, 2-layer MLPs, on scene embeddings, which are means over time but for log-mel:",
+            markdown(probed),
+            "Logistic regression on mean and deviation over time of the frames:",
+            markdown(linear),
+            note,
+        )
+    )
+
+
+def markdown(results: Mapping[str, Mapping[str, Predictions]]) -> str:
+    """A table of the ``results`` by row name; the row `UNTRAINED` is what the others are held against."""
+    lines = [f"| {' | '.join(('', *COLUMNS, *(f'{column}, above untrained' for column in COLUMNS)))} |"]
+    lines.append("|---" * (1 + 2 * len(COLUMNS)) + "|")
+    for name, result in results.items():
+        scores = [score(result, results[UNTRAINED], column) for column in COLUMNS]
+        own = [f"{s.value:.3f} [{s.interval[0]:.3f}, {s.interval[1]:.3f}]" for s in scores]
+        above = ["{:+.3f} [{:+.3f}, {:+.3f}]".format(*s.above_untrained) for s in scores]
+        lines.append(f"| {' | '.join((name, *own, *above))} |")
+    return "\n".join(lines)
+
+
+def models(folder: Path, codec: Path | None = None) -> dict[str, Embedder]:
+    """Row name → model, of the rows of `submissions`; of log-mel statistics the frames are the spectrogram itself."""
+    rows = {}
+    for name, row in submissions(folder, codec).items():
+        options = dict(row.options)
+        if name == LOG_MEL:
+            options = {"view": "frontend", "frontend": f"hear:{row.module}"}
+        if weights := options.get("frontend_weights"):
+            options["frontend_weights"] = str(folder / weights)
+        rows[name] = load_model(**options)
+    return rows
+
+
+def score(result: Mapping[str, Predictions], untrained: Mapping[str, Predictions], column: str) -> Score:
+    """The score in ``column``, and its distance from the ``untrained`` one on the same clips."""
+    task, metric = COLUMNS[column]
+    ours, theirs = result[task], untrained[task]
+    if not np.array_equal(ours.target, theirs.target):
+        raise ValueError(f"the results of {task} are of different clips: delete the folder's embeddings and run again")
+
+    def of(given: Predictions, rows: np.ndarray) -> float:
+        return metric(given.target[rows], given.prediction[rows])
+
+    def difference(rows: np.ndarray) -> float:
+        return of(ours, rows) - of(theirs, rows)
+
+    everything = np.arange(len(ours))
+    return Score(
+        of(ours, everything),
+        bootstrap(lambda rows: of(ours, rows), len(ours)),
+        (difference(everything), *bootstrap(difference, len(ours))),
+    )
+
+
+def _read(folder: Path) -> dict[str, Predictions]:
+    """Task name → predictions of all folds together."""
+    result = {}
+    for task in (SENSOR_TASK, SOURCE_TASK):
+        (place,) = folder.glob(f"{task}-*")
+        files = sorted(path for path in place.iterdir() if re.fullmatch(r"fold\d+\.predictions\.pkl", path.name))
+        parts = [load_predictions(path) for path in files]
+        result[task] = Predictions(
+            np.concatenate([part.target for part in parts]), np.concatenate([part.prediction for part in parts])
+        )
+    return result

@@ -1,0 +1,299 @@
+"""The result tables: scores of every seed in; Markdown and LaTeX for people and CSV for programs out.
+
+The same scores give the same bytes, in whatever order the runs ended. A score that is not there yet is "—" in Markdown
+and LaTeX, and empty in CSV.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sonyc_tasks.scores.results import VIEWS
+from sonyc_tasks.scores.score import MEASURES, THRESHOLD
+from training.reporting.figures import Point
+from training.reporting.seed_statistics import Difference, Mean, compare, mean, paired
+
+#: (method, view, measure) → seed → score, 0 to 1. View and measure as in `sonyc_tasks`.
+Scores = Mapping[tuple[str, str, str], Mapping[int, float]]
+_COLUMNS = ("method", "view", "measure", "seed", "score")
+#: The measure of a task that the tables show.
+_MEASURE = {"source": "source_jaccard_micro", "sensor": "sensor_accuracy"}
+_MISSING = "—"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table: the printed name, the method's key in the scores, and the paper's (source Jaccard, sensor
+    accuracy), None where the paper gives none."""
+
+    name: str
+    method: str
+    published: tuple[float | None, float | None]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row with its numbers.
+
+    Attributes:
+        n: how many seeds have a score of the joint view.
+        means: by "source", "sensor" (of the joint view), "source_private", "source_shared", "sensor_private",
+            "sensor_shared", "dsc_private", "dsc_shared"; None without scores.
+        differences: by (reference, "source" or "sensor"), of the joint view.
+    """
+
+    row: Row
+    n: int
+    means: Mapping[str, Mean | None]
+    differences: Mapping[tuple[str, str], Difference]
+
+
+@dataclass(frozen=True)
+class Table:
+    """The lines in the order of the rows, the methods compared with, and how many tests were corrected for."""
+
+    lines: tuple[Line, ...]
+    references: tuple[str, ...]
+    tests: int
+
+
+def write_scores(path: str | Path, scores: Scores) -> None:
+    """Long CSV, a sorted line a score: method, view, measure, seed, score. It appears whole or not at all.
+
+    Raises:
+        ValueError: an unknown view or measure, or a score that is not from 0 to 1. Nothing is written then.
+    """
+    _check(scores)
+    lines = [(*key, seed, repr(float(score))) for key, seeds in scores.items() for seed, score in seeds.items()]
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        part.write_text(_csv([_COLUMNS, *sorted(lines)]), encoding="utf-8", newline="")
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read_scores_csv(path: str | Path) -> dict[tuple[str, str, str], dict[int, float]]:
+    """What `write_scores` wrote, to the last digit.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is no such table, a seed comes twice, or as for `write_scores`; names file and line.
+    """
+    scores: dict[tuple[str, str, str], dict[int, float]] = {}
+    with Path(path).open(encoding="utf-8", newline="") as file:
+        lines = csv.reader(file)
+        if tuple(next(lines, ())) != _COLUMNS:
+            raise ValueError(f"{path}: no score table: its first line must be {','.join(_COLUMNS)}")
+        for fields in lines:
+            try:
+                method, view, measure, seed, score = fields
+                key, at, value = (method, view, measure), int(seed), float(score)
+                _check({key: {at: value}})
+            except ValueError as error:
+                raise ValueError(f"{path}, line {lines.line_num}: {error}; correct the line or leave it out") from error
+            if at in scores.setdefault(key, {}):
+                raise ValueError(f"{path}, line {lines.line_num}: a second score of seed {at}: leave one out")
+            scores[key][at] = value
+    return scores
+
+
+def table(rows: Sequence[Row], scores: Scores, references: Sequence[str]) -> Table:
+    """All numbers of a table of these rows, each compared with the ``references``, which are methods in ``scores``.
+
+    A row without scores stays, empty beside its published numbers.
+
+    Raises:
+        ValueError: as for `write_scores`.
+    """
+    _check(scores)
+    seeds = {method: _by_seed(method, scores) for method in (*references, *(row.method for row in rows))}
+    joint = {method: {task: of[task] for task in _MEASURE} for method, of in seeds.items()}
+    differences, tests = compare(joint, [row.method for row in rows], references)
+    lines = []
+    for row in rows:
+        own = seeds[row.method]
+        against = {(to, task): differences[row.method, to, task] for to in references for task in _MEASURE}
+        n = len(own["source"].keys() | own["sensor"].keys())
+        lines.append(Line(row, n, {what: mean(by_seed) for what, by_seed in own.items()}, against))
+    return Table(tuple(lines), tuple(references), tests)
+
+
+def points(rows: Sequence[Row], scores: Scores) -> tuple[list[Point], list[Point]]:
+    """The points of `training.reporting.figures.figure_2`: (source over DSCΔ private, sensor over DSCΔ shared).
+
+    Only the multi-view methods that have scores of the joint view and of both halves; a single seed has no interval.
+
+    Raises:
+        ValueError: as for `write_scores`.
+    """
+    _check(scores)
+    panels: tuple[list[Point], list[Point]] = ([], [])
+    for row in rows:
+        group = next((g for g in ("rec", "cosine", "mask") if row.method.startswith(f"multiview_{g}")), None)
+        seeds = _by_seed(row.method, scores)
+        for panel, what, delta_of in zip(panels, _MEASURE, ("dsc_private", "dsc_shared"), strict=True):
+            overall, delta = mean(seeds[what]), mean(seeds[delta_of])
+            if group and overall and delta:
+                panel.append(Point(row.method, group, overall.value, overall.interval, delta.value, delta.interval))
+    return panels
+
+
+def legend(table: Table) -> str:
+    """What the columns mean, in plain words; a paragraph for under the table."""
+    return f"""\
+Every score is a mean over n training seeds; ± is the half-width of its 95 % t-interval over these seeds. It tells what
+other seeds would change, not what other clips or sensors would. (n=…) in a cell: it stands on another number of seeds
+than its row. One seed has no interval and no test. Source: Jaccard index, micro average (labels that are both true and
+predicted, over labels that are either, counted over all clips and classes together), a class predicted where its
+probability is above {THRESHOLD}. Sensor: accuracy. Both of the joint embedding, unless a half is named. DSCΔ private:
+source of the private half minus source of the shared half; DSCΔ shared: sensor of the shared half minus sensor of the
+private half; each seed by seed, then the mean. Positive means that the halves hold what their names say.
+"source − X" and "sensor − X": the row minus method X, with the same seed and on the same test clips, over the seeds
+that both have. p: two-sided paired t-test over these seeds, corrected after Holm for all tests of this table, in number
+{table.tests} (a pair of methods counts once for source and once for sensor). Where all seeds give a difference of
+exactly 0, p is 1; where all give the same other difference, there is no spread to test against, and no p. Published:
+the numbers printed in the paper, from its own probes, splits and average of the Jaccard index; they enter no number of
+ours. {_MISSING}: not there.
+"""
+
+
+def markdown(table: Table) -> str:
+    """The table as Markdown, without its `legend`."""
+    blocks = _blocks(table)
+    rows = [[cell for i, block in enumerate(blocks) for cell in block[r][bool(i) :]] for r in range(len(blocks[0]))]
+    # What Markdown would take for an end of the cell, emphasis, code or a tag; "p<.001" is none of them.
+    rows = [[re.sub(r"[\\|*`]|<(?=[a-zA-Z/!?])", r"\\\g<0>", cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    rows.insert(1, ["-" * width for width in widths])
+    return "".join(f"| {' | '.join(map(str.ljust, row, widths))} |\n" for row in rows)
+
+
+def latex(table: Table) -> str:
+    r"""The table as LaTeX for a document with ``\usepackage{booktabs}``, without its `legend` (see `escaped`).
+
+    Its columns come in several tabulars, one below the other: all of them side by side are wider than a page.
+    """
+    parts = []
+    for block in _blocks(table):
+        heading, *body = (" & ".join(map(escaped, row)) + r" \\" for row in block)
+        opening = rf"\begin{{tabular}}{{l{'r' * (len(block[0]) - 1)}}}"
+        lines = [opening, r"\toprule", heading, r"\midrule", *body, r"\bottomrule", r"\end{tabular}"]
+        parts.append("\n".join(lines))
+    start, between = "{\\scriptsize\\setlength{\\tabcolsep}{3pt}\\noindent\n", "\n\n\\medskip\\noindent\n"
+    return start + between.join(parts) + "\\par}\n"
+
+
+# "<" and ">" are other characters in TeX's oldest font encoding; "[" or "*" at the start of a row would be an option of
+# the end of the row before.
+_TEX = {c: f"\\{c}" for c in "&%$#_{}"} | {c: f"${c}$" for c in "<>|"} | {c: f"{{{c}}}" for c in "[*"}
+_TEX |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", '"': "''"}
+_TEX |= {"−": "$-$", "±": r"$\pm$", "×": r"$\times$", "—": "---", "–": "--", "…": r"\ldots{}", "Δ": r"$\Delta$"}
+
+
+def escaped(text: str) -> str:
+    r"""``text`` for LaTeX. Letters that LaTeX may not know are left as they are.
+
+    >>> print(escaped("50 % of L_cos−"))
+    50 \% of L\_cos$-$
+    """
+    return "".join(_TEX.get(c, c) for c in text)
+
+
+def csv_text(table: Table) -> str:
+    """The table as CSV for programs: every number to its last digit in a column of its own, without the `legend`.
+
+    A mean "x" is followed by "x_half_width" and "x_n", a difference also by its p before and after correction.
+    """
+    lines: list[dict[str, object]] = []
+    for line in table.lines:
+        fields: dict[str, object] = {"name": line.row.name, "method": line.row.method, "n": line.n}
+        published = dict(zip(_MEASURE, line.row.published, strict=True))
+        for what, value in line.means.items():
+            fields |= _numbers(what, value)
+            if what in published:
+                fields[f"published_{what}"] = published[what]
+        for (reference, task), of in line.differences.items():
+            what = f"{task}_minus_{reference}"
+            fields |= {**_numbers(what, of.mean), f"{what}_p": of.p, f"{what}_p_holm": of.p_holm}
+        lines.append(fields)
+    return _csv([list(lines[0]), *(list(line.values()) for line in lines)]) if lines else ""
+
+
+def _numbers(what: str, of: Mean | None) -> dict[str, object]:
+    return {what: of and of.value, f"{what}_half_width": of and of.half_width, f"{what}_n": of and of.n}
+
+
+def _csv(lines: Sequence[Sequence[object]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(lines)
+    return text.getvalue()
+
+
+def _check(scores: Scores) -> None:
+    for (method, view, measure), seeds in scores.items():
+        for what, name, known in (("view", view, VIEWS), ("measure", measure, tuple(MEASURES))):
+            if name not in known:
+                raise ValueError(f"method {method}: unknown {what} {name!r}: choose of {', '.join(known)}")
+        for seed, score in seeds.items():
+            if not 0 <= score <= 1:
+                raise ValueError(f"{measure} of {method}, {view}, seed {seed} is {score}: give a score from 0 to 1")
+
+
+def _by_seed(method: str, scores: Scores) -> dict[str, Mapping[int, float]]:
+    """Of one method: seed → score for each key of `Line.means`, in that order."""
+
+    def of(view: str, task: str) -> Mapping[int, float]:
+        return scores.get((method, view, _MEASURE[task]), {})
+
+    return {
+        **{task: of("joint", task) for task in _MEASURE},
+        **{f"{task}_{half}": of(half, task) for task in _MEASURE for half in ("private", "shared")},
+        "dsc_private": paired(of("private", "source"), of("shared", "source")),
+        "dsc_shared": paired(of("shared", "sensor"), of("private", "sensor")),
+    }
+
+
+def _blocks(table: Table) -> list[list[list[str]]]:
+    """Columns that belong together, as rows of printed cells, headings first; each block begins with the names."""
+    blocks = [[["method", "n", "source Jaccard", "published source", "sensor accuracy", "published sensor"]]]
+    blocks.append([["method", "source of private", "source of shared", "DSCΔ private"]])
+    blocks.append([["method", "sensor of private", "sensor of shared", "DSCΔ shared"]])
+    blocks += [[["method", *(c for t in _MEASURE for c in (f"{t} − {to}", "p"))]] for to in table.references]
+    for line in table.lines:
+        name = " ".join(line.row.name.split())
+        mine = {what: _cell(value, line.n, "+" if "dsc" in what else "") for what, value in line.means.items()}
+        source, sensor = (_MISSING if number is None else _number(number) for number in line.row.published)
+        blocks[0].append([name, str(line.n), mine["source"], source, mine["sensor"], sensor])
+        blocks[1].append([name, mine["source_private"], mine["source_shared"], mine["dsc_private"]])
+        blocks[2].append([name, mine["sensor_private"], mine["sensor_shared"], mine["dsc_shared"]])
+        for block, reference in zip(blocks[3:], table.references, strict=True):
+            against = [line.differences[reference, task] for task in _MEASURE]
+            block.append([name, *(c for of in against for c in (_cell(of.mean, line.n, "+"), _p(of.p_holm)))])
+    return blocks
+
+
+def _cell(of: Mean | None, n: int, sign: str = "") -> str:
+    if of is None:
+        return _MISSING
+    half_width = _MISSING if of.half_width is None else _number(of.half_width)
+    return f"{_number(of.value, sign)} ± {half_width}" + (f" (n={of.n})" if of.n != n else "")
+
+
+def _number(value: float, sign: str = "") -> str:
+    # Adding 0 to -0, which has the sign of nothing, gives 0.
+    return f"{round(value, 3) + 0.0:{sign}.3f}".replace("-", "−")
+
+
+def _p(p: float | None) -> str:
+    if p is None:
+        return _MISSING
+    return "p<.001" if p < 0.001 else f"p={p:.3f}".replace("=0", "=").replace("=1.000", "=1")

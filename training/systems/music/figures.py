@@ -1,0 +1,98 @@
+"""The figures of the music system: its ablation, what each dimension tells, and what each dimension does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from training.reporting.figures import plain, save
+from training.reporting.seed_statistics import Mean
+from training.systems.music.traversals import STEPS
+
+#: Of each subspace: its colour (colour-blind safe, after Okabe and Ito) and marker.
+_SUBSPACES = {"private": ("#D55E00", "s"), "shared": ("#0072B2", "o"), "joint": ("#57606a", "^")}
+_GREEK = {"mutual_information": "α", "total_correlation": "β", "dimension_wise_kl": "γ"}
+
+
+def ablation_figure(
+    accuracies: Mapping[str, Mapping[float, Mapping[str, Mapping[str, Mean]]]], chance: Mapping[str, float], stem: Path
+) -> Path:
+    """Accuracy over the weight of each term, a row a factor, a column a term, a line a subspace, as ``stem``.png and
+    ``stem``.pdf; the path of the PNG.
+
+    Args:
+        accuracies: by term, weight, subspace (private, shared, joint) and factor.
+        chance: of each factor, drawn as a dashed line.
+    """
+    figure = Figure(figsize=(3 * len(accuracies) + 0.6, 2.4 * len(chance) + 0.6), layout="constrained")
+    places = figure.subplots(len(chance), len(accuracies), sharex=True, sharey=True, squeeze=False)
+    for row, factor in zip(places, chance, strict=True):
+        for axes, by_weight in zip(row, accuracies.values(), strict=True):
+            for subspace, (colour, marker) in _SUBSPACES.items():
+                means = [found[subspace][factor] for found in by_weight.values()]
+                # The weights lie too close together at their lower end for a linear axis.
+                axes.errorbar(
+                    range(len(means)),
+                    [m.value for m in means],
+                    yerr=[m.half_width or 0.0 for m in means],
+                    color=colour,
+                    marker=marker,
+                    markersize=5,
+                    linewidth=1.2,
+                    label=subspace,
+                )
+            axes.axhline(chance[factor], color="#57606a", linewidth=0.8, linestyle="--")
+            axes.set_xticks(range(len(by_weight)), [f"{weight:g}" for weight in by_weight])
+            axes.set_ylim(0, 1.05)
+            plain(axes)
+        row[0].set_ylabel(f"{factor} accuracy", fontsize=9)
+    for axes, term in zip(places[-1], accuracies, strict=True):
+        axes.set_xlabel(f"{_GREEK[term]}, weight of {term.replace('_', ' ')}", fontsize=9)
+    handles, names = places[0][0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper center", ncols=len(names), frameon=False, fontsize=9)
+    return save(figure, stem)[0]
+
+
+def information_figure(information: Mapping[str, Sequence[float]], stem: Path) -> Path:
+    """Mutual information in nats of each dimension of z_p ⊕ z_s with each factor, as a matrix with its numbers, as
+    ``stem``.png and ``stem``.pdf; the path of the PNG.
+
+    Args:
+        information: by factor, of each dimension, the private half first.
+    """
+    values = np.array(list(information.values()))
+    figure = Figure(figsize=(0.75 * values.shape[1] + 1.4, 0.6 * len(values) + 0.9), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(values, cmap="Blues", vmin=0, aspect="auto")
+    for (row, column), value in np.ndenumerate(values):
+        colour = "white" if value > 0.6 * values.max() else "black"
+        axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=9, color=colour)
+    half = values.shape[1] // 2
+    axes.axvline(half - 0.5, color="black", linewidth=1.5)
+    names = [f"private {k}" if k < half else f"shared {k - half}" for k in range(2 * half)]
+    axes.set_xticks(range(2 * half), names, fontsize=8)
+    axes.set_yticks(range(len(values)), list(information), fontsize=9)
+    return save(figure, stem)[0]
+
+
+def traversal_figure(decoded: Sequence[Tensor], stem: Path) -> Path:
+    """Decoded log-mel frames [step, band] of each dimension of z_p ⊕ z_s as strips, low bands at the bottom, as
+    ``stem``.png and ``stem``.pdf; the path of the PNG."""
+    half = len(decoded) // 2
+    figure = Figure(figsize=(2.1 * half + 0.6, 4.6), layout="constrained")
+    places = figure.subplots(2, half, sharex=True, sharey=True, squeeze=False)
+    together = torch.stack(list(decoded))
+    low, high = together.min().item(), together.max().item()
+    for index, (axes, strip) in enumerate(zip(places.flat, decoded, strict=True)):
+        axes.imshow(strip.numpy().T, origin="lower", aspect="auto", cmap="magma", vmin=low, vmax=high)
+        axes.set_title(f"private {index}" if index < half else f"shared {index - half}", fontsize=9)
+        axes.set_xticks(range(0, len(STEPS), 2), [f"{step:g}" for step in STEPS[::2]])
+        plain(axes)
+    figure.supxlabel("value of the dimension", fontsize=9)
+    figure.supylabel("mel band", fontsize=9)
+    return save(figure, stem)[0]
