@@ -27,8 +27,8 @@ import soundfile
 from numpy.random import Generator, SeedSequence, default_rng
 from tqdm import tqdm
 
-from ..taxonomy import CLIP_SECONDS, COLUMNS, SAMPLE_RATE
-from ..workshop import workshop
+from ..dataset.taxonomy import CLIP_SECONDS, COLUMNS, SAMPLE_RATE
+from ..tasks.build_folder import workshop
 from .annotators import VOLUNTEERS, Context, Listener, annotate, clip_time, make_volunteer
 from .scenes import Event, draw_scene, record
 from .sensors import Sensor, make_sensor, padded_length

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
-from ..taxonomy import COARSE, COLUMNS, FINE, NOT_LABELLED, coarse_of
+from ..dataset.taxonomy import COARSE, COLUMNS, FINE, NOT_LABELLED, coarse_of
 from .scenes import Event
 
 #: The columns of a row that do not depend on the annotator, by name.

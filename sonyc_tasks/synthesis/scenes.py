@@ -14,7 +14,7 @@ import numpy as np
 from numpy.random import Generator
 from scipy import fft
 
-from ..taxonomy import COARSE, FINE, coarse_of
+from ..dataset.taxonomy import COARSE, FINE, coarse_of
 from .sensors import Sensor, a_weight, background_level, hear
 from .signals import Array, Spectrum, Wave, coloured, contour, log_uniform, sample_count, stretch, wander
 from .sources import BY_CLASS, SOURCES, sound_of

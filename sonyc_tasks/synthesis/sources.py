@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from numpy.random import Generator
 
-from ..taxonomy import FINE, coarse_of
+from ..dataset.taxonomy import FINE, coarse_of
 from . import alerts, engines, impacts, music, saws, voices
 from .signals import Wave
 
