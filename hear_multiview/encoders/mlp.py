@@ -51,6 +51,17 @@ class PrivateSharedEncoder(nn.Module):
         self.register_buffer("scale", torch.ones(dim))
         self.net = mlp(dim, width, depth, self.latent)
 
+    @property
+    def parts(self) -> dict[str, int]:
+        """Size of each part of the embedding, by name, in the order of ``joint``."""
+        return {"private": self.latent // 2, "shared": self.latent // 2}
+
+    @property
+    def arguments(self) -> dict[str, int]:
+        """What makes an encoder of this size, for a checkpoint's card."""
+        latent = {} if self.latent == self.dim else {"latent": self.latent}
+        return {"dim": self.dim, "width": self.width, "depth": self.depth, **latent}
+
     def standardise(self, x: Tensor) -> Tensor:
         """x [..., dim] with the training frames' mean removed, over their standard deviation."""
         return (x - self.mean) / self.scale

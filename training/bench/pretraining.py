@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
@@ -16,7 +14,7 @@ from hear_multiview.encoders.linear import has_products
 from training.bench.limits import rates
 from training.bench.row import Row
 from training.bench.turns import Repeat, by_turns
-from training.engine.memory import keep_freed_memory
+from training.engine.memory import tune_malloc
 
 
 def pretraining_rows(frames: int = 862, dim: int = 1024, pairs: int = 16, repeats: int = 5) -> list[Row]:
@@ -47,34 +45,49 @@ def pretraining_row(found: dict[str, Any], what: str, stock: float | None = None
 def step(frames: int, dim: int, pairs: int, device: str, stock: bool = False) -> Repeat:
     """One step of `engine.pretrain` on random frames; its FLOP; and what matrix products reach. ``stock``: with
     torch's own linear layers and the C library as it is; either is for all of this process."""
-    from training.engine import pretrain
-    from training.recipes import BEST
-    from training.systems.multiview.methods import METHODS, Batch
+    from training.data.batches import Batch
+    from training.engine.loop import Job, one_epoch
+    from training.registry import entry
+    from training.systems.multiview.methods import MultiViewAutoencoder
+    from training.systems.multiview.recipes import BEST
 
     if stock:
         patch.object(linear, "has_products", return_value=False).start()
     else:
-        keep_freed_memory()
-    recipe = replace(BEST, batch_size=pairs)
-    model = METHODS[recipe.method].model(recipe, dim, 1).to(device)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate)
-    sources = torch.zeros(pairs, 8)
+        tune_malloc()
+    model = MultiViewAutoencoder(dim, **BEST.model).to(device)
     views = (torch.randn(pairs, frames, dim), torch.randn(pairs, frames, dim))
-    batch = Batch(views, (sources, sources), torch.zeros(pairs, dtype=torch.int64))
+    batch = Batch(views, {})
+    objectives = {name: entry("objectives", name) for name in BEST.objectives}
 
-    def batches() -> Iterator[Batch]:
-        yield batch
+    def loss(batch: Batch) -> dict[str, torch.Tensor]:
+        out = model(batch.to(device))
+        return {name: objective(out) for name, objective in objectives.items()}
+
+    job = Job(
+        name="a step",
+        model=model,
+        optimizer=torch.optim.AdamW(model.parameters(), lr=BEST.learning_rate),
+        weights=BEST.objectives,
+        loss=loss,
+        train=lambda epoch, bar: [batch],
+        valid=lambda bar: {},
+        save=lambda record: None,
+        epochs=1,
+        steps=1,
+        max_grad_norm=1.0,
+    )
 
     def of_product(a: torch.Size, b: torch.Size, *_: Any, **__: Any) -> int:
         return 2 * a.numel() * b[0]
 
     own = {torch.ops.mkldnn._linear_pointwise: of_product} if has_products(views[0]) else {}
     with FlopCounterMode(display=False, custom_mapping=own) as counter:
-        pretrain.one_epoch(model, batches(), recipe, optimizer)
+        one_epoch(job, [batch], epoch=0)
 
     def repeat() -> dict[str, Any]:
         start = time.perf_counter()
-        pretrain.one_epoch(model, batches(), recipe, optimizer)  # ends with the loss as a number: a GPU has finished
+        one_epoch(job, [batch], epoch=0)  # ends with the loss as a number: a GPU has finished
         took = time.perf_counter() - start
         return {"seconds": took, "flop": counter.get_total_flops(), **rates(torch.float32, device=device)}
 

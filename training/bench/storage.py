@@ -57,17 +57,16 @@ def storage_rows(
 
 def reading(folder: str, clips: int, frames: int, dim: int, pairs: int) -> Repeat:
     """A store written to ``folder``, then read from the disk in three ways: its files, all clips in order, a batch."""
-    from sonyc_tasks.dataset.splits import SensorSplit
-    from training.data import store as module
-    from training.data.store import LatentStore, StoredClip
+    from training.data.records import ORIGINAL, Clip, Description, Partition, Segment
+    from training.data.store import LatentStore
 
-    module.IN_MEMORY = 0
     path = Path(folder) / "store"
-    names = [StoredClip(f"{k}", 0) for k in range(clips)]
-    store = LatentStore.create(path, names, {"dim": dim}, frames, SensorSplit((0,), (1,), ()), "noise")
+    about = Description([Clip(f"{k}", 0) for k in range(clips)], {"dim": dim}, Partition((0,)), data="noise")
+    written = LatentStore.create(path, about, frames).renditions[ORIGINAL]
     rng = np.random.default_rng(0)
     for index in range(clips):
-        store.write(index, rng.standard_normal((frames, dim), np.float32))
+        written.write(index, rng.standard_normal((frames, dim), np.float32))
+    store = LatentStore(path, in_memory=0)
     array = zarr.open_array(store=f"{path}/frames", mode="r")
     files = sorted(file for file in (path / "frames").rglob("*") if file.is_file())
     for file in files:
@@ -80,7 +79,7 @@ def reading(folder: str, clips: int, frames: int, dim: int, pairs: int) -> Repea
         for name, read in (
             ("files", lambda: [file.read_bytes() for file in files]),
             ("sequential", lambda: [array[index] for index in range(clips)]),
-            ("random", lambda: store.read(chosen)),
+            ("random", lambda: store.read([Segment(clip, ORIGINAL, 0, frames) for clip in chosen])),
         ):
             for file in files:
                 _forget(file)

@@ -56,7 +56,7 @@ def load_sounds(folder: Path, sample_rate: int, crop: int) -> Sounds:
     return Sounds(clips[:-spare], clips[-spare:])
 
 
-def describe(folder: Path, sounds: Sounds, sample_rate: int) -> str:
+def describe_audio(folder: Path, sounds: Sounds, sample_rate: int) -> str:
     """What ``sounds`` of ``folder`` are, in words, for whoever uses what was trained on them."""
     minutes = round(sum(map(len, sounds.train)) / sample_rate / 60)
     readme = folder / "README.txt"
@@ -76,7 +76,7 @@ def draw_crops(clips: Sequence[Tensor], count: int, samples: int, generator: tor
     return torch.stack(crops)[:, None]
 
 
-def through_other_microphones(crops: Tensor, sample_rate: int, generator: torch.Generator) -> Tensor:
+def random_microphone_eq(crops: Tensor, sample_rate: int, generator: torch.Generator) -> Tensor:
     """``crops`` [crop, 1, sample], each through a random smooth response that keeps its level: more sensors than the
     data has. The filter has zero phase and wraps around the crop's ends, which does no harm to street sound."""
     spectrum = torch.fft.rfft(crops)

@@ -20,14 +20,14 @@ WEIGHTS = {"mel": 15.0, "stft": 1.0, "codebook": 1.0, "commitment": 0.25, "reado
 #: Mel bands of the read-out.
 BANDS = 80
 #: Deviation, in log10 of the magnitude, below which a direction of the log-mel space counts as noise.
-FINEST = 0.02
+MIN_STD_LOG10 = 0.02
 #: Power, full scale 1, below which whitening raises nothing.
-QUIET = 1e-6
+MIN_POWER = 1e-6
 #: Floor of every log: magnitudes below it count as silence.
-FLOOR = 1e-5
+CLAMP_EPS = 1e-5
 
 
-class Trainee(nn.Module):
+class CodecWithReadout(nn.Module):
     """The codec, and the linear read-out of its latents, which is thrown away afterwards.
 
     What is used of the codec are its latents before quantisation, averaged over frames. So each crop can pass the
@@ -85,7 +85,7 @@ class Trainee(nn.Module):
 def log_mel(audio: AudioSignal, hop: int) -> Tensor:
     """log10 of the mel magnitudes about the centre of each frame of ``hop`` samples: [crop, band, frame]."""
     mel = audio.mel_spectrogram(BANDS, window_length=4 * hop, hop_length=hop, match_stride=True)
-    return mel[:, 0].clamp(FLOOR).log10()
+    return mel[:, 0].clamp(CLAMP_EPS).log10()
 
 
 def half_whitening(x: Tensor) -> Tensor:
@@ -93,7 +93,7 @@ def half_whitening(x: Tensor) -> Tensor:
     its deviation, all of them by one factor such that the largest keeps its size."""
     x = (x - x.mean(0)).double()
     power, directions = torch.linalg.eigh(x.T @ x / len(x))
-    deviation = (power.clamp(0) + FINEST**2).sqrt()
+    deviation = (power.clamp(0) + MIN_STD_LOG10**2).sqrt()
     return ((directions * (deviation[-1] / deviation).sqrt()) @ directions.T).float()
 
 
@@ -105,7 +105,7 @@ def mel_distance() -> MelSpectrogramLoss:
         window_lengths=[32, 64, 128, 256, 512, 1024, 2048],
         mel_fmin=[0.0] * len(bands),
         mel_fmax=[None] * len(bands),
-        clamp_eps=FLOOR,
+        clamp_eps=CLAMP_EPS,
         mag_weight=0.0,
         pow=1.0,
     )
@@ -149,7 +149,7 @@ def whiten(codec: DAC, sound: Tensor) -> DAC:
     patches = sound.unfold(-1, first.kernel_size[0], 1).reshape(-1, first.kernel_size[0])
     power, directions = torch.linalg.eigh((patches.T @ patches / len(patches)).double())
     mix = torch.randn(first.out_channels, len(power), generator=torch.Generator().manual_seed(0)) / len(power) ** 0.5
-    filters = mix @ (directions * (power.clamp(0) + QUIET).rsqrt()).T.float()
+    filters = mix @ (directions * (power.clamp(0) + MIN_POWER).rsqrt()).T.float()
     norm = filters.norm(dim=1)
     with torch.no_grad():
         first.weight_g.copy_(norm[:, None, None])

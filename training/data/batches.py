@@ -1,86 +1,149 @@
-"""What a step of training sees: pairs of clips by the recipe's view rule, cut to one length, with their labels."""
+"""Batches: what one step of training sees, cut from the store by the examples of a view sampler."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 import numpy as np
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
-from sonyc_tasks.dataset.taxonomy import COARSE
+from training.data.augmentations import augmented
+from training.data.records import Segment
 from training.data.store import LatentStore
-from training.data.views import VIEWS
-from training.engine.distributed import share
+from training.data.views import Examples
+from training.distributed import WHOLE, BatchShard, shard_for
 from training.recipes import Recipe
-from training.systems.multiview.methods import Batch
+from training.registry import entry
 
-#: One clip in so many of a sensor validates, where clips do and not sensors; at least two, which is a pair.
+#: One clip in so many of a group validates, where clips do and not groups; at least two, which is a pair.
 HELD_OUT = 10
 
 
-def draw_pairs(store: LatentStore, recipe: Recipe, seed: int) -> dict[str, np.ndarray]:
-    """The pairs [pair, 2] of store indices that train, and those that validate, under "train" and "valid".
+@dataclass(frozen=True)
+class Batch:
+    """Examples of several views.
+
+    Attributes:
+        views: front-end frames of each view, float32 [example, frame, dim] of equal length.
+        labels: by kind, 0 or 1 for each class, float32 [view, example, class]; besides, ``group``: the group's place
+            among those that train, int64 [view, example], -1 for any other. Only supervised methods look at them.
+        shard: which part of the batch that all processes share these examples are.
+    """
+
+    views: tuple[Tensor, ...]
+    labels: Mapping[str, Tensor]
+    shard: BatchShard = WHOLE
+
+    def __len__(self) -> int:
+        return len(self.views[0])
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch on ``device``."""
+        labels = {kind: values.to(device) for kind, values in self.labels.items()}
+        return replace(self, views=tuple(x.to(device) for x in self.views), labels=labels)
+
+
+def draw_examples(store: LatentStore, recipe: Recipe, seed: int) -> dict[str, Examples]:
+    """The examples that train and those that validate, under "train" and "valid".
 
     Raises:
-        ValueError: one of the two is without any pair.
+        ValueError: one of the two is empty.
     """
-    sensors = np.array([clip.sensor for clip in store.clips])
-    train = np.flatnonzero(np.isin(sensors, store.split.train))
+    groups = [clip.group for clip in store.clips]
+    partition = store.about.partition
+    train = np.flatnonzero([group in partition.train for group in groups])
     if recipe.validation == "clips":
-        held_out = _held_out(sensors, train, seed)
+        held_out = _held_out(groups, partition.train, seed)
         parts = {"train": np.setdiff1d(train, held_out), "valid": held_out}
     else:
-        parts = {"train": train, "valid": np.flatnonzero(np.isin(sensors, store.split.valid))}
-    pairs = {}
+        parts = {"train": train, "valid": np.flatnonzero([group in partition.valid for group in groups])}
+    drawn = {}
     for name, indices in parts.items():
-        drawn = VIEWS[recipe.views]([store.clips[i] for i in indices], recipe.pairs_per_clip, seed)
-        if not len(drawn):
-            wanted = getattr(store.split, "train" if recipe.validation == "clips" else name)
+        clips = [store.clips[i] for i in indices]
+        found: Examples = entry("views", recipe.views)(clips, recipe.examples_per_clip, recipe.renditions, seed)
+        if not len(found):
+            wanted = partition.train if recipe.validation == "clips" else getattr(partition, name)
             raise ValueError(
-                f"the {name} sensors {', '.join(map(str, wanted))} have no two clips of one sensor in {store.path}: "
-                "choose another split"
+                f"the {name} groups {', '.join(map(str, wanted))} give no example for views {recipe.views!r} in "
+                f"{store.path}; choose another split"
             )
-        pairs[name] = indices[drawn]
-    return pairs
+        drawn[name] = replace(found, clips=indices[found.clips])
+    return drawn
 
 
 def batches(
-    store: LatentStore, pairs: np.ndarray, recipe: Recipe, seed: int, bar: tqdm[NoReturn] | None = None
+    store: LatentStore, examples: Examples, recipe: Recipe, seed: int, bar: tqdm[NoReturn] | None = None
 ) -> Iterator[Batch]:
-    """The recipe's ``batch_size`` of ``pairs`` [pair, 2] at a time, in an order and with cuts drawn from ``seed``;
-    ``bar`` goes on by one with each. Of several processes each reads its share only."""
+    """``examples`` in batches of the recipe's size, in an order and with cuts drawn from ``seed``.
+
+    Each of several processes reads its shard only. ``bar`` advances by one with each batch.
+    """
     generator = torch.Generator().manual_seed(seed)
-    for chosen in torch.randperm(len(pairs), generator=generator).split(recipe.batch_size):
-        both = pairs[chosen.numpy()]
-        own = share(len(both))
-        rows = own.rows(len(both))
-        kept = np.arange(both.size).reshape(2, -1)[:, rows].reshape(-1)
-        x_1, x_2 = store.read(both.T.reshape(-1).tolist(), recipe.crop, generator, kept.tolist()).chunk(2)
-        both = both[rows]
-        sources = [_sources(store, column) for column in both.T]
-        yield Batch((x_1, x_2), (sources[0], sources[1]), _sensor(store, both[:, 0]), own)
+    labels = label_tensors(store)
+    for chosen in torch.randperm(len(examples), generator=generator).split(recipe.batch_size):
+        rows = chosen.numpy()
+        segments = cut(store, examples, rows, recipe.crop, generator)
+        shard = shard_for(len(rows))
+        part = shard.rows(len(rows))
+        views = []
+        for view, row in enumerate(segments):
+            x = store.read(row[part])
+            if recipe.augmentations:
+                of_examples = zip(x, rows[part].tolist(), strict=True)
+                x = torch.stack([augmented(f, recipe.augmentations, seed, k, view) for f, k in of_examples])
+            views.append(x)
+        clips = torch.from_numpy(examples.clips[rows[part]].T.copy())
+        yield Batch(tuple(views), {kind: values[clips] for kind, values in labels.items()}, shard)
         if bar is not None:
             bar.update()
 
 
-def _held_out(sensors: np.ndarray, train: np.ndarray, seed: int) -> np.ndarray:
-    """Of the clips ``train`` of each sensor with four or more, a tenth."""
+def cut(
+    store: LatentStore, examples: Examples, rows: np.ndarray, crop: int | None, generator: torch.Generator
+) -> list[list[Segment]]:
+    """Segments [view][example] of the examples ``rows``, all of one length: the shortest, or ``crop`` frames.
+
+    Views that are aligned begin at the same frame; every other one begins at a frame of its own, drawn at random.
+    """
+    clips, kinds = examples.clips[rows].T, examples.rendition[rows].T  # [view, example]
+    names = [[examples.renditions[k] for k in row] for row in kinds]
+    of_views = list(zip(clips, names, strict=True))
+    lengths = np.array([[store.lengths([c], name)[0] for c, name in zip(*view, strict=True)] for view in of_views])
+    frames = int(min(lengths.min(), crop or lengths.max()))
+    starts: list[list[int]] = []
+    for view, leader in enumerate(examples.aligned):
+        if leader != view:
+            starts.append(starts[leader])
+            continue
+        together = [other for other, first in enumerate(examples.aligned) if first == view]
+        spare = lengths[together].min(axis=0) - frames
+        starts.append([int(torch.randint(n + 1, (), generator=generator)) if n else 0 for n in spare.tolist()])
+    return [
+        [Segment(int(c), name, s, frames) for c, name, s in zip(*of_view, strict=True)]
+        for of_view in zip(clips, names, starts, strict=True)
+    ]
+
+
+def label_tensors(store: LatentStore) -> dict[str, Tensor]:
+    """What `Batch.labels` holds, of every clip of the store: float32 [clip, class] by kind, and ``group`` [clip]."""
+    tensors = {
+        kind: torch.tensor([[float(name in clip.labels.get(kind, ())) for name in classes] for clip in store.clips])
+        for kind, classes in store.about.labels.items()
+    }
+    place = {group: k for k, group in enumerate(store.about.partition.train)}
+    return {**tensors, "group": torch.tensor([place.get(clip.group, -1) for clip in store.clips])}
+
+
+def _held_out(groups: Sequence[int | str], train: Sequence[int | str], seed: int) -> np.ndarray:
+    """A tenth of the clips of each group of ``train`` with four or more."""
     rng = np.random.default_rng((seed, HELD_OUT))
     chosen = []
-    for sensor in np.unique(sensors[train]):
-        own = train[sensors[train] == sensor]
+    for group in train:
+        own = np.flatnonzero([each == group for each in groups])
         if len(own) >= 4:
             chosen.append(rng.choice(own, max(2, len(own) // HELD_OUT), replace=False))
     return np.sort(np.concatenate(chosen)) if chosen else np.empty(0, np.int64)
-
-
-def _sources(store: LatentStore, indices: np.ndarray) -> torch.Tensor:
-    return torch.tensor([[float(name in store.clips[i].sources) for name in COARSE] for i in indices])
-
-
-def _sensor(store: LatentStore, indices: Sequence[int] | np.ndarray) -> torch.Tensor:
-    """Place among the training sensors; 0 for one that is not among them, whose sensor nothing may ask for."""
-    place = {sensor: k for k, sensor in enumerate(store.split.train)}
-    return torch.tensor([place.get(store.clips[i].sensor, 0) for i in indices])

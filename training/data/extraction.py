@@ -1,27 +1,29 @@
-"""Fill a latent store: every clip once through the frozen front end."""
+"""Fill a latent store: every rendition of every clip once through the frozen front end."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from warnings import warn
 
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from hear_multiview.frontends import FrontEnd
-from sonyc_tasks.dataset.annotations import Clip
 from sonyc_tasks.dataset.audio import duration, read_mono
-from sonyc_tasks.dataset.duplicates import duplicate_clips
-from sonyc_tasks.dataset.splits import SensorSplit
-from training.data.prefetch import ahead
-from training.data.store import LatentStore, StoredClip, some
-from training.engine.distributed import count, index, main, main_first, wait
+from training.data.prefetch import prefetch
+from training.data.records import Description, some
+from training.data.renditions import render
+from training.data.store import LatentStore
+from training.distributed import barrier, is_main, main_process_first, rank, world_size
+
+log = logging.getLogger(__name__)
 
 
-def describe(frontend: FrontEnd) -> dict[str, object]:
+def frontend_record(frontend: FrontEnd) -> dict[str, object]:
     """What a store and a checkpoint remember of the front end that they stand on."""
     return {
         "name": frontend.name,
@@ -34,63 +36,86 @@ def describe(frontend: FrontEnd) -> dict[str, object]:
 
 
 def extract(
-    clips: Sequence[Clip],
-    split: SensorSplit,
-    frontend: FrontEnd,
-    path: Path | str,
-    *,
-    data: str = "",
-    device: str = "cpu",
+    about: Description, audio: Mapping[str, Path], frontend: FrontEnd, path: Path | str, *, device: str = "cpu"
 ) -> LatentStore:
-    """Latents of the pretraining clips in the store at ``path``, computing only those that it does not hold yet.
+    """The store at ``path`` with the frames of every clip and rendition of ``about``; only what it lacks is computed.
 
-    Processes that were launched together divide these, and each comes back when the store is whole. A warning names the
-    clips that the store held before and has lost a part of.
+    Processes that were launched together divide the work, and each returns when the store is complete. A warning names
+    clips that the store once held and has partly lost.
 
     Args:
-        clips: of the whole data set. Those of ``split.probe`` are left alone: pretraining must never see them.
-        data: what the clips are, in words, for the card of every checkpoint trained on them.
+        about: clips, partition, labels and renditions; its ``frontend`` is set here.
+        audio: the file of each clip, by name.
+        path: folder or address of the store.
 
     Raises:
-        ValueError: no clips; audio that cannot be read; a store at ``path`` for other clips or another front end; the
-            same recording in two parts of the split.
+        ValueError: there are no clips, audio cannot be read, or the store is for other clips or another front end.
     """
-    duplicate_clips(clips, split)
-    clips = [clip for clip in clips if clip.sensor in (*split.train, *split.valid)]
-    if not clips:
-        raise ValueError("the data set has no clips of the split's train and valid sensors")
-    seconds = [duration(clip.path) for clip in tqdm(clips, desc="reading lengths", unit="clip", leave=False)]
+    if not about.clips:
+        raise ValueError("there are no clips to extract latents of; choose another split or data set")
     frontend.to(device)
-    samples = math.ceil(max(seconds) * frontend.sample_rate)
-    # A codec gives a last frame that has no time within the audio, a HEAR module perhaps more frames than whole hops.
-    with _naming(clips[max(range(len(clips)), key=seconds.__getitem__)]):
-        longest = max(math.ceil(samples / frontend.hop), len(frontend.frame_times(samples)))
-    stored = [StoredClip(clip.name, clip.sensor, clip.sources) for clip in clips]
-    with main_first():
-        store = LatentStore.create(path, stored, describe(frontend), longest, split, data)
-    if store.lost and main():
-        warn(
-            f"the latent store {path} has lost a part of {len(store.lost)} of its {len(stored)} clips "
-            f"({some(stored[clip].name for clip in store.lost)}): they are computed again",
-            stacklevel=2,
+    about = Description(**{**vars(about), "frontend": frontend_record(frontend)})
+    with main_process_first():
+        store = _created(about, audio, frontend, path, device)
+    for name in about.renditions:
+        arrays = store.renditions[name]
+        if arrays.lost and is_main():
+            lost = some(about.clips[clip].name for clip in arrays.lost)
+            warn(
+                f"{arrays.path} has lost a part of {len(arrays.lost)} of its {len(about.clips)} clips ({lost}), which "
+                "are computed again",
+                stacklevel=2,
+            )
+        missing = arrays.missing(rank(), world_size())
+        decoded = prefetch(
+            render(name, read_mono(audio[about.clips[clip].name], frontend.sample_rate), frontend.sample_rate)
+            for clip in missing
         )
-    if missing := store.missing(index(), count()):
-        decoded = ahead(read_mono(clips[clip].path, frontend.sample_rate) for clip in missing)
-        for clip, sound in zip(tqdm(missing, desc=f"latents ({frontend.name})", unit="clip"), decoded, strict=True):
-            with torch.no_grad(), _naming(clips[clip]):
-                audio = torch.from_numpy(sound)[None].to(device)
-                frames = torch.cat([piece[0].cpu() for piece in frontend.stream(audio)])
-            store.write(clip, frames.numpy()[:longest])
-    wait()
+        what = f"latents ({frontend.name})" if len(about.renditions) == 1 else f"latents ({frontend.name}, {name})"
+        bar = tqdm(missing, desc=what, unit="clip", disable=not is_main() or not missing)
+        for clip, sound in zip(bar, decoded, strict=True):
+            with _naming(about.clips[clip].name):
+                arrays.write(clip, frames_of(frontend, torch.from_numpy(sound), device).numpy()[: arrays.longest])
+    barrier()
     store = LatentStore(path)
-    store.require()
+    store.require(renditions=about.renditions)
     return store
 
 
+def frames_of(frontend: FrontEnd, audio: Tensor, device: str = "cpu") -> Tensor:
+    """All frames of ``audio`` [sample] as float32 [frame, dim] on the CPU."""
+    with torch.no_grad():
+        return torch.cat([piece[0].cpu() for piece in frontend.stream(audio[None].to(device))])
+
+
+def _created(
+    about: Description, audio: Mapping[str, Path], frontend: FrontEnd, path: Path | str, device: str
+) -> LatentStore:
+    """The store, made with room for the longest clip where it, or a rendition, is not there yet."""
+    try:
+        held = LatentStore(path).about.renditions
+    except FileNotFoundError:
+        held = ()
+    frames = {}
+    names = [clip.name for clip in about.clips]
+    longest = ""
+    for rendition in about.renditions:
+        if rendition in held:
+            continue
+        if not longest:
+            bar = tqdm(names, desc="reading lengths", unit="clip", leave=False, disable=not is_main())
+            seconds = [duration(audio[name]) for name in bar]
+            longest = names[max(range(len(names)), key=seconds.__getitem__)]
+        with _naming(longest):
+            sound = render(rendition, read_mono(audio[longest], frontend.sample_rate), frontend.sample_rate)
+            frames[rendition] = len(frames_of(frontend, torch.from_numpy(sound), device))
+    return LatentStore.create(path, about, frames)
+
+
 @contextmanager
-def _naming(clip: Clip) -> Iterator[None]:
-    """A ValueError of the front end says of which clip it is."""
+def _naming(clip: str) -> Iterator[None]:
+    """A ValueError inside says which ``clip`` it is of."""
     try:
         yield
     except ValueError as error:
-        raise ValueError(f"clip {clip.name}: {error}") from error
+        raise ValueError(f"clip {clip}: {error}") from error

@@ -1,4 +1,4 @@
-"""The next item while the last one is still worked on: what reads from a disk should not make the processor wait."""
+"""Prefetching: the next item is made while the last one is still in use, so that no step waits for the disk."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from hear_multiview.threads import with_modes
 T = TypeVar("T")
 
 
-def ahead(items: Iterable[T]) -> Iterator[T]:
-    """``items``, each made in a thread of its own while the one before it is used. What making one raises is raised
-    where it would have come. They are made in the grad mode, inference mode and autocast of who asks for the first.
+def prefetch(items: Iterable[T]) -> Iterator[T]:
+    """``items``, each made in a thread while the one before it is in use.
 
-    >>> list(ahead(range(3)))
+    An error in making one is raised where the item would have come. Items are made in the grad mode, inference mode and
+    autocast of the caller.
+
+    >>> list(prefetch(range(3)))
     [0, 1, 2]
     """
     source = iter(items)

@@ -1,71 +1,111 @@
-"""Views: which clips are seen together, by rules that recipes name.
-
-Two clips of one sensor share where and with what they were recorded. Two generated sounds of one waveform, which the
-store keeps in the sensor's place, share their timbre; where their frequencies differ, they share nothing else.
-"""
+"""View samplers: which clips, in which renditions, one training example shows, and which views are aligned in time."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from training.data.store import StoredClip
+from training.data.records import ORIGINAL, Clip
 
 
-def same_sensor_pairs(
-    sensors: Sequence[int], per_clip: int = 3, seed: int = 0, apart: Sequence[object] | None = None
+@dataclass(frozen=True)
+class Examples:
+    """Training examples, each of the same number of views.
+
+    Attributes:
+        clips: int64 [example, view], indices of clips.
+        rendition: int64 [example, view], indices into ``renditions``.
+        renditions: names of renditions.
+        aligned: for each view, the view whose stretch of time it shares; a view that names itself has a cut of its own.
+    """
+
+    clips: np.ndarray
+    rendition: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.int64))
+    renditions: tuple[str, ...] = (ORIGINAL,)
+    aligned: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.rendition.size:
+            object.__setattr__(self, "rendition", np.zeros_like(self.clips))
+        if not self.aligned:
+            object.__setattr__(self, "aligned", tuple(range(self.clips.shape[1])))
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+
+#: Takes clips, how many examples to draw for each, the renditions at hand, and a seed.
+ViewSampler = Callable[[Sequence[Clip], int, Sequence[str], int], Examples]
+
+
+def pairs_within(
+    groups: Sequence[object], per_clip: int = 3, seed: int = 0, apart: Sequence[object] | None = None
 ) -> np.ndarray:
-    """Pairs of clips of one sensor: each clip with ``per_clip`` partners drawn from the others of its sensor.
+    """Pairs of clips of one group: each clip with ``per_clip`` partners drawn from the others of its group.
 
-    Partners are drawn without replacement while the sensor has enough clips (3 a clip gives the paper's 39k training
-    pairs of 13k clips). A sensor with a single clip has no pair, and a warning names it.
+    Partners are drawn without replacement while the group has enough clips (3 a clip gives the paper's 39k training
+    pairs from 13k clips). A group with a single clip has no pair, and a warning names it.
 
     Args:
-        sensors: of each clip.
-        apart: of each clip, something that it must not have in common with a partner; None asks for no such thing.
+        groups: of each clip.
+        apart: of each clip, something in which its partner must differ; None asks for no such thing.
 
     Returns:
-        int64 [pair, 2], indices into ``sensors``; deterministic.
+        int64 [pair, 2], indices into ``groups``; deterministic.
 
-    >>> same_sensor_pairs([7, 7], per_clip=1).tolist()
+    >>> pairs_within([7, 7], per_clip=1).tolist()
     [[0, 1], [1, 0]]
-    >>> same_sensor_pairs([7, 7, 7], per_clip=1, apart=["a", "a", "b"])[:2].tolist()
+    >>> pairs_within([7, 7, 7], per_clip=1, apart=["a", "a", "b"])[:2].tolist()
     [[0, 2], [1, 2]]
     """
     rng = np.random.default_rng(seed)
-    labels = np.asarray(sensors)
-    members = {sensor: np.flatnonzero(labels == sensor) for sensor in set(labels.tolist())}
+    labels = np.asarray(groups)
+    members = {group: np.flatnonzero(labels == group) for group in set(labels.tolist())}
     kinds = None if apart is None else np.unique(np.asarray(apart), return_inverse=True)[1]
     pairs = []
-    for clip, sensor in enumerate(labels.tolist()):
-        others = members[sensor]
+    for clip, group in enumerate(labels.tolist()):
+        others = members[group]
         others = others[others != clip if kinds is None else kinds[others] != kinds[clip]]
         if len(others):
             partners = rng.choice(others, size=per_clip, replace=len(others) < per_clip)
             pairs += [(clip, int(partner)) for partner in partners]
         else:
-            what = "one clip only, which cannot pair: it" if apart is None else f"no partner for clip {clip}, which"
-            warnings.warn(f"sensor {sensor} has {what} is left out", stacklevel=2)
+            what = "a single clip, which" if apart is None else f"no partner for clip {clip}, which"
+            warnings.warn(f"group {group} has {what} is skipped", stacklevel=2)
     return np.asarray(pairs, np.int64).reshape(-1, 2)
 
 
-def same_sensor(clips: Sequence[StoredClip], per_clip: int, seed: int) -> np.ndarray:
-    """`same_sensor_pairs` of ``clips``."""
-    return same_sensor_pairs([clip.sensor for clip in clips], per_clip, seed)
+def same_group(clips: Sequence[Clip], per_clip: int, renditions: Sequence[str], seed: int) -> Examples:
+    """Two clips of one group, each cut on its own (see `pairs_within`)."""
+    return Examples(pairs_within([clip.group for clip in clips], per_clip, seed))
 
 
-def same_timbre(clips: Sequence[StoredClip], per_clip: int, seed: int) -> np.ndarray:
-    """Pairs of sounds of one waveform (``sensor``) and of different frequencies (``sources``)."""
-    frequencies = [" ".join(clip.sources) for clip in clips]
-    return same_sensor_pairs([clip.sensor for clip in clips], per_clip, seed, apart=frequencies)
+def two_crops(clips: Sequence[Clip], per_clip: int, renditions: Sequence[str], seed: int) -> Examples:
+    """Two cuts of the same clip, drawn independently; ``per_clip`` examples of each clip."""
+    return Examples(np.repeat(np.arange(len(clips)), per_clip)[:, None].repeat(2, axis=1))
 
 
-#: Every view rule that a recipe may name: of the clips, partners for each and a seed, the pairs int64 [pair, 2].
-VIEWS: dict[str, Callable[[Sequence[StoredClip], int, int], np.ndarray]] = {
-    "same_sensor": same_sensor,
-    "same_timbre": same_timbre,
+def renditions_of_a_clip(clips: Sequence[Clip], per_clip: int, renditions: Sequence[str], seed: int) -> Examples:
+    """The original and one other rendition of the same stretch of a clip, drawn from the recipe's ``renditions``.
+
+    Raises:
+        ValueError: the recipe names no rendition but the original.
+    """
+    others = [k for k, name in enumerate(renditions) if name != ORIGINAL]
+    if not others:
+        raise ValueError("views 'renditions' need a rendition besides the original; name one in the recipe")
+    pairs = np.repeat(np.arange(len(clips)), per_clip)[:, None].repeat(2, axis=1)
+    rendition = np.full_like(pairs, list(renditions).index(ORIGINAL))
+    rendition[:, 1] = np.random.default_rng(seed).choice(others, len(pairs))
+    return Examples(pairs, rendition, tuple(renditions), aligned=(0, 0))
+
+
+#: View samplers of the core, by the name that recipes use.
+VIEWS: dict[str, ViewSampler] = {
+    "same_group": same_group,
+    "two_crops": two_crops,
+    "renditions": renditions_of_a_clip,
 }

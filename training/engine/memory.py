@@ -13,7 +13,7 @@ import sys
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 
 
-def keep_freed_memory() -> None:
+def tune_malloc() -> None:
     """Have glibc keep up to 2 GiB of what is freed at the end of its heap, and take large arrays from there too.
 
     For a process that trains; it holds about a fifth more memory. Nothing happens with another C library.

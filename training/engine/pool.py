@@ -15,29 +15,30 @@ import torch
 from tqdm import tqdm
 
 from training.data.store import LatentStore
+from training.distributed import is_main
 from training.engine.pretrain import pretrain, run_folder
 from training.probes.heareval_jobs import die_with_parent
 from training.recipes import Recipe
 
-#: Seconds between two looks at how far the runs are.
-LOOK = 1.0
+#: Seconds between two checks of how far the runs are.
+INTERVAL = 1.0
 
 
-def train_all(
+def run_jobs(
     jobs: Sequence[tuple[Recipe, int]],
     store: Path | str,
     runs: Path,
     *,
     device: str = "cpu",
     workers: int = 1,
-    look: Callable[[float | None], None] = lambda _: None,
+    on_progress: Callable[[float | None], None] = lambda _: None,
 ) -> None:
     """`engine.pretrain.pretrain` for each (recipe, seed) of ``jobs``; what is finished already is not repeated.
 
     Args:
         store: folder or address of the latent store. runs: folder of the runs.
         workers: processes. On a GPU one is usually best.
-        look: called now and then with the seconds left, as far as known.
+        on_progress: called now and then with the seconds left, as far as known.
 
     Raises:
         ValueError: of the first run that fails; the others stop where they can go on another time.
@@ -47,23 +48,31 @@ def train_all(
     def done() -> int:
         return sum(epochs_done(run_folder(runs, recipe, seed)) for recipe, seed in jobs)
 
+    what = f"pretraining {len(jobs)} runs"
     context = multiprocessing.get_context("spawn")
     before = {name: os.environ.get(name) for name in _ENVIRONMENT}
     os.environ.update(_ENVIRONMENT)  # a spawned process reads some of it before any of our code runs
     try:
         with (
-            tqdm(total=epochs, initial=done(), desc=f"pretraining {len(jobs)} runs", unit="epoch", smoothing=0) as bar,
+            tqdm(
+                total=epochs,
+                initial=done(),
+                desc=what,
+                unit="epoch",
+                smoothing=0,
+                disable=not is_main(),
+            ) as bar,
             ProcessPoolExecutor(workers, context, initializer=die_with_parent) as pool,
         ):
             left = {pool.submit(_train, recipe.as_dict(), seed, store, runs, device) for recipe, seed in jobs}
             try:
                 while left:
-                    finished, left = wait(left, LOOK, FIRST_COMPLETED)
+                    finished, left = wait(left, INTERVAL, FIRST_COMPLETED)
                     for run in finished:
                         run.result()
                     bar.update(done() - bar.n)
                     rate = bar.format_dict["rate"]
-                    look((epochs - bar.n) / rate if rate else None)
+                    on_progress((epochs - bar.n) / rate if rate else None)
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 for process in multiprocessing.active_children():

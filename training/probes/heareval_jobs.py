@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import logging
 import os
 import shlex
 import signal
@@ -32,6 +33,8 @@ from sonyc_tasks.launcher.embedding_record import (
     task_digest,
 )
 from sonyc_tasks.launcher.prediction_guard import PROBED, probed
+
+log = logging.getLogger(__name__)
 
 ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
@@ -175,9 +178,9 @@ def _run(
     (folder / "logs").mkdir(exist_ok=True)
     environment = {**os.environ, **ENVIRONMENT, **environment, "OMP_NUM_THREADS": str(threads)}
     at_once = min(max(1, cores() // threads), len(calls))
-    print("  $ python -m " + shlex.join(["sonyc_tasks.heareval", command, *calls[0]]), flush=True)
+    log.info("  $ python -m %s", shlex.join(["sonyc_tasks.heareval", command, *calls[0]]))
     if len(calls) > 1:
-        print(f"  … and {len(calls) - 1} more", flush=True)
+        log.info("  … and %d more", len(calls) - 1)
     logged = len(list((folder / "logs").glob("*.log")))
     before = done()
     running: list[tuple[subprocess.Popen[bytes], Path]] = []
@@ -185,8 +188,8 @@ def _run(
         for number in range(at_once):
             first, *others = calls[number::at_once]
             arguments = [command, *first, *(part for call in others for part in ("+", *call))]
-            log = folder / "logs" / f"{command}-{logged + number + 1}.log"
-            with log.open("wb") as file:
+            output = folder / "logs" / f"{command}-{logged + number + 1}.log"
+            with output.open("wb") as file:
                 process = subprocess.Popen(
                     [sys.executable, "-m", "sonyc_tasks.heareval", *arguments],
                     cwd=folder,
@@ -196,16 +199,16 @@ def _run(
                     stderr=subprocess.STDOUT,
                     preexec_fn=die_with_parent,
                 )
-            running.append((process, log))
+            running.append((process, output))
         with tqdm(total=expected, desc=f"  {what}") as bar:
             ended = False
             while not ended:
                 time.sleep(0.3)
                 ended = all(process.poll() is not None for process, _ in running)
-                for process, log in running:
+                for process, output in running:
                     if process.poll() not in (None, 0):
-                        last = log.read_text(errors="replace").strip().splitlines() or ["no output"]
-                        raise ValueError(f"heareval failed ({last[-1].strip()}); all of its output is in {log}")
+                        last = output.read_text(errors="replace").strip().splitlines() or ["no output"]
+                        raise ValueError(f"heareval failed ({last[-1].strip()}); all of its output is in {output}")
                 if more := done() - before - bar.n:
                     bar.update(more)
     finally:

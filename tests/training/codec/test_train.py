@@ -23,8 +23,8 @@ from hear_multiview.frontends.dac.frontend import CodecFrontEnd
 from sonyc_tasks.synthesis import synthesize
 from training.codec import train as module
 from training.codec.bundle import seeded_codec
-from training.codec.data import describe, draw_crops, load_sounds, through_other_microphones
-from training.codec.model import FastSnake, Trainee, mel_distance, unit_gain, whiten
+from training.codec.data import describe_audio, draw_crops, load_sounds, random_microphone_eq
+from training.codec.model import FastSnake, CodecWithReadout, mel_distance, unit_gain, whiten
 from training.codec.train import train_codec
 
 TINY: dict[str, Any] = {
@@ -215,7 +215,7 @@ def test_another_folder_of_audio_is_described_as_what_it_is(tmp_path: Path) -> N
     for name in ("a.wav", "b.wav"):
         soundfile.write(tmp_path / name, 0.1 * np.sin(np.arange(44_100 * 40) / 9), 44_100)
     sounds = load_sounds(tmp_path, 44_100, 5120)
-    assert describe(tmp_path, sounds, 44_100) == f"1 minutes of audio (1 files of the folder {tmp_path.name})"
+    assert describe_audio(tmp_path, sounds, 44_100) == f"1 minutes of audio (1 files of the folder {tmp_path.name})"
 
 
 def test_no_audio_means_generated_soundscapes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -315,7 +315,7 @@ def test_the_stft_distance_sees_a_mean_better_than_the_mel_distance() -> None:
     from audiotools import AudioSignal
 
     noise = 0.05 * torch.randn(1, 1, 8192, generator=torch.Generator().manual_seed(0))
-    trainee = Trainee(seeded_codec(0, **TINY["codec_arguments"]), noise)
+    trainee = CodecWithReadout(seeded_codec(0, **TINY["codec_arguments"]), noise)
 
     def growth(loss: Any) -> float:
         """Of the loss, where a mean of 0.1 grows to one that fills the tanh."""
@@ -343,12 +343,12 @@ def test_crops_are_pieces_of_clips_drawn_by_the_generator() -> None:
 
 def test_other_microphones_colour_but_keep_the_level() -> None:
     crops = torch.randn(3, 1, 4096, generator=torch.Generator().manual_seed(0))
-    coloured = through_other_microphones(crops, 44_100, torch.Generator().manual_seed(1))
+    coloured = random_microphone_eq(crops, 44_100, torch.Generator().manual_seed(1))
     torch.testing.assert_close(coloured.square().mean(-1), crops.square().mean(-1))
     ratio = 20 * (torch.fft.rfft(coloured).abs() / torch.fft.rfft(crops).abs()).log10()[..., 5:]
     assert 1 < ratio.std() < 10
     assert ratio.diff(dim=-1).abs().max() < 1  # smooth: no step between neighbouring bins
-    silence = through_other_microphones(torch.zeros(1, 1, 4096), 44_100, torch.Generator())
+    silence = random_microphone_eq(torch.zeros(1, 1, 4096), 44_100, torch.Generator())
     assert torch.equal(silence, torch.zeros(1, 1, 4096))
 
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from training.data.prefetch import ahead
+from training.data.prefetch import prefetch
 
 
-def test_all_in_order_and_one_ahead() -> None:
+def test_all_in_order_and_one_prefetch() -> None:
     made: list[int] = []
     third = threading.Event()
 
@@ -22,7 +22,7 @@ def test_all_in_order_and_one_ahead() -> None:
                 third.set()
             yield k
 
-    coming = ahead(items())
+    coming = prefetch(items())
     assert next(coming) == 0
     assert next(coming) == 1
     assert third.wait(10)  # made while 1 is still in use
@@ -31,7 +31,7 @@ def test_all_in_order_and_one_ahead() -> None:
 
 
 def test_nothing() -> None:
-    assert list(ahead([])) == []
+    assert list(prefetch([])) == []
 
 
 def test_an_error_comes_in_its_place() -> None:
@@ -39,7 +39,7 @@ def test_an_error_comes_in_its_place() -> None:
         yield 1
         raise ValueError("the second")
 
-    coming = ahead(items())
+    coming = prefetch(items())
     assert next(coming) == 1
     with pytest.raises(ValueError, match="the second"):
         next(coming)
@@ -49,4 +49,4 @@ def test_an_error_comes_in_its_place() -> None:
 def test_items_are_made_in_the_grad_mode_of_who_asks(on: bool) -> None:
     items = (torch.is_grad_enabled() for _ in range(2))
     with torch.set_grad_enabled(on):
-        assert list(ahead(items)) == [on, on]
+        assert list(prefetch(items)) == [on, on]

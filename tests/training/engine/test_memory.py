@@ -10,9 +10,9 @@ import pytest
 
 CODE = """
 import resource, torch
-from training.engine.memory import keep_freed_memory
+from training.engine.memory import tune_malloc
 if {keep}:
-    keep_freed_memory()
+    tune_malloc()
 for turn in range(8):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     arrays = [torch.ones(10_000_000) for _ in range(8)]

@@ -19,10 +19,10 @@ from sonyc_tasks.dataset.annotations import read_clips
 from sonyc_tasks.dataset.splits import SensorSplit
 from sonyc_tasks.synthesis import synthesize
 from training.codec.bundle import seeded_codec, write_codec_bundle
-from training.data.extraction import extract
 from training.engine.pretrain import pretrain
 from training.recipes import recipe_named
 from training.reporting.model_card import training_record, versions
+from training.systems.multiview.data import extract_sensors
 
 #: Generated for pretraining alone; the demo and the tests use other seeds.
 DATA: dict[str, Any] = {"sensors": 40, "clips_per_sensor": 12, "seconds": 10.0, "seed": 2001}
@@ -52,7 +52,7 @@ def bundle(work: Path, codec: Path | None = None) -> Path:
         synthesize(data, **DATA)
     words = f"generated: a mini-SONYC, {json.dumps(DATA)}"
     front = load_frontend("demo")
-    store = extract(read_clips(data), SPLIT, front, work / f"latents-{front.digest[:8]}", data=words)
+    store = extract_sensors(read_clips(data), SPLIT, front, work / f"latents-{front.digest[:8]}", data=words)
     run = pretrain(recipe_named(RECIPE), store, work / f"runs-{front.digest[:8]}", seed=SEED)
     trained = checkpoint.load(run.checkpoint)
     encoder = {name: tensor for name, tensor in trained.tensors.items() if name.startswith("encoder.")}

@@ -6,6 +6,7 @@ Every step is the command that a user types for real data, at a smaller size; a 
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,6 @@ from sonyc_tasks.scores.score import score_table
 from sonyc_tasks.scores.score_report import markdown
 from sonyc_tasks.synthesis import synthesize
 from sonyc_tasks.tasks.sonyc import PAPER_GRID, build, choose_split
-from training.data.extraction import extract
 from training.data.store import LatentStore
 from training.engine.pretrain import pretrain
 from training.probes import heareval_jobs as harness
@@ -28,6 +28,9 @@ from training.recipes import recipe_named
 from training.reporting.figures import training_curves
 from training.reporting.gallery import read_room
 from training.reporting.page import write_page
+from training.systems.multiview.data import extract_sensors
+
+log = logging.getLogger(__name__)
 
 #: Sensors, clips of each, seconds of each clip, seed.
 SIZE: dict[str, Any] = {"sensors": 18, "clips_per_sensor": 30, "seconds": 4.0, "seed": 0}
@@ -55,23 +58,28 @@ def demo(folder: Path) -> None:
         synthesize(data, **SIZE)
     clips = read_clips(data)
     split = choose_split(clips, {}, seed=SIZE["seed"])
-    print(f"  {len(clips)} clips of {SIZE['seconds']:g} s from {SIZE['sensors']} sensors in {data}")
-    print(f"  sensors: {len(split.train)} to train, {len(split.valid)} to validate, {len(split.probe)} for the probes")
+    log.info(f"  {len(clips)} clips of {SIZE['seconds']:g} s from {SIZE['sensors']} sensors in {data}")
+    log.info(
+        f"  sensors: {len(split.train)} to train, {len(split.valid)} to validate, {len(split.probe)} for the probes"
+    )
 
     _say(2, "compute the codec's latents, once for each clip")
     front = load_frontend("demo")
-    store = extract(clips, split, front, folder / "latents", data=f"generated: a mini-SONYC, {json.dumps(SIZE)}")
-    print(f"  {len(store.clips)} clips, up to {store.length.max()} frames of {front.dim} dimensions, in {store.path}")
+    store = extract_sensors(
+        clips, split, front, folder / "latents", data=f"generated: a mini-SONYC, {json.dumps(SIZE)}"
+    )
+    longest = store.lengths(range(len(store.clips))).max()
+    log.info("  %d clips, up to %d frames of %d dimensions, in %s", len(store.clips), longest, front.dim, store.path)
 
     _say(3, f"pretrain the multi-view encoder ({', '.join(recipe.objectives)})")
     run = pretrain(recipe, store, folder / "runs", seed=SIZE["seed"])
     best = min(run.history, key=lambda record: record["valid"]["total"])
-    print(f"  best of {len(run.history)} epochs: {best['epoch'] + 1}, validation loss {best['valid']['total']:.4f}")
-    print(f"  {run.checkpoint}")
+    log.info(f"  best of {len(run.history)} epochs: {best['epoch'] + 1}, validation loss {best['valid']['total']:.4f}")
+    log.info(f"  {run.checkpoint}")
 
     _say(4, "build the two HEAR tasks, source and sensor, on sensors that pretraining never saw")
     tasks = build(data, folder / "tasks", split=split, seed=SIZE["seed"], grid="paper")
-    print("  " + "\n  ".join(map(str, tasks)))
+    log.info("%s", "\n".join(f"  {task}" for task in tasks))
 
     _say(5, "run hear-eval-kit, unmodified: embeddings, then probes, for every view")
     harness.embed(folder, harness.views_of(run.checkpoint, VIEWS))
@@ -79,7 +87,7 @@ def demo(folder: Path) -> None:
 
     _say(6, "score")
     tables = [score_table(model, views) for model, views in read_scores(folder / "embeddings").items()]
-    print(markdown(tables))
+    log.info("%s", markdown(tables))
     about = _about(store)
     curves, _ = training_curves({run.checkpoint.parent.name: run.history}, folder / "curves")
     room = read_room(folder / "tasks", sorted((folder / "embeddings").iterdir()))
@@ -91,7 +99,7 @@ def demo(folder: Path) -> None:
         [("Losses of the pretraining.", curves)],
         room,
     )
-    print("\n".join(about), f"\n\n{NEXT}\n\nReport page: {page}", sep="\n")
+    log.info("%s", "\n".join([*about, f"\n\n{NEXT}\n\nReport page: {page}"]))
 
 
 def _about(store: LatentStore) -> list[str]:
@@ -117,11 +125,11 @@ def _start_afresh_if_changed(folder: Path, made_of: dict[str, Any]) -> None:
             raise ValueError(f"{folder} holds something else than an earlier demo: choose another folder")
         if record.read_text() == wanted:
             return
-        print(f"{folder} was made with other settings: starting afresh")
+        log.info(f"{folder} was made with other settings: starting afresh")
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     record.write_text(wanted)
 
 
 def _say(step: int, what: str) -> None:
-    print(f"\n[{step}/6] {what}", flush=True)
+    log.info("\n[%d/6] %s", step, what)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -27,20 +28,25 @@ from hear_multiview.frontends.dac import weights as codec_weights
 from hear_multiview.references import mel_statistics
 from sonyc_tasks.dataset.annotations import Clip, read_clips
 from sonyc_tasks.dataset.splits import SensorSplit
+from sonyc_tasks.files import write_atomic
 from sonyc_tasks.synthesis import synthesize
 from sonyc_tasks.tasks.sonyc import PAPER_GRID, build, choose_split
-from training.data.batches import draw_pairs
-from training.data.extraction import extract
+from training.data.batches import draw_examples
 from training.data.store import LatentStore
-from training.engine.distributed import count, index, main, main_first, wait
+from training.distributed import barrier, is_main, main_process_first, rank, world_size
 from training.engine.history import read_history
-from training.engine.pool import epochs_done, train_all
+from training.engine.pool import epochs_done, run_jobs
 from training.engine.pretrain import run_folder
+from training.engine.run_folder import check_or_write_manifest
 from training.probes import heareval_jobs as harness
 from training.probes.heareval_jobs import Submission
-from training.recipes import ABLATION, BASELINES, BEST, Recipe, small
+from training.recipes import Recipe
+from training.systems.multiview.data import extract_sensors
 from training.systems.multiview.methods import METHODS
+from training.systems.multiview.recipes import ABLATION, BASELINES, BEST, small
 from training.systems.multiview.report import FRONT_END, LOG_MEL, Evidence, write_results
+
+log = logging.getLogger(__name__)
 
 #: Generated where no data is given: its seed is that of no other part of the project.
 DATA: dict[str, Any] = {"sensors": 44, "clips_per_sensor": 24, "seconds": 5.0, "seed": 3001}
@@ -99,41 +105,41 @@ def paper(
     counts: Mapping[str, int] = {}
     if data is None:
         data, counts = folder / "mini-sonyc", SENSORS
-        with main_first():
+        with main_process_first():
             if not data.exists():
                 synthesize(data, **DATA)
     generated = (data / "truth.csv").exists()  # which is what `sonyc_tasks.synthesis` leaves
     clips = read_clips(data)
     split = split or choose_split(clips, counts, seed=DATA["seed"])
     split.check(clip.sensor for clip in clips)
-    with main_first():
+    with main_process_first():
         _claim(folder, clips, split, scale, recipes)
     sensors = ", ".join(f"{len(getattr(split, part))} {part}" for part in ("train", "valid", "probe"))
-    print(f"  {len(clips)} clips in {data}; sensors: {sensors}")
+    log.info("  %d clips in %s; sensors: %s", len(clips), data, sensors)
 
     front = load_frontend(frontend or size.frontend, frontend_weights)
     rates = sorted({front.sample_rate, mel_statistics.SAMPLE_RATE})
     _say(2, "HEAR tasks on the probe sensors, for every seed")
-    for seed in range(seeds) if main() else ():
+    for seed in range(seeds) if is_main() else ():
         build(data, folder / f"seed{seed}" / "tasks", sample_rate=rates, split=split, seed=seed, grid="paper")
-    print(f"  {folder / 'seed0' / 'tasks'} and so on")
+    log.info("  %s and so on", folder / "seed0" / "tasks")
 
     _say(3, f"latents of the front end {front.name}, once for each clip")
-    store = extract(clips, split, front, folder / "latents", data=_described(data, generated), device=device)
-    draw_pairs(store, recipes[0], 0)  # says what is wrong with the split before anything trains on it
+    store = extract_sensors(clips, split, front, folder / "latents", data=_described(data, generated), device=device)
+    draw_examples(store, recipes[0], 0)  # says what is wrong with the split before anything trains on it
 
     overview = _Overview(folder, recipes, seeds)
     _say(4, f"pretraining: {len(recipes)} recipes, {seeds} seeds; {overview.path} shows how far each is")
-    jobs = [(recipe, seed) for seed in range(seeds) for recipe in recipes][index() :: count()]
-    look = overview.write if main() else lambda _: None
-    train_all(jobs, store.path, folder / "runs", device=device, workers=workers, look=look)
-    wait()
-    if not main():
+    jobs = [(recipe, seed) for seed in range(seeds) for recipe in recipes][rank() :: world_size()]
+    progress = overview.write if is_main() else lambda _: None
+    run_jobs(jobs, store.path, folder / "runs", device=device, workers=workers, on_progress=progress)
+    barrier()
+    if not is_main():
         return folder / "page.html"
 
     _say(5, "hear-eval-kit, unmodified: embeddings of every view, then probes")
     for seed in range(seeds):
-        print(f"  seed {seed}, {seed + 1} of {seeds}")
+        log.info("  seed %d, %d of %d", seed, seed + 1, seeds)
         place = folder / f"seed{seed}"
         harness.embed(place, submissions(folder, recipes, seed, front, frontend_weights), folder / "frames")
         overview.write(None)
@@ -145,7 +151,7 @@ def paper(
     page, summary = write_results(
         folder, Evidence(recipes, seeds, front.name, about, BEST.name, _histories(folder, recipes, seeds))
     )
-    print(summary, "", *about, "", f"Page: {page}", sep="\n")
+    log.info("%s", "\n".join((summary, "", *about, "", f"Page: {page}")))
     return page
 
 
@@ -160,7 +166,7 @@ def submissions(
     ]
     for recipe in recipes:
         checkpoint = run_folder(folder / "runs", recipe, seed) / "checkpoint.safetensors"
-        for view in ("joint", "private", "shared") if METHODS[recipe.method].divided else ("joint",):
+        for view in ("joint", "private", "shared") if METHODS[recipe.method].disentangled else ("joint",):
             options = {"view": view, **of_front}
             rows.append(Submission(model=checkpoint, options=options, label=recipe.name))
     return rows
@@ -185,21 +191,7 @@ def _claim(folder: Path, clips: Sequence[Clip], split: SensorSplit, scale: str, 
         "clips or split": digest,
         "probes": PAPER_GRID,
     }
-    record = folder / "made-of.json"
-    if not record.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        part = record.with_suffix(".part")
-        part.write_text(json.dumps(made_of))
-        part.replace(record)
-        return
-    try:
-        found = dict(json.loads(record.read_text()))
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{record} is damaged ({error}): restore it, or delete {folder}") from error
-    if differs := [name for name, value in made_of.items() if found.get(name) != value]:
-        raise ValueError(
-            f"{folder} holds results of another {' and '.join(differs)}: choose another folder with --out, or delete it"
-        )
+    check_or_write_manifest(folder / "made-of.json", made_of)
 
 
 class _Overview:
@@ -220,9 +212,7 @@ class _Overview:
             lines.append(f"{name:{width}}" + "".join(f"  {state:22}" for state in states).rstrip())
         if seconds_left is not None:
             lines.append(f"pretraining: about {seconds_left / 60:.0f} min left")
-        part = self.path.with_suffix(".part")
-        part.write_text("\n".join(lines) + "\n")
-        part.replace(self.path)
+        write_atomic(self.path, "\n".join(lines) + "\n")
 
     def _state(self, name: str, recipe: Recipe | None, seed: int) -> str:
         embedded = [p.parent for p in (self.folder / f"seed{seed}/embeddings" / name).glob("*/*/.done.embeddings")]
@@ -250,7 +240,7 @@ def _about(
             "Audio and labels are generated; no real recording is in them, and none of this is the paper's data."
         )
     lines.append(
-        f"Data: {store.data}. {len(store.clips)} clips of {len(split.train)} sensors train and of "
+        f"Data: {store.about.data}. {len(store.clips)} clips of {len(split.train)} sensors train and of "
         f"{len(split.valid)} validate; the probes are on {len(split.probe)} other sensors."
     )
     if front.name == "demo":
@@ -267,4 +257,4 @@ def _about(
 
 
 def _say(step: int, what: str) -> None:
-    print(f"\n[{step}/6] {what}", flush=True)
+    log.info("\n[%d/6] %s", step, what)

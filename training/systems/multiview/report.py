@@ -20,6 +20,7 @@ from training.reporting.gallery import read_room, task_folder
 from training.reporting.page import write_page
 from training.reporting.seed_statistics import Mean
 from training.systems.multiview import tables
+from training.systems.multiview.recipes import PUBLISHED
 
 #: Rows that nothing of ours is trained for: their names in the scores.
 FRONT_END, LOG_MEL = "frontend", "log_mel"
@@ -69,7 +70,7 @@ def write_results(folder: Path, given: Evidence) -> tuple[Path, str]:
     """Write ``scores.csv``, ``table1`` and ``table2`` (.md, .csv, .tex) and ``figure2`` (.png, .pdf) into ``folder``,
     the same once more by the linear probe (``linear_…``), ``curves`` and ``page.html``; return the page, and the main
     columns of the tables as text for a terminal."""
-    published = {recipe.name: recipe.published for recipe in given.recipes}
+    published = {recipe.name: PUBLISHED.get(recipe.name, (None, None)) for recipe in given.recipes}
     multiview = [recipe.name for recipe in given.recipes if recipe.name.startswith("multiview_")]
     others = [recipe.name for recipe in given.recipes if recipe.name not in multiview]
     alone = _front_end_row(given.frontend)

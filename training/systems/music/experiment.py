@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,21 +22,24 @@ from tqdm import tqdm
 from hear_multiview.encoders.mlp import embed
 from hear_multiview.frontends import load_frontend
 from hear_multiview.frontends.dac.weights import sha256
-from sonyc_tasks.dataset.annotations import Clip
 from sonyc_tasks.dataset.audio import read_mono
-from sonyc_tasks.dataset.splits import SensorSplit
+from sonyc_tasks.files import write_atomic
 from sonyc_tasks.tasks.hear_format import Task, write_task
 from sonyc_tasks.tasks.sonyc import with_paper_grid
 from training.data.extraction import extract
-from training.engine.pool import train_all
+from training.data.records import Description, Partition
+from training.engine.pool import run_jobs
 from training.engine.pretrain import run_folder
 from training.probes import heareval_jobs as harness
 from training.probes.heareval_jobs import Submission
-from training.recipes import MUSIC, MUSIC_ABLATION
-from training.systems.multiview.methods import MultiViewVAE
 from training.systems.music import measures, sounds
+from training.systems.music.methods import MultiViewVAE
+from training.systems.music.recipes import ABLATION, MUSIC
 from training.systems.music.report import write_report
+from training.systems.music.sounds import Sound
 from training.systems.music.traversals import load_vae
+
+log = logging.getLogger(__name__)
 
 #: Of the sounds that train, and of those that the probes are on.
 SEED, PROBE_SEED = 4101, 4102
@@ -83,7 +87,7 @@ def music(folder: Path, scale: str = "small", *, seeds: int | None = None, worke
     folder = folder / scale
     ablation = {
         term: tuple(replace(recipe, epochs=size.epochs, batch_size=size.batch_size) for recipe in rows)
-        for term, rows in MUSIC_ABLATION.items()
+        for term, rows in ABLATION.items()
     }
     recipes = list({recipe.name: recipe for rows in ablation.values() for recipe in rows}.values())
     main = next(recipe for recipe in recipes if recipe.name == MUSIC.name)
@@ -91,20 +95,28 @@ def music(folder: Path, scale: str = "small", *, seeds: int | None = None, worke
     _say(1, "sounds")
     clips = sounds.generate(folder / "sounds", size.sounds, SEED)
     probes = sounds.generate(folder / "probe-sounds", size.probe_sounds, PROBE_SEED)
-    print(f"  {len(clips)} to train and validate, {len(probes)} others for the probes")
+    log.info("  %d to train and validate, %d others for the probes", len(clips), len(probes))
 
     _say(2, "log-mel frames, once for each sound")
-    everyone = SensorSplit(tuple(range(len(sounds.TIMBRES))), (), (), "every waveform trains")
-    data = f"generated: {len(clips)} sounds of {len(sounds.TIMBRES)} waveforms, seed {SEED}"
-    store = extract(clips, everyone, load_frontend("log_mel"), folder / "latents", data=data)
+    description = Description(
+        clips=[sound.clip for sound in clips],
+        frontend={},
+        partition=Partition(train=sounds.TIMBRES),
+        labels={"frequency": sounds.FREQUENCY_CLASSES},
+        data=f"generated: {len(clips)} sounds of {len(sounds.TIMBRES)} waveforms, seed {SEED}",
+    )
+    audio = {sound.clip.name: sound.path for sound in clips}
+    store = extract(description, audio, load_frontend("log_mel"), folder / "latents")
 
     _say(3, f"pretraining: {len(recipes)} recipes, {count} seed{'s' * (count > 1)}")
     jobs = [(recipe, seed) for seed in range(count) for recipe in recipes]
-    train_all(jobs, store.path, folder / "runs", workers=workers)
+    run_jobs(jobs, store.path, folder / "runs", workers=workers)
 
     _say(4, "two HEAR tasks, and hear-eval-kit, unmodified, on the main recipe")
     for task in tasks(probes):
-        write_task(task, {clip.name: clip.path for clip in probes}, folder / "tasks", sample_rate=sounds.SAMPLE_RATE)
+        write_task(
+            task, {sound.clip.name: sound.path for sound in probes}, folder / "tasks", sample_rate=sounds.SAMPLE_RATE
+        )
     runs = [run_folder(folder / "runs", main, seed) for seed in range(count)]
     submissions = {
         (seed, view): Submission(model=run / "checkpoint.safetensors", options={"view": view}, label=run.name)
@@ -129,26 +141,28 @@ def music(folder: Path, scale: str = "small", *, seeds: int | None = None, worke
     about = _about(size, count, scale)
     first = runs[0] / "checkpoint.safetensors"
     page, summary = write_report(folder, about, ablation, found, official, first, frames)
-    print(summary, "", *about, "", f"Page: {page}", sep="\n")
+    log.info("%s", "\n".join((summary, "", *about, "", f"Page: {page}")))
     return page
 
 
-def tasks(probes: Sequence[Clip]) -> list[Task]:
+def tasks(probes: Sequence[Sound]) -> list[Task]:
     """The HEAR tasks of both factors, one class a clip; which split a clip is in depends on its round of combinations,
     so that every split holds every combination equally often."""
     combinations = len(sounds.TIMBRES) * len(sounds.FREQUENCIES)
-    places: dict[str, list[Clip]] = {"train": [], "valid": [], "test": []}
-    for index, clip in enumerate(probes):
-        places[ROUNDS[index // combinations % len(ROUNDS)]].append(clip)
+    places: dict[str, list[Sound]] = {"train": [], "valid": [], "test": []}
+    for index, sound in enumerate(probes):
+        places[ROUNDS[index // combinations % len(ROUNDS)]].append(sound)
     vocabularies = {
         "timbre": sounds.TIMBRES,
-        "frequency": tuple(sounds.frequency_class(k) for k in range(len(sounds.FREQUENCIES))),
+        "frequency": sounds.FREQUENCY_CLASSES,
     }
     written = (
         Task(
             name=f"music_{factor}",
             vocabulary=vocabularies[factor],
-            splits={split: {clip.name: [label_of(clip, factor)] for clip in own} for split, own in places.items()},
+            splits={
+                split: {sound.clip.name: [label_of(sound, factor)] for sound in own} for split, own in places.items()
+            },
             prediction_type="multiclass",
             evaluation=("top1_acc",),
             sample_duration=sounds.SECONDS,
@@ -158,12 +172,12 @@ def tasks(probes: Sequence[Clip]) -> list[Task]:
     return [with_paper_grid(task) for task in written]
 
 
-def label_of(clip: Clip, factor: str) -> str:
-    """The class of ``clip`` in the task of ``factor``."""
-    return sounds.TIMBRES[clip.sensor] if factor == "timbre" else clip.sources[0]
+def label_of(sound: Sound, factor: str) -> str:
+    """The class of ``sound`` in the task of ``factor``."""
+    return str(sound.clip.group) if factor == "timbre" else sound.clip.labels["frequency"][0]
 
 
-def probe_frames(probes: Sequence[Clip]) -> Tensor:
+def probe_frames(probes: Sequence[Sound]) -> Tensor:
     """The frames of all ``probes`` that an embedding is the mean of, float32 [clip, frame, band]."""
     front = load_frontend("log_mel")
     rows = []
@@ -174,7 +188,7 @@ def probe_frames(probes: Sequence[Clip]) -> Tensor:
     return torch.stack(rows)
 
 
-def measured(run: Path, frames: Tensor, probes: Sequence[Clip], seed: int) -> dict[str, Any]:
+def measured(run: Path, frames: Tensor, probes: Sequence[Sound], seed: int) -> dict[str, Any]:
     """Everything in `music.measures` of one run, kept in its folder with what it was made of, and read from
     there another time, if that is still the same.
 
@@ -197,9 +211,9 @@ def measured(run: Path, frames: Tensor, probes: Sequence[Clip], seed: int) -> di
         with torch.no_grad():
             embeddings = {view: embed(vae.encoder, frames, view).mean(1).numpy() for view in SUBSPACES}
         drawn = draws(vae, frames, seed)
-        labels = {factor: np.array([label_of(clip, factor) for clip in probes]) for factor in FACTORS}
+        labels = {factor: np.array([label_of(sound, factor) for sound in probes]) for factor in FACTORS}
         split = {name: own for task in tasks(probes)[:1] for name, own in task.splits.items()}
-        test = np.array([clip.name in split["test"] for clip in probes])
+        test = np.array([sound.clip.name in split["test"] for sound in probes])
         found = {"accuracy": {}, "accuracy_of_draws": {}, "information_of": {}}
         for view in SUBSPACES:
             for name, z in (("accuracy", embeddings[view]), ("accuracy_of_draws", drawn[view])):
@@ -211,9 +225,7 @@ def measured(run: Path, frames: Tensor, probes: Sequence[Clip], seed: int) -> di
         by_dimension = {factor: measures.by_dimension(drawn["joint"], y) for factor, y in labels.items()}
         found["gap"] = {factor: measures.information_gap(by_dimension[factor], y) for factor, y in labels.items()}
         found["information"] = {factor: values.tolist() for factor, values in by_dimension.items()}
-        part = kept.with_suffix(".part")
-        part.write_text(json.dumps({"made_of": made_of, **found}))
-        part.replace(kept)
+        write_atomic(kept, json.dumps({"made_of": made_of, **found}))
     return found
 
 
@@ -258,4 +270,4 @@ def _about(size: Scale, seeds: int, scale: str) -> list[str]:
 
 
 def _say(step: int, what: str) -> None:
-    print(f"\n[{step}/6] {what}", flush=True)
+    log.info("\n[%d/6] %s", step, what)

@@ -9,11 +9,12 @@ from typing import Any
 from torch import Tensor
 
 from hear_multiview.frontends.log_mel import LogMel
-from training.recipes import MUSIC, Recipe
+from training.recipes import Recipe
 from training.reporting.page import encode, write_page
 from training.reporting.seed_statistics import Mean, mean
 from training.systems.music import sounds
 from training.systems.music.figures import ablation_figure, information_figure, traversal_figure
+from training.systems.music.recipes import MUSIC
 from training.systems.music.traversals import STEPS, load_vae, render, traverse
 
 #: (timbre, frequency) accuracy of a frozen-latent MLP in the paper.

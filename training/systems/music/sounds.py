@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from sonyc_tasks.dataset.annotations import Clip
 from sonyc_tasks.dataset.audio import write_pcm16
+from sonyc_tasks.files import replacing, write_atomic
+from training.data.records import Clip
 
 SAMPLE_RATE, SECONDS = 16_000, 1.0
 BYTES = 44 + 2 * round(SECONDS * SAMPLE_RATE)  # of a sound's file: the header, and 16-bit samples
@@ -43,6 +45,17 @@ def frequency_class(index: int) -> str:
     return f"f{index:02d}_{FREQUENCIES[index]:.0f}Hz"
 
 
+FREQUENCY_CLASSES = tuple(frequency_class(k) for k in range(len(FREQUENCIES)))
+
+
+@dataclass(frozen=True)
+class Sound:
+    """A generated sound: what it is, and its file."""
+
+    clip: Clip
+    path: Path
+
+
 @lru_cache(maxsize=len(TIMBRES) * len(FREQUENCIES))
 def waveform(timbre: int, frequency: int) -> np.ndarray:
     """Twice the length of a sound, of unit rms, float64 [sample]."""
@@ -63,14 +76,14 @@ def sound(rng: np.random.Generator, timbre: int, frequency: int) -> np.ndarray:
     return level * waveform(timbre, frequency)[start : start + samples] + noise
 
 
-def generate(folder: Path, count: int, seed: int) -> list[Clip]:
+def generate(folder: Path, count: int, seed: int) -> list[Sound]:
     """``count`` sounds as 16-bit wav files in ``folder``, of the 84 combinations in turn; those that are there whole
     stay.
 
     Sound i depends on ``seed`` and i only, so that more of them begin with the same.
 
     Returns:
-        by name; a clip's ``sensor`` is the number of its waveform, its one source the class of its frequency.
+        by name; a clip's group is its waveform, its one label of kind ``frequency`` the class of its frequency.
 
     Raises:
         ValueError: ``folder`` holds something else, such as sounds of another seed.
@@ -78,7 +91,7 @@ def generate(folder: Path, count: int, seed: int) -> list[Clip]:
     folder.mkdir(parents=True, exist_ok=True)
     mark = folder / "seed.txt"
     if not any(folder.iterdir()):
-        mark.write_text(f"{seed}\n")
+        write_atomic(mark, f"{seed}\n")
     if not mark.exists() or mark.read_text() != f"{seed}\n":
         raise ValueError(f"{folder} holds other things than the sounds of seed {seed}: delete it, or take another")
     clips = []
@@ -86,8 +99,8 @@ def generate(folder: Path, count: int, seed: int) -> list[Clip]:
         timbre, frequency = index % len(TIMBRES), index // len(TIMBRES) % len(FREQUENCIES)
         path = folder / f"{index:06d}.wav"
         if not path.exists() or path.stat().st_size != BYTES:
-            part = path.with_suffix(".part.wav")
-            write_pcm16(part, sound(np.random.default_rng((seed, index)), timbre, frequency), SAMPLE_RATE)
-            part.replace(path)
-        clips.append(Clip(path.name, timbre, path, (frequency_class(frequency),)))
+            with replacing(path) as part:
+                write_pcm16(part, sound(np.random.default_rng((seed, index)), timbre, frequency), SAMPLE_RATE)
+        labels = {"frequency": (frequency_class(frequency),)}
+        clips.append(Sound(Clip(path.name, TIMBRES[timbre], labels), path))
     return clips

@@ -12,8 +12,7 @@ from torchaudio.functional import griffinlim
 from hear_multiview import checkpoint
 from hear_multiview.frontends import log_mel
 from hear_multiview.frontends.log_mel import LogMel
-from training.recipes import Recipe
-from training.systems.multiview.methods import METHODS, MultiViewVAE
+from training.systems.music.methods import MultiViewVAE
 
 #: Where a dimension is moved to, in deviations of the prior, in order.
 STEPS = np.linspace(-2.0, 2.0, 9)
@@ -28,12 +27,12 @@ def load_vae(path: Path) -> MultiViewVAE:
         ValueError: the checkpoint is of another method.
     """
     saved = checkpoint.load(path)
-    recipe = Recipe(**saved.card["recipe"])
-    model = METHODS[recipe.method].model(recipe, saved.card["frontend"]["dim"], len(saved.card["split"]["train"]))
-    if not isinstance(model, MultiViewVAE):
+    recipe, size = saved.card["recipe"], saved.card["encoder"]
+    if recipe["method"] != "multiview_vae":
         raise ValueError(
-            f"checkpoint {path} (recipe {recipe.name}) has no variational decoder: give one of a music run"
+            f"checkpoint {path} (recipe {recipe['name']}) has no variational decoder; give one of a music run"
         )
+    model = MultiViewVAE(size["dim"], size["width"], size["depth"], size["latent"])
     model.load_state_dict(saved.tensors)
     return model.eval()
 

@@ -26,7 +26,7 @@ from training.engine.distributed import WHOLE, Share
 from training.engine.pretrain import pretrain, run_folder
 from training.recipes import RECIPES, Recipe
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 needs_accelerate = pytest.mark.skipif(importlib.util.find_spec("accelerate") is None, reason="needs accelerate")
 
 

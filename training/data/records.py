@@ -1,0 +1,111 @@
+"""What the rest of `training` speaks of: clips, their groups and labels, and stretches of their renditions.
+
+No data set and no paper appears here. The system that makes a latent store decides what a group is (a sensor, a
+waveform, a recording) and which labels there are.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+#: The rendition that is the clip's own waveform, unchanged.
+ORIGINAL = "original"
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One row of a data set.
+
+    Attributes:
+        name: unique in the data set, usually the file's.
+        group: what clips have in common that may be paired, such as the sensor that recorded them.
+        labels: classes of the clip by kind of label, such as ``{"source": ("dog", "music")}``.
+    """
+
+    name: str
+    group: int | str
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "labels", {kind: tuple(classes) for kind, classes in self.labels.items()})
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Groups by role: those that train, those that validate, and those that only probes may see."""
+
+    train: tuple[int | str, ...]
+    valid: tuple[int | str, ...] = ()
+    probe: tuple[int | str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for part in ("train", "valid", "probe"):
+            object.__setattr__(self, part, tuple(getattr(self, part)))
+
+
+@dataclass(frozen=True)
+class Segment:
+    """``frames`` frames of one rendition of clip ``clip`` (its index in the store), from frame ``start`` on."""
+
+    clip: int
+    rendition: str
+    start: int
+    frames: int
+
+
+@dataclass(frozen=True)
+class Description:
+    """``store.json``: everything about a latent store but its arrays.
+
+    Attributes:
+        clips: what each index of the arrays is.
+        frontend: {name, sha256, dim, hop, sample_rate, precision} of the front end that computed the frames.
+        partition: which groups train and which validate.
+        labels: every class of each kind of label, in the order of a batch's columns.
+        renditions: of each clip, the renditions that the store has arrays for.
+        data: the clips in words, for the cards of checkpoints.
+    """
+
+    clips: Sequence[Clip]
+    frontend: Mapping[str, Any]
+    partition: Partition
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    renditions: tuple[str, ...] = (ORIGINAL,)
+    data: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain JSON values, lists instead of tuples."""
+        about = {**vars(self), "clips": [vars(clip) for clip in self.clips], "partition": vars(self.partition)}
+        plain: dict[str, Any] = json.loads(json.dumps(about))
+        return plain
+
+    @classmethod
+    def from_dict(cls, about: Mapping[str, Any]) -> Description:
+        """From `as_dict`, or from what version 0.2 wrote: a sensor and sources for each clip, and their split.
+
+        Raises:
+            KeyError, TypeError: it is neither.
+        """
+        if "split" in about:
+            sources = sorted({source for clip in about["clips"] for source in clip["sources"]})
+            split = {part: about["split"][part] for part in ("train", "valid", "probe")}
+            clips = [Clip(c["name"], c["sensor"], {"source": c["sources"]}) for c in about["clips"]]
+            return cls(clips, about["frontend"], Partition(**split), {"source": tuple(sources)}, data=about["data"])
+        clips = [Clip(**clip) for clip in about["clips"]]
+        labels = {kind: tuple(classes) for kind, classes in about["labels"].items()}
+        partition = Partition(**about["partition"])
+        return cls(clips, about["frontend"], partition, labels, tuple(about["renditions"]), about["data"])
+
+    def differences(self, other: Description) -> list[str]:
+        """Fields in which ``other`` is of something else. Words may differ, as may which renditions are there."""
+        mine, others = self.as_dict(), other.as_dict()
+        return [key for key in ("clips", "frontend", "partition", "labels") if mine[key] != others[key]]
+
+
+def some(names: Iterable[str], most: int = 3) -> str:
+    """The first few of ``names``, as a list in a sentence."""
+    listed = list(names)
+    return ", ".join(listed[:most]) + (", …" if len(listed) > most else "")

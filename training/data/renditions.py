@@ -1,0 +1,53 @@
+"""Renditions: what is done to a clip's waveform before the front end, once and ahead of training.
+
+A rendition is written as a name and its arguments, ``speed(1.06)``; the name is looked up in `RENDITIONS` and in those
+of every system. What it costs does not matter much, since its frames are stored like those of the originals.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+import soxr
+
+from training.data.records import ORIGINAL
+from training.registry import registered
+
+#: Takes a waveform float32 [sample], its sample rate in Hz and the rendition's arguments; returns float32 [sample'].
+Maker = Callable[..., np.ndarray]
+
+_WRITTEN = re.compile(r"(\w+)(?:\(([^()]*)\))?")
+
+
+def speed(audio: np.ndarray, sample_rate: int, factor: float) -> np.ndarray:
+    """``audio`` [sample] played ``factor`` times as fast: pitch and tempo change together."""
+    if not 0.25 <= factor <= 4:
+        raise ValueError(f"rendition speed({factor:g}) is out of range; choose a factor from 0.25 to 4")
+    changed: np.ndarray = soxr.resample(audio, sample_rate * factor, sample_rate)
+    return changed
+
+
+#: Renditions of the core.
+RENDITIONS: dict[str, Maker] = {"speed": speed}
+
+
+def render(name: str, audio: np.ndarray, sample_rate: int) -> np.ndarray:
+    """The rendition called ``name`` of ``audio`` float32 [sample]; `ORIGINAL` is the audio itself.
+
+    Raises:
+        ValueError: the name is not a rendition's, or its arguments are not numbers it takes.
+    """
+    if name == ORIGINAL:
+        return audio
+    written = _WRITTEN.fullmatch(name)
+    makers = registered("renditions")
+    if not written or written[1] not in makers:
+        raise ValueError(f"unknown rendition {name!r}; choose {ORIGINAL} or one of {', '.join(makers)}")
+    try:
+        arguments = [float(part) for part in (written[2] or "").split(",") if part.strip()]
+        rendered: np.ndarray = makers[written[1]](audio, sample_rate, *arguments)
+    except TypeError as error:
+        raise ValueError(f"rendition {name!r} has the wrong arguments ({error}); see its function") from error
+    return np.ascontiguousarray(rendered, dtype=np.float32)

@@ -1,0 +1,32 @@
+"""Contrast: two views of one example against views of the other examples of the batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cosine_similarity, cross_entropy
+
+from training.distributed import WHOLE, BatchShard
+
+
+@dataclass(frozen=True)
+class ContrastiveOutput:
+    """Embeddings z_1, z_2 of two views, each [example, dim], the temperature, and the batch's shard."""
+
+    embedding: tuple[Tensor, Tensor]
+    temperature: float
+    shard: BatchShard = WHOLE
+
+
+def info_nce(out: ContrastiveOutput) -> Tensor:
+    """InfoNCE (van den Oord et al. 2018) on cosines, the mean of both directions (as NT-Xent of Chen et al. 2020).
+
+    −E_j log( exp(cos(z_1^j, z_2^j) / τ) / Σ_k exp(cos(z_1^j, z_2^k) / τ) ) and the same from view 2 to view 1. Every
+    other example k of the batch is a negative, also one of the same group.
+    """
+    z_1, z_2 = (out.shard.all_gather(z) for z in out.embedding)
+    logits = cosine_similarity(z_1[:, None], z_2[None], dim=-1) / out.temperature
+    truth = torch.arange(len(logits), device=logits.device)
+    return (cross_entropy(logits, truth) + cross_entropy(logits.T, truth)) / 2
