@@ -14,6 +14,7 @@ from hear_multiview import frontends
 from sonyc_tasks.dataset.splits import SensorSplit
 from sonyc_tasks.synthesis import synthesize
 from training.__main__ import main
+from training.data.records import Partition
 from training.data.store import LatentStore
 
 
@@ -57,10 +58,10 @@ def test_no_embeddings_to_report(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert not out.exists()
 
 
-def test_a_device_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    store = LatentStore.create(
-        tmp_path / "s", [], {"dim": 2, "name": "demo", "sha256": "0"}, 1, SensorSplit((0,), (1,), ()), ""
-    )
+def test_a_device_that_is_not_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], make_store: Callable[..., LatentStore]
+) -> None:
+    store = make_store(tmp_path / "s", [], [], Partition((0,), (1,)))
     error = failure(capsys, "pretrain", "--store", store.path, "--runs", tmp_path / "runs", "--device", "abacus")
     assert error.startswith("error: --device abacus cannot be used here")
     assert not (tmp_path / "runs").exists()
@@ -75,7 +76,8 @@ def test_a_store_at_an_address(
     address = f"memory://{tmp_path.name}/latents"
     assert main(["latents", "data", "--store", address, *sensors]) == 0
     assert f"next: python -m training pretrain --store {address}\n" in capsys.readouterr().out
-    assert SensorSplit.load("split.json") == LatentStore(address).split
+    split, partition = SensorSplit.load("split.json"), LatentStore(address).about.partition
+    assert (split.train, split.valid, split.probe) == (partition.train, partition.valid, partition.probe)
     assert main(["pretrain", "--recipe", "demo", "--store", address]) == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "runs", "split.json"]
 

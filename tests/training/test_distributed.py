@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,22 +18,27 @@ import pytest
 import torch
 
 from hear_multiview import checkpoint
-from sonyc_tasks.dataset.splits import SensorSplit
 from sonyc_tasks.synthesis import synthesize
+from training import distributed
 from training.__main__ import main
-from training.data.store import LENGTHS, LatentStore, StoredClip
-from training.engine import distributed
-from training.engine.distributed import WHOLE, Share
+from training.data.arrays import LENGTHS
+from training.data.batches import batches, draw_examples
+from training.data.records import ORIGINAL, Clip, Partition
+from training.data.store import LatentStore
+from training.distributed import WHOLE, BatchShard
 from training.engine.pretrain import pretrain, run_folder
-from training.recipes import RECIPES, Recipe
+from training.recipes import Recipe, recipe_named
 
 ROOT = Path(__file__).parents[2]
+Make = Callable[..., LatentStore]
 needs_accelerate = pytest.mark.skipif(importlib.util.find_spec("accelerate") is None, reason="needs accelerate")
 
 
 def like(name: str, **changes: Any) -> Recipe:
     """The recipe ``name``, small. The last batch of 45 pairs, and of 15, is odd or one pair."""
-    return replace(RECIPES[name], width=16, depth=1, epochs=3, **{"batch_size": 8, "crop": 6, **changes})
+    recipe = recipe_named(name)
+    model = {**recipe.model, "width": 16, "depth": 1, **changes.pop("model", {})}
+    return replace(recipe, model=model, epochs=3, **{"batch_size": 8, "crop": 6, **changes})
 
 
 #: Every term that holds each pair against all others, one with draws, one that validates on clips.
@@ -43,37 +49,40 @@ RUNS = [
     like("multiview_mask_0.4"),
     like("multiview_mask_0.8", batch_size=4),
     like("supervised_sensor"),
-    like("music", views="same_sensor", validation="sensors", pairs_per_clip=3, latent=4, crop=2),
+    like("music", views="same_group", validation="groups", examples_per_clip=3, model={"latent": 4}, crop=2),
 ]
 #: Trains recipes in a process of a launch. With a number of epochs, the main process dies after so many.
 PRETRAIN = """
 import json
+import logging
 import sys
 from pathlib import Path
 
-from training.engine import distributed
-
-from training.engine import pretrain
-from training.recipes import Recipe
+from training import distributed
 from training.data.store import LatentStore
+from training.engine.pretrain import pretrain
+from training.engine.run_folder import RunFolder
+from training.recipes import Recipe
 
 recipes, store, runs = map(Path, sys.argv[1:4])
 dies_after = int(sys.argv[4])
-assert distributed.join("cpu") == "cpu"
-assert distributed.count() == 2
-save = pretrain._save_state
+assert distributed.init("cpu") == "cpu"
+assert distributed.world_size() == 2
+logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
+logging.getLogger("training").setLevel(logging.INFO if distributed.is_main() else logging.ERROR)
+write = RunFolder.write_state
 
 
-def saves_and_dies(*arguments, **progress):
-    save(*arguments, **progress)
-    if progress["epochs"] == dies_after:
+def writes_and_dies(folder, state):
+    write(folder, state)
+    if state["epochs"] == dies_after:
         raise SystemExit(3)
 
 
-pretrain._save_state = saves_and_dies
+RunFolder.write_state = writes_and_dies
 for recipe in json.loads(recipes.read_text()):
-    pretrain.pretrain(Recipe(**recipe), LatentStore(store), runs)
-print("said once")
+    pretrain(Recipe(**recipe), LatentStore(store), runs)
+logging.getLogger("training").info("said once")
 """
 #: `training latents` in a process of a launch, which notes every clip that it writes, and dies after so many.
 LATENTS = """
@@ -81,17 +90,17 @@ import os
 import sys
 from pathlib import Path
 
-from training.data import store
 from training.__main__ import main
-from training.data.store import LatentStore
+from training.data import arrays
+from training.data.arrays import FrameArrays
 
-store.LENGTHS = 8
+arrays.LENGTHS = 8
 notes, dies_after, *arguments = sys.argv[1:]
-process, write, written = os.environ["RANK"], LatentStore.write, []
+process, write, written = os.environ["RANK"], FrameArrays.write, []
 
 
-def writes_and_notes(store, index, frames):
-    write(store, index, frames)
+def writes_and_notes(arrays, index, frames):
+    write(arrays, index, frames)
     written.append(index)
     with (Path(notes) / process).open("a") as file:
         print(index, file=file)
@@ -99,7 +108,7 @@ def writes_and_notes(store, index, frames):
         os._exit(3)
 
 
-LatentStore.write = writes_and_notes
+FrameArrays.write = writes_and_notes
 sys.exit(main(["latents", *arguments]))
 """
 
@@ -120,17 +129,17 @@ def launch(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> LatentStore:
+def store(tmp_path_factory: pytest.TempPathFactory, make_store: Make) -> LatentStore:
     """20 clips of 4 sensors, from 8 to 11 frames of 8 dimensions."""
     clips = [
-        StoredClip(f"{sensor:02d}_{k:06d}.wav", sensor, ("dog",)[: k % 2]) for sensor in range(4) for k in range(5)
+        Clip(f"{sensor:02d}_{k:06d}.wav", sensor, {"source": ("dog",)[: k % 2]})
+        for sensor in range(4)
+        for k in range(5)
     ]
-    split = SensorSplit(train=(0, 1, 2), valid=(3,), probe=())
-    frontend = {"name": "demo", "sha256": "0" * 64, "dim": 8, "hop": 512, "sample_rate": 44_100}
-    store = LatentStore.create(tmp_path_factory.mktemp("store") / "s", clips, frontend, 11, split, "")
-    for index in range(len(clips)):
-        store.write(index, np.random.default_rng(index).normal(size=(8 + index % 4, 8)))
-    return store
+    frames = [np.random.default_rng(index).normal(size=(8 + index % 4, 8)) for index in range(20)]
+    return make_store(
+        tmp_path_factory.mktemp("store") / "s", clips, frames, Partition((0, 1, 2), (3,)), labels={"source": ("dog",)}
+    )
 
 
 @pytest.mark.slow
@@ -166,7 +175,9 @@ def test_two_processes_train_as_one_even_if_interrupted(store: LatentStore, tmp_
 @pytest.mark.slow
 @needs_accelerate
 @pytest.mark.usefixtures("one_thread")
-def test_two_processes_fill_one_store_even_if_interrupted(tmp_path: Path) -> None:
+def test_two_processes_fill_one_store_even_if_interrupted(
+    tmp_path: Path, read_whole: Callable[..., torch.Tensor]
+) -> None:
     data = synthesize(tmp_path / "data", sensors=4, clips_per_sensor=10, seconds=0.2, seed=1, workers=1, progress=False)
     (tmp_path / "split.json").write_text(json.dumps({"train": [0, 1], "valid": [2], "probe": [3]}))
     common = [str(data), "--split", str(tmp_path / "split.json"), "--store"]
@@ -177,7 +188,7 @@ def test_two_processes_fill_one_store_even_if_interrupted(tmp_path: Path) -> Non
     for folder in notes:
         folder.mkdir()
     assert launch(script, notes[0], 5, *common, tmp_path / "together").returncode != 0
-    left = LatentStore(tmp_path / "together").missing()
+    left = LatentStore(tmp_path / "together").renditions[ORIGINAL].missing()
     assert 30 > len(left) >= 30 - 2 * 5
     ended = launch(script, notes[1], 0, *common, tmp_path / "together")
     assert ended.returncode == 0, ended.stderr[-3000:]
@@ -186,58 +197,67 @@ def test_two_processes_fill_one_store_even_if_interrupted(tmp_path: Path) -> Non
     assert written.keys() == {"0", "1"}
     assert Counter(index for part in written.values() for index in part) == Counter(left)
     together, alone = LatentStore(tmp_path / "together"), LatentStore(tmp_path / "alone")
-    np.testing.assert_array_equal(together.length, alone.length)
-    assert torch.equal(together.read(range(30)), alone.read(range(30)))
+    for clip in range(30):
+        assert torch.equal(read_whole(together, clip), read_whole(alone, clip))
 
 
-def test_no_two_parts_write_lengths_into_one_chunk(tmp_path: Path) -> None:
-    clips = [StoredClip(str(k), 0) for k in range(5 * LENGTHS + 1)]
-    store = LatentStore.create(tmp_path / "s", clips, {"dim": 2}, 1, SensorSplit((0,), (1,), ()), "")
-    store.write(3, np.ones((1, 2)))
-    parts = [store.missing(part, 3) for part in range(3)]
-    assert sorted(index for part in parts for index in part) == store.missing()
+def test_no_two_processes_write_lengths_into_one_chunk(tmp_path: Path, make_store: Make) -> None:
+    clips = [Clip(str(k), 0) for k in range(5 * LENGTHS + 1)]
+    arrays = make_store(tmp_path / "s", clips, None, Partition((0,), (1,)), dim=2).renditions[ORIGINAL]
+    arrays.write(3, np.ones((1, 2)))
+    parts = [arrays.missing(rank, 3) for rank in range(3)]
+    assert sorted(index for part in parts for index in part) == arrays.missing()
     chunks = [{index // LENGTHS for index in part} for part in parts]
     assert chunks == [{0, 3}, {1, 4}, {2, 5}]
     assert len([path for path in (tmp_path / "s" / "length").rglob("*") if path.name.isdigit()]) == 1
 
 
-def test_parts_of_a_batch_are_its_parts(store: LatentStore) -> None:
-    indices = [0, 3, 7, 2, 9, 4]
-    whole = store.read(indices, 6, torch.Generator().manual_seed(1))
-    kept = store.read(indices, 6, torch.Generator().manual_seed(1), [4, 1])
-    assert torch.equal(kept, whole[[4, 1]])
+def test_shards_of_a_batch_are_its_parts(store: LatentStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = replace(like("contrastive"), augmentations={"noise": 0.1})
+    examples = draw_examples(store, recipe, 0)["train"]
+    whole = next(iter(batches(store, examples, recipe, seed=1)))
+    monkeypatch.setattr(distributed, "world_size", lambda: 2)
+    for rank in range(2):
+        monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
+        part = next(iter(batches(store, examples, recipe, seed=1)))
+        rows = slice(4 * rank, 4 * rank + 4)
+        assert part.shard == BatchShard(rank, 2)
+        for x, y in zip(part.views, whole.views, strict=True):
+            assert torch.equal(x, y[rows])
+        for kind, values in part.labels.items():
+            assert torch.equal(values, whole.labels[kind][:, rows])
     z = torch.zeros(3, 5, 4)
     torch.manual_seed(2)
     draws = WHOLE.rand_like(z.repeat(2, 1, 1))
-    for part in range(2):
+    for rank in range(2):
         torch.manual_seed(2)
-        assert torch.equal(Share(part, 2).rand_like(z), draws[Share(part, 2).rows(6)])
+        assert torch.equal(BatchShard(rank, 2).rand_like(z), draws[BatchShard(rank, 2).rows(6)])
 
 
 def test_processes_that_do_not_divide_a_batch(
     store: LatentStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("training.engine.pretrain.count", lambda: 3)
-    with pytest.raises(ValueError, match="a batch of 8 pairs cannot be divided by 3 processes"):
+    monkeypatch.setattr("training.engine.pretrain.world_size", lambda: 3)
+    with pytest.raises(ValueError, match=r"\b8\b.*\b3 processes"):
         pretrain(RUNS[0], store, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_batch_that_does_not_divide_is_whole_in_every_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert distributed.share(5) == WHOLE
-    monkeypatch.setattr(distributed, "count", lambda: 2)
-    monkeypatch.setattr(distributed, "index", lambda: 1)
-    assert distributed.share(5) == WHOLE
-    assert distributed.share(6) == Share(1, 2)
-    assert list(range(6))[distributed.share(6).rows(6)] == [3, 4, 5]
+    assert distributed.shard_for(5) == WHOLE
+    monkeypatch.setattr(distributed, "world_size", lambda: 2)
+    monkeypatch.setattr(distributed, "rank", lambda: 1)
+    assert distributed.shard_for(5) == WHOLE
+    assert distributed.shard_for(6) == BatchShard(1, 2)
+    assert list(range(6))[distributed.shard_for(6).rows(6)] == [3, 4, 5]
 
 
 def test_alone_there_is_nothing_to_join(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("WORLD_SIZE", "MASTER_ADDR", "ACCELERATE_USE_CPU"):
         monkeypatch.delenv(name, raising=False)
-    assert distributed.join("cuda:3") == "cuda:3"
-    assert (distributed.count(), distributed.index(), distributed.main()) == (1, 0, True)
+    assert distributed.init("cuda:3") == "cuda:3"
+    assert (distributed.world_size(), distributed.rank(), distributed.is_main()) == (1, 0, True)
     monkeypatch.setenv("ACCELERATE_USE_CPU", "True")
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
-    with pytest.raises(ValueError, match="starts one process only: launch with --multi_gpu and --device cpu"):
-        distributed.join("cpu")
+    with pytest.raises(ValueError, match="--multi_gpu"):
+        distributed.init("cpu")

@@ -72,6 +72,7 @@ def step(frames: int, dim: int, pairs: int, device: str, stock: bool = False) ->
         loss=loss,
         train=lambda epoch, bar: [batch],
         valid=lambda bar: {},
+        outputs=[],
         save=lambda record: None,
         epochs=1,
         steps=1,

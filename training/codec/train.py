@@ -141,6 +141,7 @@ def _job(config: CodecTrainingConfig, model: CodecWithReadout, sounds: Sounds, c
     others = [*codec.quantizer.parameters(), *codec.decoder.parameters()]
     optimizer = torch.optim.AdamW([{"params": encoder}, {"params": others}], lr=config.learning_rate, betas=(0.8, 0.99))
     generator = torch.Generator().manual_seed(config.seed)
+    bundle, weights = out / "demo_codec.safetensors", out / "codec.pth"
     held_out = draw_crops(sounds.held_out, VALIDATION_CROPS, crop, generator).to(device)
 
     def train(epoch: int, bar: Any) -> Iterator[_Crops]:
@@ -161,8 +162,8 @@ def _job(config: CodecTrainingConfig, model: CodecWithReadout, sounds: Sounds, c
     def save(record: dict[str, Any]) -> None:
         steps = min((record["epoch"] + 1) * INTERVAL, config.steps)
         note = f"trained {steps} steps of {config.batch} crops on {data}, seed {config.seed}"
-        write_codec_bundle(codec, out / "demo_codec.safetensors", note)
-        with replacing(out / "codec.pth") as part:
+        write_codec_bundle(codec, bundle, note)
+        with replacing(weights) as part:
             codec.save(str(part), package=False)
 
     return Job(
@@ -173,6 +174,7 @@ def _job(config: CodecTrainingConfig, model: CodecWithReadout, sounds: Sounds, c
         loss=lambda batch: model(batch.audio, batch.bypass),
         train=train,
         valid=lambda _: _validate(model, held_out),
+        outputs=[bundle, weights],
         save=save,
         epochs=math.ceil(config.steps / INTERVAL),
         steps=min(INTERVAL, config.steps),

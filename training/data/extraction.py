@@ -16,7 +16,7 @@ from hear_multiview.frontends import FrontEnd
 from sonyc_tasks.dataset.audio import duration, read_mono
 from training.data.prefetch import prefetch
 from training.data.records import Description, some
-from training.data.renditions import render
+from training.data.renditions import maker
 from training.data.store import LatentStore
 from training.distributed import barrier, is_main, main_process_first, rank, world_size
 
@@ -53,6 +53,7 @@ def extract(
     """
     if not about.clips:
         raise ValueError("there are no clips to extract latents of; choose another split or data set")
+    makers = {name: maker(name) for name in about.renditions}
     frontend.to(device)
     about = Description(**{**vars(about), "frontend": frontend_record(frontend)})
     with main_process_first():
@@ -68,7 +69,7 @@ def extract(
             )
         missing = arrays.missing(rank(), world_size())
         decoded = prefetch(
-            render(name, read_mono(audio[about.clips[clip].name], frontend.sample_rate), frontend.sample_rate)
+            makers[name](read_mono(audio[about.clips[clip].name], frontend.sample_rate), frontend.sample_rate)
             for clip in missing
         )
         what = f"latents ({frontend.name})" if len(about.renditions) == 1 else f"latents ({frontend.name}, {name})"
@@ -107,7 +108,7 @@ def _created(
             seconds = [duration(audio[name]) for name in bar]
             longest = names[max(range(len(names)), key=seconds.__getitem__)]
         with _naming(longest):
-            sound = render(rendition, read_mono(audio[longest], frontend.sample_rate), frontend.sample_rate)
+            sound = maker(rendition)(read_mono(audio[longest], frontend.sample_rate), frontend.sample_rate)
             frames[rendition] = len(frames_of(frontend, torch.from_numpy(sound), device))
     return LatentStore.create(path, about, frames)
 

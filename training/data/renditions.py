@@ -33,21 +33,26 @@ def speed(audio: np.ndarray, sample_rate: int, factor: float) -> np.ndarray:
 RENDITIONS: dict[str, Maker] = {"speed": speed}
 
 
-def render(name: str, audio: np.ndarray, sample_rate: int) -> np.ndarray:
-    """The rendition called ``name`` of ``audio`` float32 [sample]; `ORIGINAL` is the audio itself.
+def maker(name: str) -> Callable[[np.ndarray, int], np.ndarray]:
+    """What makes the rendition called ``name`` from a waveform float32 [sample] and its sample rate in Hz.
 
     Raises:
-        ValueError: the name is not a rendition's, or its arguments are not numbers it takes.
+        ValueError: the name is not a rendition's, or its arguments are not numbers.
     """
     if name == ORIGINAL:
-        return audio
+        return lambda audio, sample_rate: audio
     written = _WRITTEN.fullmatch(name)
     makers = registered("renditions")
     if not written or written[1] not in makers:
         raise ValueError(f"unknown rendition {name!r}; choose {ORIGINAL} or one of {', '.join(makers)}")
     try:
         arguments = [float(part) for part in (written[2] or "").split(",") if part.strip()]
-        rendered: np.ndarray = makers[written[1]](audio, sample_rate, *arguments)
-    except TypeError as error:
-        raise ValueError(f"rendition {name!r} has the wrong arguments ({error}); see its function") from error
-    return np.ascontiguousarray(rendered, dtype=np.float32)
+    except ValueError:
+        raise ValueError(
+            f"rendition {name!r} has an argument that is not a number; write it like speed(1.06)"
+        ) from None
+
+    def render(audio: np.ndarray, sample_rate: int) -> np.ndarray:
+        return np.ascontiguousarray(makers[written[1]](audio, sample_rate, *arguments), dtype=np.float32)
+
+    return render

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -44,6 +45,7 @@ class Job:
         loss: terms of the loss on a batch, by name: scalars. Phases of a training may leave some out.
         train: the batches of an epoch, from its number and the progress bar, which they advance. The call seeds torch.
         valid: what an epoch is judged by: names and numbers, ``total`` among them where ``keep_best`` is set.
+        outputs: files that ``save`` writes, which a resumed run must still have.
         save: called with an epoch's record; where ``keep_best`` is set, only if it is the best so far.
         epochs, steps: how many epochs, and how many steps of the progress bar one of them has.
         max_grad_norm: longer gradients are scaled down to it.
@@ -58,6 +60,7 @@ class Job:
     loss: Callable[[Any], Mapping[str, Tensor]]
     train: Callable[[int, Any], Iterable[Batch]]
     valid: Callable[[Any], Mapping[str, float]]
+    outputs: Sequence[Path]
     save: Callable[[dict[str, Any]], None]
     epochs: int
     steps: int
@@ -165,8 +168,8 @@ def _resume(job: Job, folder: RunFolder, device: torch.device) -> tuple[int, flo
     except Exception as error:  # the file may be one of something else
         raise folder.damaged(error) from error
     history = folder.history()
-    if len(history) < start:
-        raise ValueError(
-            f"{folder.history_path} ends before epoch {start} of state.pt; restore it, or delete {folder.path}"
-        )
+    lost = [path for path in job.outputs if not path.exists()]
+    if len(history) < start or lost:
+        what = f"{lost[0]} is gone" if lost else f"{folder.history_path} ends earlier"
+        raise ValueError(f"{folder.state_path} is of epoch {start}, but {what}; restore it, or delete {folder.path}")
     return start, best, history[:start]

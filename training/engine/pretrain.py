@@ -117,6 +117,7 @@ def _job(
         train=lambda epoch, bar: seeded("train", epoch + 1, bar),
         # Validation sees the same cuts in every epoch, so that its losses can be compared.
         valid=lambda bar: one_epoch(job, seeded("valid", 0, bar)),
+        outputs=[best],
         save=save,
         epochs=recipe.epochs,
         steps=sum(math.ceil(len(part) / recipe.batch_size) for part in examples.values()),

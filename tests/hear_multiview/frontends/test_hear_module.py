@@ -21,7 +21,7 @@ from hear_multiview.embedder import Embedder
 from hear_multiview.encoders.mlp import VIEWS, PrivateSharedEncoder
 from hear_multiview.frontends import FrontEnd, load_frontend
 from hear_multiview.references import mel_statistics, random_projection
-from training.data.extraction import describe
+from training.data.extraction import frontend_record
 
 REFERENCES = pytest.mark.parametrize(
     "module", [mel_statistics, random_projection], ids=lambda module: module.__name__.rsplit(".", 1)[1]
@@ -99,7 +99,7 @@ def saved(path: Path, front: FrontEnd, width: int = 8) -> Path:
     torch.manual_seed(0)
     encoder = PrivateSharedEncoder(front.dim, width=width, depth=1)
     size = {"dim": front.dim, "width": width, "depth": 1}
-    card = {"frontend": describe(front), "encoder": size, "views": VIEWS, "recipe": {"name": "seeded"}}
+    card = {"frontend": frontend_record(front), "encoder": size, "views": VIEWS, "recipe": {"name": "seeded"}}
     checkpoint.save(path, {f"encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}, card)
     return path
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +24,16 @@ from sonyc_tasks.synthesis import synthesize
 from training.codec import train as module
 from training.codec.bundle import seeded_codec
 from training.codec.data import describe_audio, draw_crops, load_sounds, random_microphone_eq
-from training.codec.model import FastSnake, CodecWithReadout, mel_distance, unit_gain, whiten
-from training.codec.train import train_codec
+from training.codec.model import CodecWithReadout, FastSnake, mel_distance, unit_gain, whiten
+from training.codec.train import CodecTrainingConfig, train_codec
+from training.engine.run_folder import RunFolder
 
 TINY: dict[str, Any] = {
     "steps": 3,
     "batch": 2,
     "seconds_per_crop": 0.1,
     "head_start": 1,
-    "codec_arguments": {"encoder_dim": 4, "decoder_dim": 32, "n_codebooks": 2, "codebook_size": 64},
+    "codec": {"encoder_dim": 4, "decoder_dim": 32, "n_codebooks": 2, "codebook_size": 64},
 }
 
 
@@ -54,12 +55,27 @@ def soundscapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(short: None, soundscapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a finished tiny run."""
-    return train_codec(tmp_path_factory.mktemp("run"), soundscapes, **TINY).parent
+    """The folder of a finished tiny run; beside its files is the last state, which a run deletes at its end."""
+    folder = tmp_path_factory.mktemp("run")
+    write = RunFolder.write_state
+
+    def keeps(self: RunFolder, state: Mapping[str, Any]) -> None:
+        write(self, state)
+        shutil.copyfile(self.state_path, folder / "last.pt")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RunFolder, "write_state", keeps)
+        return train(folder, soundscapes, TINY).parent
+
+
+def train(out: Path, audio: Path | None, options: dict[str, Any]) -> Path:
+    """`train_codec` with ``options`` of its config."""
+    return train_codec(out, audio, CodecTrainingConfig(**options))
 
 
 def history(folder: Path) -> list[dict[str, float]]:
-    return [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    """What each epoch was judged by."""
+    return [json.loads(line)["valid"] for line in (folder / "history.jsonl").read_text().splitlines()]
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -84,7 +100,6 @@ def test_validation_is_that_of_the_saved_weights_in_float64(run: Path, soundscap
     """By the plain codec in float64, and distances of numpy's: what training made of the weights is not pinned, as a
     few steps turn a processor's rounding into percent."""
     (record,) = history(run)
-    assert record.pop("step") == 3
     stored = torch.load(run / "codec.pth", weights_only=True)
     plain = DAC(**stored["metadata"]["kwargs"])
     plain.load_state_dict(stored["state_dict"])
@@ -96,7 +111,7 @@ def test_validation_is_that_of_the_saved_weights_in_float64(run: Path, soundscap
         copies = [plain.decoder(z)[:, 0].numpy() for z in (latents, plain.quantizer(latents)[0])]
     sound, z = crops[:, 0].numpy(), latents.numpy()
 
-    state = {k: v.double().numpy() for k, v in torch.load(run / "state.pt", weights_only=True)["trainee"].items()}
+    state = {k: v.double().numpy() for k, v in torch.load(run / "last.pt", weights_only=True)["model"].items()}
     # The frames of 512 samples, each in the middle of its window.
     spectra = log_mel(np.pad(sound, ((0, 0), (768, 768)), "reflect"), 80, 2048, 512)[:, 2:-2].transpose(0, 2, 1)
     error = state["readout.weight"][:, :, 0] @ z + state["readout.bias"][:, None] - spectra
@@ -114,7 +129,7 @@ def test_a_first_step_is_as_long_as_the_learning_rate(
     soundscapes: Path, tmp_path: Path, head_start: int, encoder: float, others: float
 ) -> None:
     """AdamW's first step moves a weight w by rate · (sign of its gradient + w / 100), whatever the gradient's size."""
-    train_codec(tmp_path, soundscapes, **{**TINY, "steps": 1, "head_start": head_start, "learning_rate": 1e-3})
+    train(tmp_path, soundscapes, {**TINY, "steps": 1, "head_start": head_start, "learning_rate": 1e-3})
     furthest = moves(tmp_path)
     assert furthest.pop("encoder") == pytest.approx(1e-3 * encoder, rel=0.05)
     assert furthest == {part: pytest.approx(1e-3 * others, rel=0.05) for part in ("decoder", "quantizer")}
@@ -125,7 +140,7 @@ def test_a_term_that_weighs_nothing_teaches_nothing(
 ) -> None:
     for name in module.WEIGHTS:
         monkeypatch.setitem(module.WEIGHTS, name, float(name == "codebook"))
-    train_codec(tmp_path, soundscapes, **{**TINY, "steps": 1, "head_start": 0, "learning_rate": 1e-3})
+    train(tmp_path, soundscapes, {**TINY, "steps": 1, "head_start": 0, "learning_rate": 1e-3})
     furthest = moves(tmp_path)
     assert furthest["quantizer"] == pytest.approx(1e-3, rel=0.05)
     assert max(furthest["encoder"], furthest["decoder"]) < 1e-4  # the decay of the weights alone
@@ -134,7 +149,7 @@ def test_a_term_that_weighs_nothing_teaches_nothing(
 def moves(folder: Path) -> dict[str, float]:
     """How far the weight that moved most is from its start, by part of the codec; without the encoder's first layer,
     which starts as the sound wants it."""
-    start, found = unit_gain(seeded_codec(0, **TINY["codec_arguments"])).state_dict(), dict[str, float]()
+    start, found = unit_gain(seeded_codec(0, **TINY["codec"])).state_dict(), dict[str, float]()
     for name, weight in weights(folder).items():
         if not name.startswith("encoder.block.0."):
             part = name.split(".")[0]
@@ -152,7 +167,7 @@ def test_each_phase_starts_at_its_peak_and_ends_at_an_eighth() -> None:
 
 def test_losses_fall(soundscapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "INTERVAL", 2)
-    train_codec(tmp_path, soundscapes, **{**TINY, "steps": 30, "learning_rate": 1e-3})
+    train(tmp_path, soundscapes, {**TINY, "steps": 30, "learning_rate": 1e-3})
     first, last = history(tmp_path)[0], history(tmp_path)[-1]
     # Where nothing learns they stay; by how much they fall, a processor's rounding changes by several percent.
     for name, at_most in (("mel_from_latents", 0.99), ("mel_from_codes", 0.95), ("readout", 0.995)):
@@ -173,21 +188,21 @@ def test_an_interrupted_run_ends_the_same(
 
     monkeypatch.setattr(module, "draw_crops", killed)
     with pytest.raises(KeyboardInterrupt):
-        train_codec(tmp_path, soundscapes, **TINY)
+        train(tmp_path, soundscapes, TINY)
     monkeypatch.setattr(module, "draw_crops", draw_crops)
-    assert [record["step"] for record in history(tmp_path)] == [2]
-    train_codec(tmp_path, soundscapes, **TINY)
-    assert [record["step"] for record in history(tmp_path)] == [2, 3]
+    assert len(history(tmp_path)) == 1
+    train(tmp_path, soundscapes, TINY)
+    assert len(history(tmp_path)) == 2
     expected = weights(run)
     for name, found in weights(tmp_path).items():
         torch.testing.assert_close(found, expected[name], rtol=0, atol=0, msg=name)
-    assert not list(tmp_path.glob("*.part"))
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in run.iterdir()} - {"last.pt"}
 
 
 def test_a_finished_run_is_not_run_again(run: Path, soundscapes: Path) -> None:
-    before = (run / "state.pt").stat().st_mtime_ns
-    assert train_codec(run, soundscapes, **TINY) == run / "demo_codec.safetensors"
-    assert (run / "state.pt").stat().st_mtime_ns == before
+    before = {path: path.stat().st_mtime_ns for path in run.iterdir()}
+    assert train(run, soundscapes, TINY) == run / "demo_codec.safetensors"
+    assert {path: path.stat().st_mtime_ns for path in run.iterdir()} == before
 
 
 def test_files_are_those_of_a_plain_codec(run: Path) -> None:
@@ -226,49 +241,49 @@ def test_no_audio_means_generated_soundscapes(tmp_path: Path, monkeypatch: pytes
         return synthesize(out, sensors=1, clips_per_sensor=2, seconds=0.2, workers=1, progress=False)
 
     monkeypatch.setattr(module, "synthesize", small)
-    train_codec(tmp_path, **{**TINY, "steps": 1})
+    train(tmp_path, None, {**TINY, "steps": 1})
     assert made == [module.SOUNDSCAPES]
     assert module.SOUNDSCAPES["seed"] != 0  # the demo's data
 
 
 def test_a_head_start_leaves_the_decoder_alone(soundscapes: Path, tmp_path: Path) -> None:
-    train_codec(tmp_path, soundscapes, **{**TINY, "head_start": 3})
-    start = unit_gain(seeded_codec(0, **TINY["codec_arguments"])).state_dict()
+    train(tmp_path, soundscapes, {**TINY, "head_start": 3})
+    start = unit_gain(seeded_codec(0, **TINY["codec"])).state_dict()
     moved = {name.split(".")[0] for name, weight in weights(tmp_path).items() if not torch.equal(weight, start[name])}
     assert moved == {"encoder"}
 
 
 @pytest.mark.parametrize(
-    ("options", "sentence"),
+    ("options", "named"),
     [
-        ({"steps": 0}, "steps must be 1 or more, not 0"),
-        ({"batch": 0}, "batch must be 1 or more, not 0"),
-        ({"head_start": -1}, "head_start must be 0 or more, not -1"),
-        ({"seed": -1}, "seed must be 0 or more, not -1"),
-        ({"seconds_per_crop": 0.01}, r"seconds_per_crop must be from 0.1 to 10, not 0.01"),
-        ({"learning_rate": float("nan")}, "learning_rate must be from 1e-07 to 0.1, not nan"),
-        ({"seconds_per_crop": 2.0}, r"holds 0 audio files .* of at least 2.00 s"),
+        ({"steps": 0}, "steps is 0"),
+        ({"batch": 0}, "batch is 0"),
+        ({"head_start": -1}, "head_start is -1"),
+        ({"seed": -1}, "seed is -1"),
+        ({"seconds_per_crop": 0.01}, "seconds_per_crop is 0.01"),
+        ({"learning_rate": float("nan")}, "learning_rate is nan"),
+        ({"seconds_per_crop": 2.0}, r"0 audio files .* 2.00 s"),
     ],
 )
-def test_bad_options(soundscapes: Path, tmp_path: Path, options: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(ValueError, match=sentence):
-        train_codec(tmp_path, soundscapes, **{**TINY, **options})
+def test_bad_options(soundscapes: Path, tmp_path: Path, options: dict[str, Any], named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        train(tmp_path, soundscapes, {**TINY, **options})
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"there is no folder .*nowhere"):
-        train_codec(tmp_path, tmp_path / "nowhere", **TINY)
+    with pytest.raises(ValueError, match="nowhere"):
+        train(tmp_path, tmp_path / "nowhere", TINY)
 
 
 def test_the_folder_of_another_run_is_refused(run: Path, soundscapes: Path) -> None:
-    with pytest.raises(ValueError, match=r"holds a run with another batch \(2\): choose another folder"):
-        train_codec(run, soundscapes, **{**TINY, "batch": 3})
+    with pytest.raises(ValueError, match=r"another batch\b"):
+        train(run, soundscapes, {**TINY, "batch": 3})
 
 
 def test_a_loss_that_is_no_number_stops_it(soundscapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(module.WEIGHTS, "mel", float("nan"))
-    with pytest.raises(ValueError, match="not a number in step 2: lower the learning rate"):
-        train_codec(tmp_path, soundscapes, **TINY)
+    with pytest.raises(ValueError, match=r"epoch 1 .*mel nan"):
+        train(tmp_path, soundscapes, TINY)
 
 
 def test_fast_snake_is_the_codecs() -> None:
@@ -315,7 +330,7 @@ def test_the_stft_distance_sees_a_mean_better_than_the_mel_distance() -> None:
     from audiotools import AudioSignal
 
     noise = 0.05 * torch.randn(1, 1, 8192, generator=torch.Generator().manual_seed(0))
-    trainee = CodecWithReadout(seeded_codec(0, **TINY["codec_arguments"]), noise)
+    trainee = CodecWithReadout(seeded_codec(0, **TINY["codec"]), noise)
 
     def growth(loss: Any) -> float:
         """Of the loss, where a mean of 0.1 grows to one that fills the tanh."""
@@ -359,10 +374,11 @@ def copied(run: Path, folder: Path) -> Path:
 @pytest.mark.parametrize("name", ["state.pt", "settings.json", "history.jsonl"])
 def test_a_damaged_file_of_a_run_is_named(run: Path, soundscapes: Path, tmp_path: Path, name: str) -> None:
     file = copied(run, tmp_path) / name
+    shutil.move(file.with_name("last.pt"), file.with_name("state.pt"))
     for content in (file.read_bytes()[: file.stat().st_size // 2], b"[1]", b""):
         file.write_bytes(content)
         with pytest.raises(ValueError, match=str(file)):
-            train_codec(file.parent, soundscapes, **TINY)
+            train(file.parent, soundscapes, TINY)
 
 
 @pytest.mark.parametrize("name", ["codec.pth", "demo_codec.safetensors"])
@@ -371,7 +387,7 @@ def test_a_result_that_a_finished_run_has_lost_is_written_again(
 ) -> None:
     folder = copied(run, tmp_path)
     (folder / name).unlink()
-    train_codec(folder, soundscapes, **TINY)
+    train(folder, soundscapes, TINY)
     expected = weights(run)
     for tensor, found in weights(folder).items():
         torch.testing.assert_close(found, expected[tensor], rtol=0, atol=0)

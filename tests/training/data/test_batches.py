@@ -1,85 +1,147 @@
-"""Pairs and batches: what trains, what validates, and that labels stay with their clips."""
+"""Examples and batches: what trains, what validates, and that labels stay with their clips."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import Tensor
 
-from sonyc_tasks.dataset.splits import SensorSplit
-from sonyc_tasks.dataset.taxonomy import COARSE
-from training.data.batches import batches, draw_pairs
-from training.data.store import LatentStore, StoredClip
-from training.recipes import RECIPES
+from training.data.batches import HELD_OUT, batches, draw_examples
+from training.data.records import ORIGINAL, Clip, Partition
+from training.data.store import LatentStore
+from training.data.views import VIEWS, Examples
+from training.recipes import Recipe
 
-SENSORS, CLIPS = (2, 5, 7), 12
+GROUPS, CLIPS = ("b", "e", "g"), 12
+CLASSES = ("dog", "music", "engine")
+PAIRS = Recipe("pairs", "multiview", {"reconstruction": 1.0}, batch_size=16)
+ON_CLIPS = replace(PAIRS, validation="clips")
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> LatentStore:
-    """12 clips of 3 sensors; every frame of a clip holds the clip's own index."""
+def store(tmp_path: Path, make_store: Callable[..., LatentStore]) -> LatentStore:
+    """12 clips of 3 groups; every frame of a clip holds (the clip's own index, the number of the frame)."""
     clips = [
-        StoredClip(f"{sensor:02d}_{k:06d}.wav", sensor, (COARSE[k % 8], COARSE[(k + 3) % 8])[: k % 3])
-        for sensor in SENSORS
+        Clip(f"{group}{k}.wav", group, {"source": (CLASSES[k % 3], CLASSES[(k + 1) % 3])[: k % 3]})
+        for group in GROUPS
         for k in range(CLIPS)
     ]
-    frontend = {"name": "demo", "sha256": "0" * 64, "dim": 2, "hop": 512, "sample_rate": 44_100}
-    store = LatentStore.create(tmp_path / "s", clips, frontend, 4, SensorSplit((2, 7), (5,), ()), "")
-    for index in range(len(clips)):
-        store.write(index, np.full((4, 2), index))
-    return store
+    frames = [np.stack([np.full(9, index), np.arange(9)], axis=1) for index in range(len(clips))]
+    labels, renditions = {"source": CLASSES}, (ORIGINAL, "speed(2)")
+    return make_store(
+        tmp_path / "s", clips, frames, Partition(("b", "g"), ("e",)), dim=2, labels=labels, renditions=renditions
+    )
 
 
-def sensors_of(store: LatentStore, pairs: np.ndarray) -> set[int]:
-    return {store.clips[i].sensor for i in pairs.ravel()}
+def groups_of(store: LatentStore, examples: Examples) -> set[object]:
+    return {store.clips[i].group for i in examples.clips.ravel()}
 
 
-def test_sensors_that_validate_do_not_train(store: LatentStore) -> None:
-    pairs = draw_pairs(store, RECIPES["multiview_rec"], seed=0)
-    assert sensors_of(store, pairs["train"]) == {2, 7}
-    assert sensors_of(store, pairs["valid"]) == {5}
-    assert len(pairs["train"]) == 3 * 2 * CLIPS
+def test_groups_that_validate_do_not_train(store: LatentStore) -> None:
+    examples = draw_examples(store, PAIRS, seed=0)
+    assert groups_of(store, examples["train"]) == {"b", "g"}
+    assert groups_of(store, examples["valid"]) == {"e"}
+    assert len(examples["train"]) == 3 * 2 * CLIPS
 
 
-def test_clips_that_validate_are_of_the_training_sensors_and_do_not_train(store: LatentStore) -> None:
-    pairs = draw_pairs(store, RECIPES["supervised_sensor"], seed=0)
-    assert sensors_of(store, pairs["train"]) == sensors_of(store, pairs["valid"]) == {2, 7}
-    assert not set(pairs["train"].ravel()) & set(pairs["valid"].ravel())
-    assert len(set(pairs["valid"].ravel())) == 4  # two a sensor
-    again = draw_pairs(store, RECIPES["supervised_sensor"], seed=1)
-    assert set(again["valid"].ravel()) != set(pairs["valid"].ravel())
+def test_clips_that_validate_are_of_the_training_groups_and_do_not_train(store: LatentStore) -> None:
+    examples = draw_examples(store, ON_CLIPS, seed=0)
+    assert groups_of(store, examples["train"]) == groups_of(store, examples["valid"]) == {"b", "g"}
+    held_out = set(examples["valid"].clips.ravel())
+    assert not set(examples["train"].clips.ravel()) & held_out
+    assert len(held_out) == 2 * max(2, CLIPS // HELD_OUT)
+    assert set(draw_examples(store, ON_CLIPS, seed=1)["valid"].clips.ravel()) != held_out
 
 
-def test_too_few_clips_to_hold_any_out(store: LatentStore) -> None:
-    store.split = SensorSplit((2,), (5,), ())
-    store.clips = [replace(clip, sensor=100 + i // 3) if i < 9 else clip for i, clip in enumerate(store.clips)]
-    store.split = SensorSplit((100, 101, 102), (5,), ())
-    with pytest.raises(ValueError, match="the valid sensors 100, 101, 102 have no two clips of one sensor"):
-        draw_pairs(store, RECIPES["supervised_sensor"], seed=0)
+def test_too_few_clips_to_hold_any_out(tmp_path: Path, make_store: Callable[..., LatentStore]) -> None:
+    clips = [Clip(f"{k}.wav", k // 3) for k in range(9)]
+    store = make_store(tmp_path / "few", clips, [np.ones((2, 2))] * 9, Partition((0, 1, 2)), dim=2)
+    with pytest.raises(ValueError, match="valid groups 0, 1, 2 "):
+        draw_examples(store, ON_CLIPS, seed=0)
 
 
-def test_every_pair_comes_once_with_its_own_labels(store: LatentStore) -> None:
-    recipe = replace(RECIPES["supervised_sensor"], batch_size=5)
-    pairs = draw_pairs(store, recipe, seed=0)["train"]
+def test_every_example_comes_once_with_its_own_labels(store: LatentStore) -> None:
+    recipe = replace(ON_CLIPS, batch_size=5)
+    examples = draw_examples(store, recipe, seed=0)["train"]
     seen = []
-    for batch in batches(store, pairs, recipe, seed=3):
-        for view, sources in zip(batch.views, batch.sources, strict=True):
-            for x, labels, place in zip(view, sources, batch.sensor, strict=True):
-                clip = store.clips[int(x[0, 0])]
-                assert {COARSE[k] for k in torch.nonzero(labels)[:, 0].tolist()} == set(clip.sources)
-                assert store.split.train[int(place)] == clip.sensor
+    for batch in batches(store, examples, recipe, seed=3):
+        for view, x in enumerate(batch.views):
+            for row, frames in enumerate(x):
+                clip = store.clips[int(frames[0, 0])]
+                classes = torch.nonzero(batch.labels["source"][view, row])[:, 0].tolist()
+                assert {CLASSES[k] for k in classes} == set(clip.labels["source"])
+                assert store.about.partition.train[int(batch.labels["group"][view, row])] == clip.group
         seen += [(int(a[0, 0]), int(b[0, 0])) for a, b in zip(*batch.views, strict=True)]
-    assert sorted(seen) == sorted(map(tuple, pairs.tolist()))
-    order = [int(batch.views[0][0, 0, 0]) for batch in batches(store, pairs, recipe, seed=4)]
-    assert order != [int(batch.views[0][0, 0, 0]) for batch in batches(store, pairs, recipe, seed=3)]
+    assert sorted(seen) == sorted(map(tuple, examples.clips.tolist()))
+    order = [[int(x[0, 0]) for x in batch.views[0]] for batch in batches(store, examples, recipe, seed=4)]
+    assert order != [[int(x[0, 0]) for x in batch.views[0]] for batch in batches(store, examples, recipe, seed=3)]
 
 
-def test_a_sensor_with_one_clip_is_named_and_left_out(store: LatentStore) -> None:
-    store.clips = [replace(clip, sensor=9) if i == 0 else clip for i, clip in enumerate(store.clips)]
-    store.split = SensorSplit((2, 7, 9), (5,), ())
-    with pytest.warns(UserWarning, match="sensor 9 has one clip only"):
-        pairs = draw_pairs(store, RECIPES["multiview_rec"], seed=0)
-    assert 0 not in pairs["train"]
+def test_a_group_that_does_not_train_has_no_place(store: LatentStore) -> None:
+    valid = draw_examples(store, PAIRS, seed=0)["valid"]
+    assert all((batch.labels["group"] == -1).all() for batch in batches(store, valid, PAIRS, seed=0))
+
+
+def test_a_group_with_one_clip_is_named_and_skipped(tmp_path: Path, make_store: Callable[..., LatentStore]) -> None:
+    clips = [Clip("alone.wav", 9), *(Clip(f"{k}.wav", k % 2) for k in range(8))]
+    store = make_store(tmp_path / "s9", clips, [np.ones((2, 2))] * 9, Partition((0, 9), (1,)), dim=2)
+    with pytest.warns(UserWarning, match="group 9 "):
+        examples = draw_examples(store, PAIRS, seed=0)
+    assert 0 not in examples["train"].clips
+
+
+@pytest.mark.parametrize("views", sorted(VIEWS))
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 99), crop=st.integers(1, 9))
+def test_views_of_every_sampler(store: LatentStore, views: str, seed: int, crop: int) -> None:
+    """The contract: consecutive frames of one length, of the clip and rendition asked for, aligned where promised."""
+    renditions = store.about.renditions
+    recipe = replace(PAIRS, views=views, crop=crop, renditions=renditions, batch_size=7)
+    examples = draw_examples(store, recipe, seed)["train"]
+    for batch in batches(store, examples, recipe, seed):
+        positions = torch.stack([x[..., 1] for x in batch.views])
+        assert positions.shape[2] == crop
+        assert (positions.diff(dim=-1) == 1).all()
+        for view, leader in enumerate(examples.aligned):
+            assert torch.equal(positions[view], positions[leader]) or leader == view
+        groups = torch.stack([x[:, 0, 0] for x in batch.views]).long() // CLIPS
+        assert (groups[0] == groups[1]).all()
+    again = draw_examples(store, recipe, seed)["train"]
+    assert np.array_equal(again.clips, examples.clips)
+    assert np.array_equal(again.rendition, examples.rendition)
+    assert {examples.renditions[k] for k in examples.rendition.ravel()} <= set(renditions)
+
+
+def test_a_view_of_another_rendition_needs_one(store: LatentStore) -> None:
+    with pytest.raises(ValueError, match="rendition"):
+        draw_examples(store, replace(PAIRS, views="renditions"), seed=0)
+
+
+def test_augmentations_hang_on_seed_example_and_view_only(store: LatentStore) -> None:
+    recipe = replace(PAIRS, views="two_crops", augmentations={"channel": 1.0, "noise": 0.5})
+    examples = draw_examples(store, recipe, seed=0)["train"]
+
+    def drawn(batch_size: int, seed: int) -> dict[int, list[Tensor]]:
+        rows: dict[int, list[Tensor]] = {}
+        small = replace(recipe, batch_size=batch_size)
+        plain = batches(store, examples, replace(small, augmentations={}), seed)
+        for batch, clean in zip(batches(store, examples, small, seed), plain, strict=True):
+            for k in range(len(batch)):
+                clip = int(clean.views[0][k, 0, 0])
+                rows.setdefault(clip, []).append(torch.stack([batch.views[v][k] - clean.views[v][k] for v in (0, 1)]))
+        return rows
+
+    one, other, later = drawn(4, 0), drawn(64, 0), drawn(4, 1)
+    for clip, changes in one.items():
+        for k, change in enumerate(changes):
+            assert change.abs().max() > 0
+            assert not torch.equal(change[0], change[1])
+            assert any(torch.allclose(change, same, atol=1e-4) for same in other[clip]), k
+            assert not any(torch.allclose(change, same, atol=1e-4) for same in later[clip])

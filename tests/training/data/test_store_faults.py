@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import asdict, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +18,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hear_multiview.frontends import load_frontend
-from sonyc_tasks.dataset.annotations import Clip
 from sonyc_tasks.dataset.audio import write_pcm16
-from sonyc_tasks.dataset.splits import SensorSplit
-from training.data import store as module
+from training.data.arrays import FrameArrays, checksum
 from training.data.extraction import extract
-from training.data.store import LatentStore, StoredClip, checksum
+from training.data.records import ORIGINAL, Clip, Description, Partition
+from training.data.store import IN_MEMORY, LatentStore
 from training.engine.pretrain import pretrain
-from training.recipes import RECIPES
+from training.recipes import recipe_named
 
-CLIPS = [StoredClip(f"0{k % 2}_{k:06d}.wav", k % 2) for k in range(6)]
+Whole = Callable[..., torch.Tensor]
+CLIPS = [Clip(f"0{k % 2}_{k:06d}.wav", k % 2) for k in range(6)]
 FRONTEND = {"name": "demo", "sha256": "0" * 64, "dim": 4, "hop": 512, "sample_rate": 44_100}
-SPLIT = SensorSplit((0,), (1,), (2,))
+ABOUT = Description(CLIPS, FRONTEND, Partition((0,), (1,), (2,)), data="words")
 LONGEST = 9
-DISK_AND_MEMORY = pytest.mark.parametrize("in_memory", [0, module.IN_MEMORY])
+DISK_AND_MEMORY = pytest.mark.parametrize("in_memory", [0, IN_MEMORY])
 
 
 def frames(clip: int) -> np.ndarray:
@@ -38,10 +39,14 @@ def frames(clip: int) -> np.ndarray:
 
 
 def filled(path: Path) -> LatentStore:
-    store = LatentStore.create(path, CLIPS, FRONTEND, LONGEST, SPLIT, "words")
+    store = LatentStore.create(path, ABOUT, LONGEST)
     for index in range(len(CLIPS)):
-        store.write(index, frames(index))
+        arrays(store).write(index, frames(index))
     return store
+
+
+def arrays(store: LatentStore) -> FrameArrays:
+    return store.renditions[ORIGINAL]
 
 
 @pytest.fixture
@@ -57,7 +62,9 @@ def chunk(path: Path, clip: int) -> Path:
 
 def of_version_0_1(path: Path) -> Path:
     """A full store as version 0.1 left it: no checksums, and zarr's own newest format."""
-    about = {"data": "", "frontend": FRONTEND, "split": asdict(SPLIT), "clips": [vars(clip) for clip in CLIPS]}
+    split = {"train": [0], "valid": [1], "probe": [2], "rule": "by hand", "seed": None}
+    clips: list[dict[str, Any]] = [{"name": clip.name, "sensor": clip.group, "sources": []} for clip in CLIPS]
+    about = {"data": "", "frontend": FRONTEND, "split": split, "clips": clips}
     uncompressed = (
         {"compressor": None}
         if zarr.__version__.startswith("2.")
@@ -84,7 +91,7 @@ def test_the_format_is_the_one_that_every_zarr_reads(path: Path) -> None:
 @settings(max_examples=30, deadline=None)
 @given(gone=st.sets(st.integers(0, 5)), cut=st.sets(st.integers(0, 5)))
 def test_what_is_gone_or_cut_is_missing(
-    tmp_path_factory: pytest.TempPathFactory, gone: set[int], cut: set[int]
+    tmp_path_factory: pytest.TempPathFactory, read_whole: Whole, gone: set[int], cut: set[int]
 ) -> None:
     path = tmp_path_factory.mktemp("s") / "store"
     filled(path)
@@ -93,28 +100,29 @@ def test_what_is_gone_or_cut_is_missing(
     for clip in gone:
         chunk(path, clip).unlink()
     store = LatentStore(path)
-    assert store.missing() == store.lost == sorted(gone | cut)
+    assert arrays(store).missing() == arrays(store).lost == sorted(gone | cut)
     for clip in range(6):
         if clip in gone | cut:
-            for use in (store.read, store.statistics, store.require):
-                with pytest.raises(ValueError, match=rf"lacks 1 of 6 clips \({CLIPS[clip].name}\)"):
-                    use([clip])
+            named = rf" 1 of 6 .*{CLIPS[clip].name}"
+            with pytest.raises(ValueError, match=named):
+                read_whole(store, clip)
+            with pytest.raises(ValueError, match=named):
+                store.statistics([clip])
+            with pytest.raises(ValueError, match=named):
+                store.require([clip])
         else:
-            np.testing.assert_array_equal(store.read([clip])[0], frames(clip))
-    again = LatentStore.create(path, CLIPS, FRONTEND, LONGEST, SPLIT, "words")
-    for clip in again.missing():
-        again.write(clip, frames(clip))
-    assert LatentStore(path).missing() == []
+            np.testing.assert_array_equal(read_whole(store, clip), frames(clip))
+    again = LatentStore.create(path, ABOUT, LONGEST)
+    for clip in arrays(again).missing():
+        arrays(again).write(clip, frames(clip))
+    assert arrays(LatentStore(path)).missing() == []
 
 
 @DISK_AND_MEMORY
 @pytest.mark.parametrize(
     "fault", ["a changed bit", "the chunk of another clip", "zeros", "two frames in each other's place"]
 )
-def test_a_chunk_of_the_right_size_and_other_content(
-    path: Path, in_memory: int, fault: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "IN_MEMORY", in_memory)
+def test_a_chunk_of_the_right_size_and_other_content(path: Path, in_memory: int, fault: str, read_whole: Whole) -> None:
     content = bytearray(chunk(path, 2).read_bytes())
     content[:] = {
         "a changed bit": bytes([content[0] ^ 1]) + content[1:],
@@ -123,10 +131,11 @@ def test_a_chunk_of_the_right_size_and_other_content(
         "two frames in each other's place": content[8:16] + content[:8] + content[16:],
     }[fault]
     chunk(path, 2).write_bytes(content)
-    store = LatentStore(path)
-    for use in (store.read, store.statistics):
-        with pytest.raises(ValueError, match=rf"{CLIPS[2].name} of the latent store {path} is not what was written"):
-            use([2])
+    store = LatentStore(path, in_memory=in_memory)
+    with pytest.raises(ValueError, match=rf"{CLIPS[2].name}.*{path}"):
+        read_whole(store, 2)
+    with pytest.raises(ValueError, match=rf"{CLIPS[2].name}.*{path}"):
+        store.statistics([2])
 
 
 @settings(max_examples=200, deadline=None)
@@ -142,73 +151,68 @@ def test_the_checksum_changes_with_every_bit_and_with_the_length(data: st.DataOb
 
 
 @pytest.mark.parametrize("old", [False, True])
-def test_a_chunk_that_goes_after_the_store_was_opened(
-    tmp_path: Path, old: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "IN_MEMORY", 0)
+def test_a_chunk_that_goes_after_the_store_was_opened(tmp_path: Path, old: bool, read_whole: Whole) -> None:
     path = tmp_path / "store"
     of_version_0_1(path) if old else filled(path)
-    store = LatentStore(path)
-    np.testing.assert_array_equal(store.read([1])[0], frames(1))
+    store = LatentStore(path, in_memory=0)
+    np.testing.assert_array_equal(read_whole(store, 1), frames(1))
     for file in (path / "frames").rglob("*"):
         if file.is_file() and not file.name.startswith((".", "zarr")):
             file.unlink()
     with pytest.raises(ValueError, match=rf"clip {CLIPS[1].name} of the latent store"):
-        store.read([1])
+        read_whole(store, 1)
 
 
-def test_a_chunk_cut_after_the_store_was_opened(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "IN_MEMORY", 0)
-    store = LatentStore(path)
+def test_a_chunk_cut_after_the_store_was_opened(path: Path, read_whole: Whole) -> None:
+    store = LatentStore(path, in_memory=0)
     chunk(path, 1).write_bytes(b"half")
     with pytest.raises(ValueError, match=rf"clip {CLIPS[1].name} of the latent store"):
-        store.read([1])
+        read_whole(store, 1)
 
 
-def test_silence_is_no_loss(path: Path) -> None:
-    LatentStore(path, mode="r+").write(3, np.zeros((5, 4)))
+def test_silence_is_no_loss(path: Path, read_whole: Whole) -> None:
+    arrays(LatentStore(path, mode="r+")).write(3, np.zeros((5, 4)))
     store = LatentStore(path)
-    assert store.missing() == []
-    assert torch.equal(store.read([3]), torch.zeros(1, 5, 4))
+    assert arrays(store).missing() == []
+    assert torch.equal(read_whole(store, 3), torch.zeros(5, 4))
 
 
-def test_a_store_of_version_0_1_is_read_mended_and_continued(tmp_path: Path) -> None:
+def test_a_store_of_version_0_1_is_read_mended_and_continued(tmp_path: Path, read_whole: Whole) -> None:
     path = of_version_0_1(tmp_path / "old")
     new = filled(tmp_path / "new")
     store = LatentStore(path)
-    assert store.missing() == []
-    assert store.digest == new.digest
+    assert arrays(store).missing() == []
     for clip in range(6):
-        assert torch.equal(store.read([clip]), new.read([clip]))
+        assert torch.equal(read_whole(store, clip), read_whole(new, clip))
     (lost,) = [
         file for file in (path / "frames").rglob("*") if file.is_file() and "5" in file.relative_to(path).as_posix()
     ]
     lost.unlink()
-    assert LatentStore(path).missing() == [5]
-    LatentStore.create(path, CLIPS, FRONTEND, LONGEST, SPLIT, "words").write(5, frames(5))
-    assert torch.equal(LatentStore(path).read([5]), new.read([5]))
+    assert arrays(LatentStore(path)).missing() == [5]
+    labelled = replace(ABOUT, labels={"source": ()}, clips=[replace(clip, labels={"source": ()}) for clip in CLIPS])
+    arrays(LatentStore.create(path, labelled, LONGEST)).write(5, frames(5))
+    assert torch.equal(read_whole(LatentStore(path), 5), read_whole(new, 5))
 
 
 @pytest.mark.parametrize("name", ["length", "checksum"])
 def test_lost_numbers_mean_computed_again(path: Path, name: str) -> None:
     (path / name / "0").unlink()
     store = LatentStore(path)
-    assert store.missing() == store.lost == list(range(6))
+    assert arrays(store).missing() == arrays(store).lost == list(range(6))
 
 
 @pytest.mark.parametrize("value", [-1, LONGEST + 1, 2**30])
 def test_a_length_that_cannot_be(path: Path, value: int) -> None:
     zarr.open_array(store=f"{path}/length", mode="r+")[4] = value
-    with pytest.raises(ValueError, match=rf"{path}/length is damaged.*{value} .*{CLIPS[4].name}"):
+    with pytest.raises(ValueError, match=rf"{path}/length.*{value} .*{CLIPS[4].name}"):
         LatentStore(path)
 
 
 @DISK_AND_MEMORY
-def test_a_length_that_is_wrong(path: Path, in_memory: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "IN_MEMORY", in_memory)
+def test_a_length_that_is_wrong(path: Path, in_memory: int, read_whole: Whole) -> None:
     zarr.open_array(store=f"{path}/length", mode="r+")[4] = LONGEST - 3
-    with pytest.raises(ValueError, match=rf"{CLIPS[4].name} of the latent store"):
-        LatentStore(path).read([4])
+    with pytest.raises(ValueError, match=CLIPS[4].name):
+        read_whole(LatentStore(path, in_memory=in_memory), 4)
 
 
 def test_any_cut_of_the_description_is_refused(path: Path) -> None:
@@ -216,25 +220,25 @@ def test_any_cut_of_the_description_is_refused(path: Path) -> None:
     text = about.read_text()
     for kept in range(0, len(text), 7):
         about.write_text(text[:kept])
-        with pytest.raises(ValueError, match=r"store\.json is damaged"):
+        with pytest.raises(ValueError, match=r"store\.json"):
             LatentStore(path)
-        with pytest.raises(ValueError, match=r"store\.json is damaged"):
-            LatentStore.create(path, CLIPS, FRONTEND, LONGEST, SPLIT, "words")
+        with pytest.raises(ValueError, match=r"store\.json"):
+            LatentStore.create(path, ABOUT, LONGEST)
 
 
-@pytest.mark.parametrize("key", ["clips", "frontend", "split", "data"])
+@pytest.mark.parametrize("key", ["clips", "frontend", "partition", "labels", "renditions", "data"])
 def test_a_description_that_lacks_something(path: Path, key: str) -> None:
     about = json.loads((path / "store.json").read_text())
     for change in ({}, {key: 3}) if key != "data" else ({},):
         (path / "store.json").write_text(json.dumps({k: v for k, v in about.items() if k != key} | change))
-        with pytest.raises(ValueError, match=r"store\.json is damaged"):
+        with pytest.raises(ValueError, match=r"store\.json"):
             LatentStore(path)
 
 
 def test_frames_without_their_description_are_not_overwritten(path: Path) -> None:
     (path / "store.json").unlink()
-    with pytest.raises(ValueError, match=r"store\.json is lost"):
-        LatentStore.create(path, CLIPS, FRONTEND, LONGEST, SPLIT, "words")
+    with pytest.raises(ValueError, match=r"store\.json"):
+        LatentStore.create(path, ABOUT, LONGEST)
     assert chunk(path, 5).exists()
 
 
@@ -243,21 +247,21 @@ def test_frames_without_their_description_are_not_overwritten(path: Path) -> Non
 def test_an_array_that_lost_its_description(path: Path, name: str, content: str | None) -> None:
     described = path / name / ".zarray"
     described.unlink() if content is None else described.write_text(content)
-    with pytest.raises(ValueError, match=f"{path}/{name} cannot be opened"):
+    with pytest.raises(ValueError, match=f"{path}/{name}"):
         LatentStore(path)
 
 
 @pytest.mark.parametrize("shape", [(6, 4), (9, 3), (9, 1), (10, 4), (0, 4), (4,)])
 def test_frames_of_another_shape_are_not_stored(path: Path, shape: tuple[int, ...]) -> None:
-    store = LatentStore(path, mode="r+")
+    held = arrays(LatentStore(path, mode="r+"))
     if shape == (6, 4):
-        store.write(0, np.ones(shape))
+        held.write(0, np.ones(shape))
         return
-    with pytest.raises(ValueError, match=rf"{CLIPS[0].name} have shape"):
-        store.write(0, np.ones(shape))
+    with pytest.raises(ValueError, match=CLIPS[0].name):
+        held.write(0, np.ones(shape))
 
 
-def test_opening_lists_the_chunks_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_opening_lists_the_chunks_once(path: Path, read_whole: Whole, monkeypatch: pytest.MonkeyPatch) -> None:
     listed: list[str] = []
     original = LocalFileSystem.find
 
@@ -266,28 +270,54 @@ def test_opening_lists_the_chunks_once(path: Path, monkeypatch: pytest.MonkeyPat
         return original(self, path, **options)
 
     monkeypatch.setattr(LocalFileSystem, "find", find)
-    LatentStore(path).read([0, 1])
+    store = LatentStore(path)
+    read_whole(store, 0), read_whole(store, 1)
     assert listed == [str(path / "frames")]
 
 
-def test_pretraining_refuses_by_name_and_extraction_mends(tmp_path: Path) -> None:
+def test_pretraining_refuses_by_name_and_extraction_mends(tmp_path: Path, read_whole: Whole) -> None:
     rng = np.random.default_rng(0)
     front = load_frontend("log_mel")
-    clips = []
+    clips: list[Clip] = []
+    audio: dict[str, Path] = {}
     for sensor in range(2):
         for k in range(3):
             file = tmp_path / f"{sensor:02d}_{k:06d}.wav"
             write_pcm16(file, 0.1 * rng.standard_normal(4000), front.sample_rate)
-            clips.append(Clip(file.name, sensor, file, ()))
-    path = tmp_path / "store"
-    whole = extract(clips, SPLIT, front, path).read(range(6))
+            clips.append(Clip(file.name, sensor))
+            audio[file.name] = file
+    about, path = Description(clips, {}, Partition((0,), (1,))), tmp_path / "store"
+    store = extract(about, audio, front, path)
+    whole = [read_whole(store, clip) for clip in range(6)]
     chunk(path, 1).unlink()
     chunk(path, 4).write_bytes(b"")
-    recipe = replace(RECIPES["multiview_rec"], width=8, epochs=1)
-    with pytest.raises(ValueError, match=rf"lacks 2 of 6 clips \({clips[1].name}, {clips[4].name}\)"):
+    recipe = replace(recipe_named("multiview_rec"), model={"width": 8, "depth": 2}, epochs=1)
+    with pytest.raises(ValueError, match=rf" 2 of 6 .*{clips[1].name}, {clips[4].name}"):
         pretrain(recipe, LatentStore(path), tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
-    with pytest.warns(UserWarning, match=rf"{path} has lost a part of 2 .*{clips[1].name}, {clips[4].name}"):
-        mended = extract(clips, SPLIT, front, path)
-    assert torch.equal(mended.read(range(6)), whole)
+    with pytest.warns(UserWarning, match=rf"{path} .* 2 .*{clips[1].name}, {clips[4].name}"):
+        mended = extract(about, audio, front, path)
+    for clip in range(6):
+        assert torch.equal(read_whole(mended, clip), whole[clip])
     shutil.rmtree(path)
+
+
+def test_extraction_computes_each_rendition_once(tmp_path: Path, read_whole: Whole) -> None:
+    front = load_frontend("log_mel")
+    file = tmp_path / "a.wav"
+    tone = 0.1 * np.sin(2 * np.pi * 1000 * np.arange(8000) / front.sample_rate)
+    write_pcm16(file, tone, front.sample_rate)
+    about = Description([Clip("a.wav", 0)], {}, Partition((0,)), renditions=(ORIGINAL, "speed(2)"))
+    extract(Description([Clip("a.wav", 0)], {}, Partition((0,))), {"a.wav": file}, front, tmp_path / "store")
+    chunks = [tmp_path / "store" / "frames" / "0.0.0"]
+    stamp = chunks[0].stat().st_mtime_ns
+    store = extract(about, {"a.wav": file}, front, tmp_path / "store")
+    assert chunks[0].stat().st_mtime_ns == stamp
+    lengths = [int(store.lengths([0], name)[0]) for name in about.renditions]
+    assert lengths == [16, 8]
+    bands = [read_whole(store, 0, name).mean(0).argmax().item() for name in about.renditions]
+    assert bands[1] > bands[0] + 5  # an octave higher
+    file.unlink()
+    assert extract(about, {"a.wav": file}, front, tmp_path / "store").digest == store.digest
+    with pytest.raises(ValueError, match="warp"):
+        extract(replace(about, renditions=("warp(2)",)), {"a.wav": file}, front, tmp_path / "other")

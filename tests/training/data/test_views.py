@@ -1,4 +1,4 @@
-"""Pairs: same sensor, never a clip with itself, three a clip, and the paper's numbers of them."""
+"""Pairs: same group, never a clip with itself, three a clip, and the paper's numbers of them."""
 
 from __future__ import annotations
 
@@ -10,63 +10,64 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from training.data.store import StoredClip
-from training.data.views import VIEWS, same_sensor_pairs
+from training.data.records import Clip
+from training.data.views import pairs_within, same_group
+from training.systems.music.views import same_timbre
 
-sensor_lists = st.lists(st.integers(0, 4), max_size=40)
+group_lists = st.lists(st.integers(0, 4), max_size=40)
 
 
-@given(sensor_lists, st.integers(1, 5), st.integers(0, 9))
-def test_pairs_share_a_sensor_and_are_two_clips(sensors: list[int], per_clip: int, seed: int) -> None:
-    for first, second in same_sensor_pairs(sensors, per_clip, seed):
+@given(group_lists, st.integers(1, 5), st.integers(0, 9))
+def test_pairs_share_a_sensor_and_are_two_clips(groups: list[int], per_clip: int, seed: int) -> None:
+    for first, second in pairs_within(groups, per_clip, seed):
         assert first != second
-        assert sensors[first] == sensors[second]
+        assert groups[first] == groups[second]
 
 
-@given(sensor_lists, st.integers(1, 5))
-def test_every_clip_that_can_pair_does_so_equally_often(sensors: list[int], per_clip: int) -> None:
-    clips = Counter(sensors)
-    able = [i for i, sensor in enumerate(sensors) if clips[sensor] > 1]
-    assert Counter(same_sensor_pairs(sensors, per_clip)[:, 0].tolist()) == dict.fromkeys(able, per_clip)
+@given(group_lists, st.integers(1, 5))
+def test_every_clip_that_can_pair_does_so_equally_often(groups: list[int], per_clip: int) -> None:
+    clips = Counter(groups)
+    able = [i for i, sensor in enumerate(groups) if clips[sensor] > 1]
+    assert Counter(pairs_within(groups, per_clip)[:, 0].tolist()) == dict.fromkeys(able, per_clip)
 
 
 def test_partners_differ_where_the_sensor_has_enough_clips() -> None:
-    pairs = same_sensor_pairs([0] * 10, 3)
+    pairs = pairs_within([0] * 10, 3)
     assert all(len(set(pairs[pairs[:, 0] == clip, 1])) == 3 for clip in range(10))
 
 
 def test_seeded() -> None:
-    sensors = [0] * 20
-    assert np.array_equal(same_sensor_pairs(sensors, seed=1), same_sensor_pairs(sensors, seed=1))
-    assert not np.array_equal(same_sensor_pairs(sensors, seed=1), same_sensor_pairs(sensors, seed=2))
+    groups = [0] * 20
+    assert np.array_equal(pairs_within(groups, seed=1), pairs_within(groups, seed=1))
+    assert not np.array_equal(pairs_within(groups, seed=1), pairs_within(groups, seed=2))
 
 
 def test_no_pairs_have_the_shape_of_pairs() -> None:
-    with pytest.warns(UserWarning, match="sensor 3 has one clip only, which cannot pair: it is left out"):
-        assert same_sensor_pairs([1, 2, 3]).shape == (0, 2)
+    with pytest.warns(UserWarning, match="group 3 "):
+        assert pairs_within([1, 2, 3]).shape == (0, 2)
 
 
 @given(
     st.lists(st.tuples(st.integers(0, 3), st.sampled_from("abc")), max_size=30), st.integers(1, 3), st.integers(0, 9)
 )
-@pytest.mark.filterwarnings("ignore:sensor .* has no partner")
+@pytest.mark.filterwarnings("ignore:group .* has no partner")
 def test_music_pairs_share_the_waveform_and_not_the_frequency(
     sounds: list[tuple[int, str]], per_clip: int, seed: int
 ) -> None:
-    clips = [StoredClip(f"{k}.wav", timbre, (frequency,)) for k, (timbre, frequency) in enumerate(sounds)]
-    pairs = VIEWS["same_timbre"](clips, per_clip, seed)
+    clips = [Clip(f"{k}.wav", timbre, {"frequency": (frequency,)}) for k, (timbre, frequency) in enumerate(sounds)]
+    pairs = same_timbre(clips, per_clip, (), seed).clips
     for first, second in pairs:
-        assert clips[first].sensor == clips[second].sensor
-        assert clips[first].sources != clips[second].sources
+        assert clips[first].group == clips[second].group
+        assert clips[first].labels != clips[second].labels
     able = [k for k, (t, f) in enumerate(sounds) if any(t == u and f != g for u, g in sounds)]
     assert Counter(pairs[:, 0].tolist()) == dict.fromkeys(able, per_clip)
 
 
 def test_a_partner_tells_nothing_of_the_frequency_but_which_it_is_not() -> None:
-    clips = [StoredClip(f"{k}.wav", k % 4, (str(k // 4 % 21),)) for k in range(4 * 21 * 25)]
-    pairs = VIEWS["same_timbre"](clips, 4, 0)
+    clips = [Clip(f"{k}.wav", k % 4, {"frequency": (str(k // 4 % 21),)}) for k in range(4 * 21 * 25)]
+    pairs = same_timbre(clips, 4, (), 0).clips
     counts = np.zeros((21, 21))
-    np.add.at(counts, tuple(np.array([[int(clips[k].sources[0]) for k in pair] for pair in pairs]).T), 1)
+    np.add.at(counts, tuple(np.array([[int(clips[k].labels["frequency"][0]) for k in pair] for pair in pairs]).T), 1)
     assert counts.trace() == 0
     elsewhere = counts[~np.eye(21, dtype=bool)]
     assert chisquare(elsewhere).pvalue > 1e-3
@@ -74,11 +75,11 @@ def test_a_partner_tells_nothing_of_the_frequency_but_which_it_is_not() -> None:
 
 
 def test_a_sound_without_a_partner_is_named() -> None:
-    clips = [StoredClip("a.wav", 0, ("low",)), StoredClip("b.wav", 0, ("low",))]
-    with pytest.warns(UserWarning, match="sensor 0 has no partner for clip 1, which is left out"):
-        assert VIEWS["same_timbre"](clips, 1, 0).shape == (0, 2)
+    clips = [Clip(name, 0, {"frequency": ("low",)}) for name in ("a.wav", "b.wav")]
+    with pytest.warns(UserWarning, match="clip 1,"):
+        assert same_timbre(clips, 1, (), 0).clips.shape == (0, 2)
 
 
-def test_the_rule_for_sensors_looks_at_sensors_only() -> None:
-    clips = [StoredClip(f"{k}.wav", k % 2, ("dog",)) for k in range(8)]
-    assert np.array_equal(VIEWS["same_sensor"](clips, 2, 5), same_sensor_pairs([k % 2 for k in range(8)], 2, 5))
+def test_the_rule_for_groups_looks_at_groups_only() -> None:
+    clips = [Clip(f"{k}.wav", k % 2, {"source": ("dog",)}) for k in range(8)]
+    assert np.array_equal(same_group(clips, 2, (), 5).clips, pairs_within([k % 2 for k in range(8)], 2, 5))

@@ -28,6 +28,7 @@ from sonyc_tasks.tasks.hear_format import Task, write_task
 from sonyc_tasks.tasks.sonyc import with_paper_grid
 from training.data.extraction import extract
 from training.data.records import Description, Partition
+from training.data.store import LatentStore
 from training.engine.pool import run_jobs
 from training.engine.pretrain import run_folder
 from training.probes import heareval_jobs as harness
@@ -98,15 +99,7 @@ def music(folder: Path, scale: str = "small", *, seeds: int | None = None, worke
     log.info("  %d to train and validate, %d others for the probes", len(clips), len(probes))
 
     _say(2, "log-mel frames, once for each sound")
-    description = Description(
-        clips=[sound.clip for sound in clips],
-        frontend={},
-        partition=Partition(train=sounds.TIMBRES),
-        labels={"frequency": sounds.FREQUENCY_CLASSES},
-        data=f"generated: {len(clips)} sounds of {len(sounds.TIMBRES)} waveforms, seed {SEED}",
-    )
-    audio = {sound.clip.name: sound.path for sound in clips}
-    store = extract(description, audio, load_frontend("log_mel"), folder / "latents")
+    store = extract_sounds(clips, folder / "latents")
 
     _say(3, f"pretraining: {len(recipes)} recipes, {count} seed{'s' * (count > 1)}")
     jobs = [(recipe, seed) for seed in range(count) for recipe in recipes]
@@ -143,6 +136,18 @@ def music(folder: Path, scale: str = "small", *, seeds: int | None = None, worke
     page, summary = write_report(folder, about, ablation, found, official, first, frames)
     log.info("%s", "\n".join((summary, "", *about, "", f"Page: {page}")))
     return page
+
+
+def extract_sounds(clips: Sequence[Sound], path: Path) -> LatentStore:
+    """Log-mel frames of ``clips`` in the store at ``path``. All waveforms train; a tenth of their sounds validate."""
+    about = Description(
+        clips=[sound.clip for sound in clips],
+        frontend={},
+        partition=Partition(train=sounds.TIMBRES),
+        labels={"frequency": sounds.FREQUENCY_CLASSES},
+        data=f"generated: {len(clips)} sounds of {len(sounds.TIMBRES)} waveforms, seed {SEED}",
+    )
+    return extract(about, {sound.clip.name: sound.path for sound in clips}, load_frontend("log_mel"), path)
 
 
 def tasks(probes: Sequence[Sound]) -> list[Task]:

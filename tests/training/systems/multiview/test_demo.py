@@ -73,13 +73,14 @@ def test_the_page_holds_every_score_and_loads_nothing(finished: Path) -> None:
 
 @pytest.mark.slow
 def test_a_second_run_does_nothing_again(
-    finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    finished: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(demo, "SIZE", SIZE)
     monkeypatch.setattr(harness.subprocess, "Popen", None)
     before = {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()}
+    caplog.set_level("INFO", "training")
     demo.demo(finished)
-    printed = capsys.readouterr().out
+    printed = "\n".join(caplog.messages)
     assert "| joint " in printed
     assert "DSC private" in printed
     assert "What this is: a small run on generated data" in printed
@@ -88,17 +89,18 @@ def test_a_second_run_does_nothing_again(
 
 
 @pytest.mark.slow
-def test_other_settings_start_afresh(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_settings_start_afresh(finished: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = tmp_path / "demo"
     shutil.copytree(finished, folder)
+    caplog.set_level("INFO", "training")
     demo._start_afresh_if_changed(folder, {"size": "another"})
-    assert "was made with other settings: starting afresh" in capsys.readouterr().out
+    assert str(folder) in caplog.text
     assert [path.name for path in folder.iterdir()] == ["made-of.json"]
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("precious")
-    with pytest.raises(ValueError, match="holds something else than an earlier demo: choose another folder"):
+    with pytest.raises(ValueError, match=str(tmp_path)):
         demo.demo(tmp_path)
     assert (tmp_path / "thesis.tex").read_text() == "precious"
 
@@ -106,5 +108,5 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
 def test_a_failing_heareval_names_its_log(tmp_path: Path) -> None:
     (tmp_path / "tasks" / "broken").mkdir(parents=True)
     (tmp_path / "tasks" / "broken" / "task_metadata.json").write_text('{"splits": []}')
-    with pytest.raises(ValueError, match=r"heareval failed \(.*nowhere.*\); all of its output is in .*\.log"):
+    with pytest.raises(ValueError, match=r"nowhere.*\.log"):
         harness.embed(tmp_path, harness.views_of(tmp_path / "nowhere.safetensors", ["joint"]))

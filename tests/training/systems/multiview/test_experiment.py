@@ -16,28 +16,31 @@ import pytest
 
 from hear_multiview.frontends import load_frontend
 from sonyc_tasks.synthesis import synthesize
-from training.recipes import ABLATION, BASELINES, RECIPES, small
 from training.systems.multiview.experiment import paper, submissions
+from training.systems.multiview.recipes import ABLATION, BASELINES, PUBLISHED, RECIPES, small
 from training.systems.multiview.report import FRONT_END, LOG_MEL, NAMES, _front_end_row
 
 #: Enough rows for every kind of method, small enough for a test.
 KEPT = ("multiview_rec", "multiview_cosine_private_sample", "single_view", "supervised_sensor")
 #: The same in a process of its own: the command with fewer recipes, of one epoch.
 SCRIPT = f"""
+import logging
 import sys
 from dataclasses import replace
 from pathlib import Path
 from training.systems.multiview import experiment as paper
-from training.engine.distributed import join
+from training.distributed import init, is_main
 
 if __name__ == "__main__":
     kept = {KEPT!r}
     paper.ABLATION = tuple(r for r in paper.ABLATION if r.name in kept)
     paper.BASELINES = tuple(r for r in paper.BASELINES if r.name in kept)
     shrink = paper.SCALES["small"].recipe
-    tiny = replace(paper.SCALES["small"], recipe=lambda r: replace(shrink(r), epochs=2, width=32))
-    paper.SCALES["small"] = tiny
-    join("cpu")
+    tiny = lambda r: replace(shrink(r), epochs=2, model={{**r.model, "width": 32}})
+    paper.SCALES["small"] = replace(paper.SCALES["small"], recipe=tiny)
+    init("cpu")
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
+    logging.getLogger("training").setLevel(logging.INFO if is_main() else logging.ERROR)
     data, out, seeds, *frontend = sys.argv[1:]
     paper.paper(Path(out), Path(data), seeds=int(seeds), frontend=next(iter(frontend), None), workers=2)
 """
@@ -145,12 +148,12 @@ def test_two_processes_end_with_the_same_bytes(finished: tuple[Path, str], data:
 
 @pytest.mark.slow
 def test_results_of_other_recipes_are_not_mixed(finished: tuple[Path, str], data: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="holds results of another recipes: choose another folder with --out"):
+    with pytest.raises(ValueError, match="another recipes"):
         paper(finished[0], data)
     tasks = sorted((finished[0] / "seed0" / "tasks").rglob("*.json"))
     before = [path.read_bytes() for path in tasks]
     other = synthesize(tmp_path / "other", sensors=8, clips_per_sensor=20, seconds=0.1, seed=12, progress=False)
-    with pytest.raises(ValueError, match="holds results of another recipes and clips or split"):
+    with pytest.raises(ValueError, match="another recipes and another clips or split"):
         paper(finished[0], other)
     assert [path.read_bytes() for path in tasks] == before
 
@@ -170,9 +173,9 @@ def test_any_hear_module_can_be_the_front_end(data: Path, tmp_path: Path) -> Non
 
 
 def test_what_it_refuses(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="unknown scale 'huge': choose small or full"):
+    with pytest.raises(ValueError, match=r"'huge'.*small or full"):
         paper(tmp_path, scale="huge")
-    with pytest.raises(ValueError, match="0 seeds are no replication: ask for 1 or more"):
+    with pytest.raises(ValueError, match="0 seeds"):
         paper(tmp_path, seeds=0)
 
 
@@ -194,7 +197,7 @@ def test_another_front_end_has_a_name_of_its_own_and_nothing_published(name: str
 def test_every_row_of_the_paper_is_there() -> None:
     recipes = (*ABLATION, *BASELINES)
     assert {recipe.name for recipe in recipes} == set(NAMES)
-    assert sum(recipe.published != (None, None) for recipe in recipes) == 10
+    assert set(PUBLISHED) < set(RECIPES)
     assert all(RECIPES[recipe.name] == recipe for recipe in recipes)
     assert all(small(recipe).digest != recipe.digest for recipe in recipes)
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from training.data.batches import Batch
 from training.systems.multiview.methods import (
-    Batch,
     ContrastiveEncoder,
     MultiViewAutoencoder,
-    MultiViewVAE,
     SingleViewAutoencoder,
     SupervisedEncoder,
 )
@@ -18,8 +17,8 @@ from training.systems.multiview.methods import (
 def batch(x_1: torch.Tensor, x_2: torch.Tensor) -> Batch:
     """A batch of the views [pair, frame, dim], with some labels."""
     pairs = len(x_1)
-    sources_1, sources_2 = torch.randint(2, (2, pairs, 8)).float()
-    return Batch((x_1, x_2), (sources_1, sources_2), torch.arange(pairs) % 3)
+    groups = torch.arange(pairs) % 3
+    return Batch((x_1, x_2), {"source": torch.randint(2, (2, pairs, 8)).float(), "group": torch.stack([groups] * 2)})
 
 
 @pytest.fixture
@@ -81,46 +80,6 @@ def test_the_other_view_reaches_a_reconstruction_only_through_the_shared_half(mo
     assert private is None
 
 
-@pytest.fixture
-def vae() -> MultiViewVAE:
-    torch.manual_seed(0)
-    vae = MultiViewVAE(dim=6, width=8, depth=1, latent=4)
-    vae.encoder.mean, vae.encoder.scale = torch.randn(6), torch.rand(6) + 0.5
-    return vae
-
-
-def test_the_vae_decodes_private_and_fused_draws(vae: MultiViewVAE) -> None:
-    """x̂_i = decoder(z_p,i ⊕ z_s), with z_s from q(z_s|x_1) · q(z_s|x_2) / N(0, 1), one frame at a time."""
-    x = torch.randn(2, 3, 5, 6)
-    out = vae(batch(x[0], x[1]))
-    targets = [(view - vae.encoder.mean) / vae.encoder.scale for view in x]
-    means, precisions = [], []
-    for i, target in enumerate(targets):
-        mean, log_variance = (
-            vae.encoder.net(target).reshape(15, 4),
-            -(1 + vae.log_variance(target).exp()).log().reshape(15, 4),
-        )
-        torch.testing.assert_close(out.target[i], target)
-        torch.testing.assert_close(out.private[i].mean, mean[:, :2])
-        torch.testing.assert_close(out.private[i].log_variance, log_variance[:, :2])
-        means.append(mean[:, 2:])
-        precisions.append((-log_variance[:, 2:]).exp())
-        z = torch.cat([out.private[i].sample, out.shared.sample], dim=-1)
-        torch.testing.assert_close(out.reconstruction[i], vae.decoder(z).reshape(3, 5, 6))
-    total = precisions[0] + precisions[1] - 1
-    torch.testing.assert_close(out.shared.mean, (precisions[0] * means[0] + precisions[1] * means[1]) / total)
-    torch.testing.assert_close(out.shared.log_variance, (1 / total).log())
-
-
-def test_an_embedding_of_the_vae_is_its_posterior_mean(vae: MultiViewVAE) -> None:
-    x = torch.randn(3, 5, 6)
-    private, shared = vae.encoder(x)
-    assert private.shape == shared.shape == (3, 5, 2)
-    of_private, of_shared = vae.posteriors(x)
-    assert torch.equal(of_private.mean, private.reshape(15, 2))
-    assert torch.equal(of_shared.mean, shared.reshape(15, 2))
-
-
 def test_a_single_view_is_reconstructed_from_its_own_latent_alone() -> None:
     torch.manual_seed(0)
     model = SingleViewAutoencoder(dim=6, width=8, depth=1)
@@ -144,14 +103,20 @@ def test_the_contrastive_encoder_gives_the_mean_of_the_whole_latent() -> None:
 
 def test_the_supervised_encoder_keeps_clips_and_labels_together() -> None:
     torch.manual_seed(0)
-    model = SupervisedEncoder(dim=6, width=8, depth=1, sensors=3)
+    model = SupervisedEncoder(dim=6, sources=8, sensors=3, width=8, depth=1)
     given = batch(*torch.randn(2, 4, 5, 6))
     out = model(given)
     assert out.source_logits.shape == out.sources.shape == (8, 8)
     assert out.sensor_logits.shape == (8, 3)
-    assert out.sensor.tolist() == [*given.sensor.tolist()] * 2
+    assert out.sensor.tolist() == given.labels["group"].flatten().tolist()
     for i in range(2):
         rows = slice(4 * i, 4 * i + 4)
         logits = model.head(model.encoder.net(given.views[i]).mean(1))
         torch.testing.assert_close(torch.cat([out.source_logits, out.sensor_logits], 1)[rows], logits)
-        assert torch.equal(out.sources[rows], given.sources[i])
+        assert torch.equal(out.sources[rows], given.labels["source"][i])
+
+
+@pytest.mark.parametrize("mask", [-0.1, 1.0])
+def test_a_mask_is_a_share(mask: float) -> None:
+    with pytest.raises(ValueError, match=str(mask)):
+        MultiViewAutoencoder(dim=6, width=8, depth=1, mask=mask)

@@ -11,39 +11,45 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.systems.multiview.methods import Classified, Embedded, Posteriors, TwoViews
-from training.systems.multiview.objectives import FLOOR, OBJECTIVES, similarity
+from training.objectives.contrastive import ContrastiveOutput
+from training.registry import registered
+from training.systems.multiview.methods import AutoencoderOutput, ClassifierOutput
+from training.systems.multiview.objectives import EPS, similarity
 from training.systems.music.gaussians import Gaussian
+from training.systems.music.methods import VAEOutput
+
+OBJECTIVES = registered("objectives")
+Output = AutoencoderOutput | ContrastiveOutput | ClassifierOutput | VAEOutput
 
 
-def views(seed: int, pairs: int = 3, frames: int = 4, dim: int = 5) -> TwoViews:
+def views(seed: int, pairs: int = 3, frames: int = 4, dim: int = 5) -> AutoencoderOutput:
     generator = torch.Generator().manual_seed(seed)
 
     def two(size: int) -> tuple[torch.Tensor, torch.Tensor]:
         x_1, x_2 = torch.randn(2, pairs, frames, size, generator=generator)
         return x_1, x_2
 
-    return TwoViews(target=two(2 * dim), reconstruction=two(2 * dim), private=two(dim), shared=two(dim))
+    return AutoencoderOutput(target=two(2 * dim), reconstruction=two(2 * dim), private=two(dim), shared=two(dim))
 
 
-def posteriors(seed: int, count: int) -> Posteriors:
+def posteriors(seed: int, count: int) -> VAEOutput:
     """Three sets of ``count`` Gaussians in five dimensions."""
     generator = torch.Generator().manual_seed(seed)
     q = [Gaussian(*torch.randn(2, count, 5, generator=generator).unbind()) for _ in range(3)]
     same = (torch.zeros(1), torch.zeros(1))
-    return Posteriors(target=same, reconstruction=same, private=(q[0], q[1]), shared=q[2])
+    return VAEOutput(target=same, reconstruction=same, private=(q[0], q[1]), shared=q[2])
 
 
-def output_for(name: str, seed: int, pairs: int = 3, frames: int = 4) -> TwoViews | Embedded | Classified | Posteriors:
+def output_for(name: str, seed: int, pairs: int = 3, frames: int = 4) -> Output:
     """What the method that ``name`` belongs to could return, at random."""
     generator = torch.Generator().manual_seed(seed)
     if name == "info_nce":
         z_1, z_2 = torch.randn(2, pairs, 5, generator=generator)
-        return Embedded((z_1, z_2), temperature=0.3)
+        return ContrastiveOutput((z_1, z_2), temperature=0.3)
     if name in KL_TERMS:
         return posteriors(seed, pairs * frames)
     if name.endswith("_entropy"):
-        return Classified(
+        return ClassifierOutput(
             source_logits=3 * torch.randn(2 * pairs, 8, generator=generator),
             sources=torch.randint(2, (2 * pairs, 8), generator=generator).float(),
             sensor_logits=3 * torch.randn(2 * pairs, 4, generator=generator),
@@ -52,7 +58,7 @@ def output_for(name: str, seed: int, pairs: int = 3, frames: int = 4) -> TwoView
     return views(seed, pairs, frames)
 
 
-def reference_info_nce(out: Embedded) -> float:
+def reference_info_nce(out: ContrastiveOutput) -> float:
     """−E_j log( exp(cos_jj / τ) / Σ_k exp(cos_jk / τ) ), both ways."""
     z_1, z_2 = (z.double().numpy() for z in out.embedding)
     terms = []
@@ -63,20 +69,20 @@ def reference_info_nce(out: Embedded) -> float:
     return float(np.mean(terms))
 
 
-def reference_source_entropy(out: Classified) -> float:
+def reference_source_cross_entropy(out: ClassifierOutput) -> float:
     """−E[y log p + (1 − y) log(1 − p)] with p = 1 / (1 + e^−logit)."""
     y, p = out.sources.double().numpy(), 1 / (1 + np.exp(-out.source_logits.double().numpy()))
     return float(-np.mean(y * np.log(p) + (1 - y) * np.log(1 - p)))
 
 
-def reference_sensor_entropy(out: Classified) -> float:
+def reference_sensor_cross_entropy(out: ClassifierOutput) -> float:
     """−E log p of the true sensor, with p the softmax of the logits."""
     p = np.exp(out.sensor_logits.double().numpy())
     p /= p.sum(1, keepdims=True)
     return float(-np.mean(np.log(p[np.arange(len(p)), out.sensor.numpy()])))
 
 
-def reference_reconstruction(out: TwoViews) -> float:
+def reference_reconstruction(out: AutoencoderOutput) -> float:
     return sum(
         float(np.mean((x.double().numpy() - x_hat.double().numpy()) ** 2))
         for x, x_hat in zip(out.target, out.reconstruction, strict=True)
@@ -85,7 +91,7 @@ def reference_reconstruction(out: TwoViews) -> float:
 
 def reference_similarity(a: np.ndarray, b: np.ndarray) -> float:
     cosine = a @ b / np.sqrt((a @ a) * (b @ b))
-    return FLOOR + (1 - 2 * FLOOR) * (1 + cosine) / 2
+    return EPS + (1 - 2 * EPS) * (1 + cosine) / 2
 
 
 def means(pair: tuple[torch.Tensor, torch.Tensor]) -> tuple[np.ndarray, np.ndarray]:
@@ -93,17 +99,17 @@ def means(pair: tuple[torch.Tensor, torch.Tensor]) -> tuple[np.ndarray, np.ndarr
     return z_1, z_2
 
 
-def reference_cosine_private_sample(out: TwoViews) -> float:
+def reference_cosine_private_sample(out: AutoencoderOutput) -> float:
     """−E_j log(1 − sim(z_p1^j, z_p2^j)) with each z the mean over its frames."""
     return float(np.mean([-np.log(1 - reference_similarity(a, b)) for a, b in zip(*means(out.private), strict=True)]))
 
 
-def reference_cosine_shared_sample(out: TwoViews) -> float:
+def reference_cosine_shared_sample(out: AutoencoderOutput) -> float:
     """−E_j log sim(z_s1^j, z_s2^j)."""
     return float(np.mean([-np.log(reference_similarity(a, b)) for a, b in zip(*means(out.shared), strict=True)]))
 
 
-def reference_cosine_shared_batch(out: TwoViews) -> float:
+def reference_cosine_shared_batch(out: AutoencoderOutput) -> float:
     """−E_j log( exp sim(z_s1^j, z_s2^j) / Σ_k exp sim(z_s1^j, z_s2^k) ), sim the cosine."""
     z_1, z_2 = means(out.shared)
     terms = []
@@ -113,13 +119,13 @@ def reference_cosine_shared_batch(out: TwoViews) -> float:
     return float(np.mean(terms))
 
 
-def reference_cosine_private_batch(out: TwoViews) -> float:
+def reference_cosine_private_batch(out: AutoencoderOutput) -> float:
     """−E_{j,k} log(1 − sim(z_p1^j, z_p2^k))."""
     z_1, z_2 = means(out.private)
     return float(np.mean([-np.log(1 - reference_similarity(a, b)) for a in z_1 for b in z_2]))
 
 
-def reference_kl_term(name: str) -> Callable[[Posteriors], float]:
+def reference_kl_term(name: str) -> Callable[[VAEOutput], float]:
     """From the drawn z: log q(z|x), log q(z) and log Π q(z_d) by loops, both views and 1.25 times the shared one."""
 
     def log_normal(z: float, mean: float, log_variance: float) -> float:
@@ -157,8 +163,8 @@ REFERENCES: dict[str, Callable[[Any], float]] = {
     "cosine_private_sample": reference_cosine_private_sample,
     **{name: reference_kl_term(name) for name in KL_TERMS},
     "info_nce": reference_info_nce,
-    "source_entropy": reference_source_entropy,
-    "sensor_entropy": reference_sensor_entropy,
+    "source_cross_entropy": reference_source_cross_entropy,
+    "sensor_cross_entropy": reference_sensor_cross_entropy,
 }
 
 
@@ -173,7 +179,7 @@ def test_against_the_formula(name: str, seed: int, pairs: int, frames: int) -> N
     assert OBJECTIVES[name](out).item() == pytest.approx(REFERENCES[name](out), rel=1e-4, abs=1e-5)
 
 
-@pytest.mark.parametrize(("cosine", "expected"), [(-1.0, FLOOR), (0.0, 0.5), (1.0, 1 - FLOOR)])
+@pytest.mark.parametrize(("cosine", "expected"), [(-1.0, EPS), (0.0, 0.5), (1.0, 1 - EPS)])
 def test_similarity_at_the_edges_is_finite_with_a_finite_slope(cosine: float, expected: float) -> None:
     a = torch.tensor([[1.0, 0.0]], requires_grad=True)
     b = torch.tensor([[cosine, float(np.sqrt(1 - cosine**2))]])
@@ -196,14 +202,14 @@ def test_zero_vectors_are_finite() -> None:
 @pytest.mark.parametrize("name", sorted(OBJECTIVES))
 def test_gradients_reach_the_encoder(name: str) -> None:
     out = output_for(name, 0)
-    if isinstance(out, TwoViews):
+    if isinstance(out, AutoencoderOutput):
         reached = next((getattr(out, half)[0] for half in ("private", "shared") if half in name), out.reconstruction[0])
-    elif isinstance(out, Posteriors):
+    elif isinstance(out, VAEOutput):
         reached = out.shared.mean
-    elif isinstance(out, Embedded):
+    elif isinstance(out, ContrastiveOutput):
         reached = out.embedding[0]
     else:
-        reached = out.source_logits if name == "source_entropy" else out.sensor_logits
+        reached = out.source_logits if name == "source_cross_entropy" else out.sensor_logits
     reached.requires_grad_()
     OBJECTIVES[name](out).backward()
     assert reached.grad is not None
@@ -213,8 +219,8 @@ def test_gradients_reach_the_encoder(name: str) -> None:
 
 def test_pulling_private_halves_apart_lowers_eq_3() -> None:
     same, apart = views(0), views(0)
-    same = TwoViews(same.target, same.reconstruction, (same.private[0], same.private[0]), same.shared)
-    apart = TwoViews(apart.target, apart.reconstruction, (apart.private[0], -apart.private[0]), apart.shared)
+    same = AutoencoderOutput(same.target, same.reconstruction, (same.private[0], same.private[0]), same.shared)
+    apart = AutoencoderOutput(apart.target, apart.reconstruction, (apart.private[0], -apart.private[0]), apart.shared)
     eq_3 = OBJECTIVES["cosine_private_sample"]
-    assert eq_3(same) == pytest.approx(-np.log(FLOOR), rel=1e-2)
+    assert eq_3(same) == pytest.approx(-np.log(EPS), rel=1e-2)
     assert eq_3(apart) == pytest.approx(0, abs=1e-3)

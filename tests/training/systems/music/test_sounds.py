@@ -66,8 +66,8 @@ def test_level_and_phase_are_drawn_and_the_rest_is_not() -> None:
 
 def test_generated_files(tmp_path: Path) -> None:
     clips = sounds.generate(tmp_path / "a", 2 * 84, seed=3)
-    assert Counter((clip.sensor, clip.sources) for clip in clips) == dict.fromkeys(
-        [(t, (sounds.frequency_class(f),)) for t in range(4) for f in range(21)], 2
+    assert Counter((sound.clip.group, sound.clip.labels["frequency"]) for sound in clips) == dict.fromkeys(
+        [(timbre, (frequency,)) for timbre in sounds.TIMBRES for frequency in sounds.FREQUENCY_CLASSES], 2
     )
     samples, rate = soundfile.read(clips[5].path)
     assert (rate, samples.shape) == (16_000, (16_000,))

@@ -10,8 +10,8 @@ import torch
 
 from hear_multiview import checkpoint
 from hear_multiview.frontends.log_mel import HOP, LogMel
-from training.systems.multiview.methods import MultiViewVAE
 from training.systems.music import sounds
+from training.systems.music.methods import MultiViewVAE
 from training.systems.music.traversals import STEPS, load_vae, render, traverse
 
 
@@ -51,6 +51,6 @@ def test_a_rendered_sound_is_heard_at_its_pitch() -> None:
 def test_a_checkpoint_without_a_decoder_of_that_kind(tmp_path: Path) -> None:
     saved = checkpoint.load(Path(checkpoint.__file__).parent / "bundled" / "multiview.safetensors")
     checkpoint.save(tmp_path / "c.safetensors", saved.tensors, saved.card)
-    with pytest.raises(ValueError, match="has no variational decoder: give one of a music run"):
+    with pytest.raises(ValueError, match=str(tmp_path)):
         load_vae(tmp_path / "c.safetensors")
     assert np.isfinite(STEPS).all()

@@ -11,7 +11,7 @@ import soundfile
 from hear_multiview.frontends import load_frontend
 from sonyc_tasks.dataset.annotations import Clip
 from sonyc_tasks.dataset.splits import SensorSplit
-from training.data.extraction import extract
+from training.systems.multiview.data import extract_sensors
 
 
 @pytest.mark.parametrize("twin", [(0, 1), (0, 2), (1, 2)])
@@ -26,7 +26,7 @@ def test_a_recording_in_two_parts_is_refused_before_any_work(tmp_path: Path, twi
     first, second = (clips[sensor].name for sensor in twin)
     front = load_frontend("log_mel")
     with pytest.raises(ValueError, match=rf"{first} .* = {second} "):
-        extract(clips, SensorSplit((0,), (1,), (2,)), front, tmp_path / "store")
+        extract_sensors(clips, SensorSplit((0,), (1,), (2,)), front, tmp_path / "store")
     assert not (tmp_path / "store").exists()
-    store = extract(clips, SensorSplit((0, 1, 2), (), ()), front, tmp_path / "store")
+    store = extract_sensors(clips, SensorSplit((0, 1, 2), (), ()), front, tmp_path / "store")
     assert len(store.clips) == 3
