@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from hear_multiview import checkpoint, hub
-from hear_multiview import frame_cache as cache
 from hear_multiview.embedder import Embedder
 from hear_multiview.encoders.mlp import VIEWS
+from hear_multiview.frame_cache import FrameCache
 from hear_multiview.frontends import PRECISIONS, PREFIX, FrontEnd, load_frontend, names
 
 #: The checkpoint of ``load_model()`` without a path, inside the package.
@@ -48,7 +48,8 @@ def load_model(
             HEAR module runs in fp32 only.
 
     Returns:
-        An `Embedder` in eval mode on the CPU; move it with ``.to(device)``, it never moves itself.
+        An `Embedder` in eval mode on the CPU; move it with ``.to(device)``, it never moves itself. Where the
+        environment variable ``HEAR_MULTIVIEW_CACHE`` names a folder, it keeps front-end frames there.
 
     Raises:
         ValueError: a value that is not known, a file that is not what it should be, or parts that do not fit together.
@@ -59,8 +60,9 @@ def load_model(
     if frontend is not None and not str(frontend).startswith(PREFIX):
         _one_of("frontend", frontend, names())
 
+    cache = FrameCache.from_environment()
     if view == "frontend" and frontend is not None and not path:
-        return Embedder(load_frontend(frontend, frontend_weights, precision), None, view)
+        return Embedder(load_frontend(frontend, frontend_weights, precision), None, view, cache)
 
     source = hub.local(path) if path else BUNDLED
     saved = checkpoint.load(source)
@@ -83,7 +85,7 @@ def load_model(
         )
     front = load_frontend(wanted["name"], frontend_weights, precision)
     _same_weights(front, wanted, source)
-    return Embedder(front, saved.encoder(), view)
+    return Embedder(front, saved.encoder(), view, cache)
 
 
 def get_scene_embeddings(audio: Tensor, model: Embedder) -> Tensor:
@@ -121,9 +123,9 @@ def get_timestamp_embeddings(audio: Tensor, model: Embedder) -> tuple[Tensor, Te
         ValueError: as for `get_scene_embeddings`.
     """
     with _as_loaded(model):
-        embeddings = torch.cat([model.frames(clips) for clips in _batches(audio, model)])
-    times = model.frame_times(audio.shape[1]).to(embeddings.device)
-    return embeddings, times.expand(len(audio), -1).contiguous()
+        parts, times = zip(*(model.frames(clips) for clips in _batches(audio, model)), strict=True)
+    embeddings = torch.cat(parts)
+    return embeddings, times[0].to(embeddings.device).expand(len(audio), -1).contiguous()
 
 
 @contextmanager
@@ -156,8 +158,7 @@ def _batches(audio: Tensor, model: Embedder) -> tuple[Tensor, ...]:
     if not finite.all():
         raise ValueError(f"clip {int((~finite).nonzero()[0])} of the batch holds NaN or infinite samples")
     device = model.device
-    singly = device.type == "cpu" or cache.folder() is not None
-    return audio.to(device=device, dtype=torch.float32).split(1 if singly else 16)
+    return audio.to(device=device, dtype=torch.float32).split(1 if device.type == "cpu" else 16)
 
 
 def _one_of(what: str, value: object, known: tuple[str, ...]) -> None:

@@ -9,8 +9,6 @@ embeddings.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from torch import Tensor
 
 from hear_multiview import weight_file
 from hear_multiview.encoders.mlp import PrivateSharedEncoder
+from hear_multiview.files import first_line, replacing
 
 FORMAT = 1
 
@@ -47,13 +46,10 @@ class Checkpoint:
 
 def save(path: Path, tensors: dict[str, Tensor], card: dict[str, Any]) -> None:
     """Write ``path`` atomically: whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as folder:
-        part = Path(folder) / path.name
+    with replacing(path) as part:
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         save_file(tensors, part, metadata={"hear_multiview": json.dumps({"format": FORMAT, **card}, sort_keys=True)})
-        part.chmod(0o644)  # safetensors writes for the owner's eyes only
-        os.replace(part, path)
+        part.chmod(0o644)  # safetensors makes files that only their owner can read
 
 
 def load(path: Path) -> Checkpoint:
@@ -84,8 +80,9 @@ def load(path: Path) -> Checkpoint:
     try:
         checkpoint._check()
     except (KeyError, TypeError, RuntimeError, ValueError) as error:
-        reason = str(error).split("\n", 1)[0]
-        raise ValueError(f"checkpoint {path} is damaged ({reason}): take another, or train it again") from error
+        raise ValueError(
+            f"checkpoint {path} is damaged ({first_line(error)}): take another, or train it again"
+        ) from error
     return checkpoint
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from warnings import warn
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
@@ -61,12 +61,9 @@ def extract(
         raise ValueError("the data set has no clips of the split's train and valid sensors")
     seconds = [duration(clip.path) for clip in tqdm(clips, desc="reading lengths", unit="clip", leave=False)]
     frontend.to(device)
-    samples = math.ceil(max(seconds) * frontend.sample_rate)
-    # A codec gives a last frame that has no time within the audio, a HEAR module perhaps more frames than whole hops.
-    with _naming(clips[max(range(len(clips)), key=seconds.__getitem__)]):
-        longest = max(math.ceil(samples / frontend.hop), len(frontend.frame_times(samples)))
     stored = [StoredClip(clip.name, clip.sensor, clip.sources) for clip in clips]
     with main_first():
+        longest = _room(path, clips[max(range(len(clips)), key=seconds.__getitem__)], frontend, device)
         store = LatentStore.create(path, stored, describe(frontend), longest, split, data)
     if store.lost and main():
         warn(
@@ -77,14 +74,30 @@ def extract(
     if missing := store.missing(index(), count()):
         decoded = ahead(read_mono(clips[clip].path, frontend.sample_rate) for clip in missing)
         for clip, sound in zip(tqdm(missing, desc=f"latents ({frontend.name})", unit="clip"), decoded, strict=True):
-            with torch.no_grad(), _naming(clips[clip]):
-                audio = torch.from_numpy(sound)[None].to(device)
-                frames = torch.cat([piece[0].cpu() for piece in frontend.stream(audio)])
-            store.write(clip, frames.numpy()[:longest])
+            with _naming(clips[clip]):
+                frames = _frames(frontend, sound, device)
+            store.write(clip, frames[:longest])
     wait()
     store = LatentStore(path)
     store.require()
     return store
+
+
+def _room(path: Path | str, longest: Clip, frontend: FrontEnd, device: str) -> int:
+    """The most frames that a clip of the store at ``path`` may have: in a new one those of the ``longest`` clip, which
+    only the front end can tell."""
+    try:
+        return LatentStore(path).room
+    except FileNotFoundError:
+        with _naming(longest):
+            return len(_frames(frontend, read_mono(longest.path, frontend.sample_rate), device))
+
+
+def _frames(frontend: FrontEnd, sound: np.ndarray, device: str) -> np.ndarray:
+    """All frames of ``sound`` [sample], float32 [frame, dim]."""
+    audio = torch.from_numpy(sound)[None].to(device)
+    with torch.no_grad():
+        return torch.cat([frames[0].cpu() for frames, _ in frontend.stream(audio)]).numpy()
 
 
 @contextmanager

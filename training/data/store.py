@@ -117,6 +117,11 @@ class LatentStore:
         self.length[self.lost] = 0
         self._memory: np.ndarray | None = None
 
+    @property
+    def room(self) -> int:
+        """The most frames that a clip may have."""
+        return int(self._frames.shape[1])
+
     @classmethod
     def create(
         cls,
