@@ -13,7 +13,6 @@ from torch import Tensor
 
 from hear_multiview import checkpoint, hub
 from hear_multiview.embedder import Embedder
-from hear_multiview.encoders.mlp import VIEWS
 from hear_multiview.frame_cache import FrameCache
 from hear_multiview.frontends import PRECISIONS, PREFIX, FrontEnd, load_frontend, names
 
@@ -34,9 +33,10 @@ def load_model(
     Args:
         path: a checkpoint that ``python -m training pretrain`` wrote, or ``hf://org/name`` or
             ``hf://org/name@revision`` for one on the Hugging Face Hub; empty or None is the bundled one.
-        view: what the embedding is. ``joint`` is z_p ⊕ z_s, ``private`` z_p, ``shared`` z_s, ``frontend`` the front
-            end's own output (for a codec its continuous latents: the paper's baseline "without training").
-        frontend: the front end's name: ``dac_44khz``, ``demo``, ``log_mel``, any other in
+        view: what the embedding is. ``joint`` is all that the encoder gives, ``frontend`` the front end's own output
+            (for a codec its continuous latents: the paper's baseline "without training"), anything else one part of
+            ``joint``: of the paper's encoder, ``private`` z_p or ``shared`` z_s. The checkpoint says which there are.
+        frontend: the front end's name: ``dac_44khz``, ``demo``, ``log_mel``, ``waveform``, any other in
             `hear_multiview.frontends.LOADERS`, or ``hear:<module>`` for any HEAR module for torch. Normally left out:
             the checkpoint knows its own (and so names a module to import), and one that differs is refused. With
             ``view="frontend"`` it needs no checkpoint.
@@ -55,7 +55,6 @@ def load_model(
         ValueError: a value that is not known, a file that is not what it should be, or parts that do not fit together.
         FileNotFoundError: a path that does not exist.
     """
-    _one_of("view", view, VIEWS)
     _one_of("precision", precision, PRECISIONS)
     if frontend is not None and not str(frontend).startswith(PREFIX):
         _one_of("frontend", frontend, names())
@@ -78,11 +77,8 @@ def load_model(
             f"checkpoint {os.fspath(path or '')} asks to import and run the Python module "
             f"{wanted['name'].removeprefix(PREFIX)}: if you trust it, say so with frontend={wanted['name']!r}"
         )
-    if view not in (views := saved.card["views"]):
-        raise ValueError(
-            f"checkpoint {source} (recipe {saved.card['recipe']['name']}) has one undivided latent and no {view} half: "
-            f"take view {' or '.join(map(repr, views))}"
-        )
+    if view not in saved.card["views"]:
+        raise ValueError(f"checkpoint {source} has no view {view!r}; choose from {', '.join(saved.card['views'])}")
     front = load_frontend(wanted["name"], frontend_weights, precision)
     _same_weights(front, wanted, source)
     return Embedder(front, saved.encoder(), view, cache)

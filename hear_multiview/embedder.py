@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
-from hear_multiview.encoders.mlp import PrivateSharedEncoder, embed
+from hear_multiview.encoders.base import Encoder, views_of
+from hear_multiview.encoders.streaming import embed_chunks
 from hear_multiview.frame_cache import FrameCache
 from hear_multiview.frontends import FrontEnd
 from hear_multiview.frontends.frame_times import frames_within
@@ -21,14 +22,14 @@ class Embedder(nn.Module):
         sample_rate: in Hz, of the audio it takes.
         scene_embedding_size, timestamp_embedding_size: the number of dimensions of an embedding.
         frontend, encoder, view: its parts; ``encoder`` is None only for ``view == "frontend"`` without a checkpoint.
+        stride: front-end frames per frame embedding.
+        pool: how frame embeddings become a scene embedding, ``mean`` or ``max``.
         cache: where front-end frames are kept, or None.
     """
 
     _device_anchor: Tensor
 
-    def __init__(
-        self, frontend: FrontEnd, encoder: PrivateSharedEncoder | None, view: str, cache: FrameCache | None = None
-    ) -> None:
+    def __init__(self, frontend: FrontEnd, encoder: Encoder | None, view: str, cache: FrameCache | None = None) -> None:
         super().__init__()
         if encoder is None and view != "frontend":
             raise ValueError(f"view {view!r} needs an encoder; give a checkpoint")
@@ -37,10 +38,14 @@ class Embedder(nn.Module):
         self.view = view
         self.cache = cache
         self.sample_rate = frontend.sample_rate
-        latent = frontend.dim if view == "frontend" or encoder is None else encoder.latent
-        size = latent if view in ("joint", "frontend") else latent // 2
-        self.scene_embedding_size = size
-        self.timestamp_embedding_size = size
+        if encoder is None or view == "frontend":
+            self.stride, self.pool, size = 1, "mean", frontend.dim
+        elif view in views_of(encoder):
+            self.stride, self.pool = encoder.stride, encoder.pool
+            size = sum(encoder.parts.values()) if view == "joint" else encoder.parts[view]
+        else:
+            raise ValueError(f"unknown view {view!r}; choose from {', '.join(views_of(encoder))}")
+        self.scene_embedding_size = self.timestamp_embedding_size = size
         self.register_buffer("_device_anchor", torch.empty(0), persistent=False)  # a front end may have no tensors
         self.eval()
 
@@ -58,14 +63,19 @@ class Embedder(nn.Module):
         their times in milliseconds, float32 [frame] on the CPU.
 
         With a front end that streams, memory is bounded by a chunk, however long the audio; a HEAR module as the front
-        end takes all of it at once.
+        end takes all of it at once. The embeddings are those of the whole clip, also with an encoder that has context.
         """
-        for frames, times in self._frames_within(audio):
-            yield embed(self.encoder, frames, self.view), times
+        frames = self._frames_within(audio)
+        if self.encoder is None or self.view == "frontend":
+            return frames
+        return embed_chunks(self.encoder, frames, self.view)
 
     def scene(self, audio: Tensor) -> Tensor:
-        """[clip, sample] to the mean frame embedding, float32 [clip, size]; summed in float64, so that 20 minutes
-        lose nothing against 1 second."""
+        """[clip, sample] to the mean or maximum of its frame embeddings, as the encoder has it, float32 [clip, size];
+        a mean is summed in float64, so that 20 minutes lose nothing against 1 second."""
+        if self.pool == "max":
+            largest = [z.amax(dim=1) for z, _ in self.stream(audio)]
+            return torch.stack(largest).amax(dim=0)
         total, count = audio.new_zeros(len(audio), self.scene_embedding_size, dtype=torch.float64), 0
         for z, _ in self.stream(audio):
             total += z.sum(dim=1, dtype=torch.float64)

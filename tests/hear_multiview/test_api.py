@@ -205,7 +205,7 @@ def test_the_paper_s_codec_serves_as_a_frontend(official_codec_file: Path, noise
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"view": "sideways"}, "unknown view 'sideways': choose one of joint, private, shared, frontend"),
+        ({"view": "sideways"}, "view 'sideways'.* joint, private, shared, frontend"),
         ({"frontend": "mp3"}, "unknown frontend 'mp3': choose one of dac_44khz, demo"),
         ({"precision": "int4"}, "unknown precision 'int4': choose one of fp32, bf16"),
         ({"frontend": "dac_44khz"}, "frontend 'dac_44khz' does not fit the bundled checkpoint"),

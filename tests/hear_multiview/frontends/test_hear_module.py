@@ -244,7 +244,7 @@ def test_a_checkpoint_refuses_other_weights_and_other_modules(theirs: ModuleType
             r"module no_such_module cannot be imported \(No module named 'no_such_module'\): install",
         ),
         ("hear:json", r"module json is no HEAR module, it lacks load_model and get_timestamp_embeddings: name"),
-        ("hera:json", "choose one of dac_44khz, demo, log_mel, hear:<module>"),
+        ("hera:json", "hera:json.* dac_44khz, demo, log_mel, waveform, hear:<module>"),
     ],
 )
 def test_names_that_are_no_hear_module(name: str, message: str) -> None:

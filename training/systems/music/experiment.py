@@ -19,7 +19,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from hear_multiview.embedder import Embedder
-from hear_multiview.encoders.mlp import embed
+from hear_multiview.encoders.base import embed
 from hear_multiview.frontends import load_frontend
 from hear_multiview.frontends.dac.weights import sha256
 from sonyc_tasks.dataset.annotations import Clip
