@@ -6,13 +6,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
-from unittest.mock import patch
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from hear_multiview.encoders import linear
-from hear_multiview.encoders.linear import has_products
+from hear_multiview import onednn
+from hear_multiview.encoders.linear import Linear
 from training.bench.limits import rates
 from training.bench.row import Row
 from training.bench.turns import Repeat, by_turns
@@ -46,17 +45,18 @@ def pretraining_row(found: dict[str, Any], what: str, stock: float | None = None
 
 def step(frames: int, dim: int, pairs: int, device: str, stock: bool = False) -> Repeat:
     """One step of `engine.pretrain` on random frames; its FLOP; and what matrix products reach. ``stock``: with
-    torch's own linear layers and the C library as it is; either is for all of this process."""
+    torch's own linear layers and the C library as it is; the latter is for all of this process."""
     from training.engine import pretrain
     from training.recipes import BEST
     from training.systems.multiview.methods import METHODS, Batch
 
-    if stock:
-        patch.object(linear, "has_products", return_value=False).start()
-    else:
+    if not stock:
         keep_freed_memory()
     recipe = replace(BEST, batch_size=pairs)
     model = METHODS[recipe.method].model(recipe, dim, 1).to(device)
+    for layer in model.modules():
+        if isinstance(layer, Linear):
+            layer.use_onednn = not stock
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate)
     sources = torch.zeros(pairs, 8)
     views = (torch.randn(pairs, frames, dim), torch.randn(pairs, frames, dim))
@@ -65,11 +65,7 @@ def step(frames: int, dim: int, pairs: int, device: str, stock: bool = False) ->
     def batches() -> Iterator[Batch]:
         yield batch
 
-    def of_product(a: torch.Size, b: torch.Size, *_: Any, **__: Any) -> int:
-        return 2 * a.numel() * b[0]
-
-    own = {torch.ops.mkldnn._linear_pointwise: of_product} if has_products(views[0]) else {}
-    with FlopCounterMode(display=False, custom_mapping=own) as counter:
+    with FlopCounterMode(display=False, custom_mapping=onednn.flop_counters()) as counter:
         pretrain.one_epoch(model, batches(), recipe, optimizer)
 
     def repeat() -> dict[str, Any]:

@@ -190,7 +190,7 @@ def test_no_sample_rate(rate: Any) -> None:
 
 
 @pytest.mark.parametrize(("kind", "kept"), [(FrameCache, False), (Path, True)])
-def test_the_cache_is_not_asked(kind: Callable[[Path], object], kept: bool, tmp_path: Path) -> None:
+def test_the_cache_is_not_asked(kind: Callable[[Path], Any], kept: bool, tmp_path: Path) -> None:
     model, asked = Model(), list[object]()
     model.cache = cache = kind(tmp_path)  # another's attribute of that name is left alone
 
