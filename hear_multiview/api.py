@@ -12,9 +12,8 @@ import torch
 from torch import Tensor
 
 from hear_multiview import checkpoint, hub
-from hear_multiview import frame_cache as cache
 from hear_multiview.embedder import Embedder
-from hear_multiview.encoders.mlp import VIEWS
+from hear_multiview.frame_cache import FrameCache
 from hear_multiview.frontends import PRECISIONS, PREFIX, FrontEnd, load_frontend, names
 
 #: The checkpoint of ``load_model()`` without a path, inside the package.
@@ -34,9 +33,10 @@ def load_model(
     Args:
         path: a checkpoint that ``python -m training pretrain`` wrote, or ``hf://org/name`` or
             ``hf://org/name@revision`` for one on the Hugging Face Hub; empty or None is the bundled one.
-        view: what the embedding is. ``joint`` is z_p ⊕ z_s, ``private`` z_p, ``shared`` z_s, ``frontend`` the front
-            end's own output (for a codec its continuous latents: the paper's baseline "without training").
-        frontend: the front end's name: ``dac_44khz``, ``demo``, ``log_mel``, any other in
+        view: what the embedding is. ``joint`` is all that the encoder gives, ``frontend`` the front end's own output
+            (for a codec its continuous latents: the paper's baseline "without training"), anything else one part of
+            ``joint``: of the paper's encoder, ``private`` z_p or ``shared`` z_s. The checkpoint says which there are.
+        frontend: the front end's name: ``dac_44khz``, ``demo``, ``log_mel``, ``waveform``, any other in
             `hear_multiview.frontends.LOADERS`, or ``hear:<module>`` for any HEAR module for torch. Normally left out:
             the checkpoint knows its own (and so names a module to import), and one that differs is refused. With
             ``view="frontend"`` it needs no checkpoint.
@@ -48,19 +48,20 @@ def load_model(
             HEAR module runs in fp32 only.
 
     Returns:
-        An `Embedder` in eval mode on the CPU; move it with ``.to(device)``, it never moves itself.
+        An `Embedder` in eval mode on the CPU; move it with ``.to(device)``, it never moves itself. Where the
+        environment variable ``HEAR_MULTIVIEW_CACHE`` names a folder, it keeps front-end frames there.
 
     Raises:
         ValueError: a value that is not known, a file that is not what it should be, or parts that do not fit together.
         FileNotFoundError: a path that does not exist.
     """
-    _one_of("view", view, VIEWS)
     _one_of("precision", precision, PRECISIONS)
     if frontend is not None and not str(frontend).startswith(PREFIX):
         _one_of("frontend", frontend, names())
 
+    cache = FrameCache.from_environment()
     if view == "frontend" and frontend is not None and not path:
-        return Embedder(load_frontend(frontend, frontend_weights, precision), None, view)
+        return Embedder(load_frontend(frontend, frontend_weights, precision), None, view, cache)
 
     source = hub.local(path) if path else BUNDLED
     saved = checkpoint.load(source)
@@ -76,14 +77,11 @@ def load_model(
             f"checkpoint {os.fspath(path or '')} asks to import and run the Python module "
             f"{wanted['name'].removeprefix(PREFIX)}: if you trust it, say so with frontend={wanted['name']!r}"
         )
-    if view not in (views := saved.card["views"]):
-        raise ValueError(
-            f"checkpoint {source} (recipe {saved.card['recipe']['name']}) has one undivided latent and no {view} half: "
-            f"take view {' or '.join(map(repr, views))}"
-        )
+    if view not in saved.card["views"]:
+        raise ValueError(f"checkpoint {source} has no view {view!r}; choose from {', '.join(saved.card['views'])}")
     front = load_frontend(wanted["name"], frontend_weights, precision)
     _same_weights(front, wanted, source)
-    return Embedder(front, saved.encoder(), view)
+    return Embedder(front, saved.encoder(), view, cache)
 
 
 def get_scene_embeddings(audio: Tensor, model: Embedder) -> Tensor:
@@ -121,9 +119,9 @@ def get_timestamp_embeddings(audio: Tensor, model: Embedder) -> tuple[Tensor, Te
         ValueError: as for `get_scene_embeddings`.
     """
     with _as_loaded(model):
-        embeddings = torch.cat([model.frames(clips) for clips in _batches(audio, model)])
-    times = model.frame_times(audio.shape[1]).to(embeddings.device)
-    return embeddings, times.expand(len(audio), -1).contiguous()
+        parts, times = zip(*(model.frames(clips) for clips in _batches(audio, model)), strict=True)
+    embeddings = torch.cat(parts)
+    return embeddings, times[0].to(embeddings.device).expand(len(audio), -1).contiguous()
 
 
 @contextmanager
@@ -156,8 +154,7 @@ def _batches(audio: Tensor, model: Embedder) -> tuple[Tensor, ...]:
     if not finite.all():
         raise ValueError(f"clip {int((~finite).nonzero()[0])} of the batch holds NaN or infinite samples")
     device = model.device
-    singly = device.type == "cpu" or cache.folder() is not None
-    return audio.to(device=device, dtype=torch.float32).split(1 if singly else 16)
+    return audio.to(device=device, dtype=torch.float32).split(1 if device.type == "cpu" else 16)
 
 
 def _one_of(what: str, value: object, known: tuple[str, ...]) -> None:

@@ -1,16 +1,14 @@
 """Checkpoints: one safetensors file with the weights, and a JSON card in its header that says where they come from.
 
-The card holds ``format`` (1), ``frontend`` {name, sha256, dim, hop, sample_rate, precision}, ``encoder`` {dim, width,
-depth, and latent where the recipe sets it}, ``views`` that its latent has, ``recipe``, ``seed``, ``data``, ``split``,
-``metrics`` and ``versions``. Tensors are named ``encoder.…``, ``decoder.…`` and so on; only the first are needed for
-embeddings.
+The card holds ``format`` (1), ``frontend`` {name, sha256, dim, hop, sample_rate, precision}, ``encoder`` {kind, its
+arguments}, the ``views`` that it may be asked for, ``recipe``, ``seed``, ``data``, ``split``, ``metrics`` and
+``versions``. The kind is a name in `hear_multiview.encoders.ENCODERS`; a card without one is of an ``mlp``. Tensors are
+named ``encoder.…``, ``decoder.…`` and so on; only the first are needed for embeddings.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from hear_multiview import weight_file
-from hear_multiview.encoders.mlp import PrivateSharedEncoder
+from hear_multiview.encoders import make_encoder
+from hear_multiview.encoders.base import Encoder, views_of
+from hear_multiview.files import first_line, replacing
 
 FORMAT = 1
 
@@ -32,28 +32,26 @@ class Checkpoint:
     tensors: dict[str, Tensor]
     card: dict[str, Any]
 
-    def encoder(self) -> PrivateSharedEncoder:
+    def encoder(self) -> Encoder:
         """The trained encoder, on the CPU."""
-        encoder = PrivateSharedEncoder(**self.card["encoder"])
+        encoder = make_encoder(**self.card["encoder"])
         prefix = "encoder."
         encoder.load_state_dict({k.removeprefix(prefix): v for k, v in self.tensors.items() if k.startswith(prefix)})
         return encoder
 
     def _check(self) -> None:
-        """Raise KeyError, TypeError or RuntimeError where a part is missing or does not fit."""
-        _ = self.card["frontend"]["name"], self.card["frontend"]["sha256"], self.card["views"]
-        self.encoder()
+        """Raise KeyError, TypeError, ValueError or RuntimeError where a part is missing or does not fit."""
+        _ = self.card["frontend"]["name"], self.card["frontend"]["sha256"]
+        if unknown := set(self.card["views"]) - set(views_of(self.encoder())):
+            raise ValueError(f"its encoder has no view {', '.join(sorted(unknown))}")
 
 
 def save(path: Path, tensors: dict[str, Tensor], card: dict[str, Any]) -> None:
     """Write ``path`` atomically: whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as folder:
-        part = Path(folder) / path.name
+    with replacing(path) as part:
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         save_file(tensors, part, metadata={"hear_multiview": json.dumps({"format": FORMAT, **card}, sort_keys=True)})
-        part.chmod(0o644)  # safetensors writes for the owner's eyes only
-        os.replace(part, path)
+        part.chmod(0o644)  # safetensors makes files that only their owner can read
 
 
 def load(path: Path) -> Checkpoint:
@@ -84,8 +82,9 @@ def load(path: Path) -> Checkpoint:
     try:
         checkpoint._check()
     except (KeyError, TypeError, RuntimeError, ValueError) as error:
-        reason = str(error).split("\n", 1)[0]
-        raise ValueError(f"checkpoint {path} is damaged ({reason}): take another, or train it again") from error
+        raise ValueError(
+            f"checkpoint {path} is damaged ({first_line(error)}): take another, or train it again"
+        ) from error
     return checkpoint
 
 

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
-from hear_multiview import frame_cache as cache
-from hear_multiview.encoders.mlp import PrivateSharedEncoder, embed
+from hear_multiview.encoders.base import Encoder, views_of
+from hear_multiview.encoders.streaming import embed_chunks
+from hear_multiview.frame_cache import FrameCache
 from hear_multiview.frontends import FrontEnd
+from hear_multiview.frontends.frame_times import frames_within
 from hear_multiview.precision import require_same_precision
 
 
@@ -20,23 +22,31 @@ class Embedder(nn.Module):
         sample_rate: in Hz, of the audio it takes.
         scene_embedding_size, timestamp_embedding_size: the number of dimensions of an embedding.
         frontend, encoder, view: its parts; ``encoder`` is None only for ``view == "frontend"`` without a checkpoint.
+        stride: front-end frames per frame embedding.
+        pool: how frame embeddings become a scene embedding, ``mean`` or ``max``.
+        cache: where front-end frames are kept, or None.
     """
 
-    _here: Tensor
+    _device_anchor: Tensor
 
-    def __init__(self, frontend: FrontEnd, encoder: PrivateSharedEncoder | None, view: str) -> None:
+    def __init__(self, frontend: FrontEnd, encoder: Encoder | None, view: str, cache: FrameCache | None = None) -> None:
         super().__init__()
         if encoder is None and view != "frontend":
-            raise ValueError(f"view {view!r} needs an encoder: give a checkpoint")
+            raise ValueError(f"view {view!r} needs an encoder; give a checkpoint")
         self.frontend = frontend
         self.encoder = encoder
         self.view = view
+        self.cache = cache
         self.sample_rate = frontend.sample_rate
-        latent = frontend.dim if view == "frontend" or encoder is None else encoder.latent
-        size = latent if view in ("joint", "frontend") else latent // 2
-        self.scene_embedding_size = size
-        self.timestamp_embedding_size = size
-        self.register_buffer("_here", torch.empty(0), persistent=False)  # a front end may have no weights at all
+        if encoder is None or view == "frontend":
+            self.stride, self.pool, size = 1, "mean", frontend.dim
+        elif view in views_of(encoder):
+            self.stride, self.pool = encoder.stride, encoder.pool
+            size = sum(encoder.parts.values()) if view == "joint" else encoder.parts[view]
+        else:
+            raise ValueError(f"unknown view {view!r}; choose from {', '.join(views_of(encoder))}")
+        self.scene_embedding_size = self.timestamp_embedding_size = size
+        self.register_buffer("_device_anchor", torch.empty(0), persistent=False)  # a front end may have no tensors
         self.eval()
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Embedder:
@@ -46,41 +56,44 @@ class Embedder(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where its weights are."""
-        return self._here.device
+        return self._device_anchor.device
 
-    def frame_count(self, samples: int) -> int:
-        """How many frames the embeddings of clips of ``samples`` samples have."""
-        return len(self.frontend.frame_times(samples))
+    def stream(self, audio: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the embeddings of ``audio`` [clip, sample] a chunk at a time, each float32 [clip, frame, size], with
+        their times in milliseconds, float32 [frame] on the CPU.
 
-    def frame_times(self, samples: int) -> Tensor:
-        """Where those frames lie, in milliseconds, float32 [frame] on the CPU: for a codec, their centres."""
-        return self.frontend.frame_times(samples)
-
-    def stream(self, audio: Tensor) -> Iterator[Tensor]:
-        """Embeddings of consecutive stretches of ``audio`` [clip, sample], each [clip, frame, size]: memory is bounded
-        by a stretch, however long the audio, with a codec; a HEAR module as the front end takes all of it at once."""
-        left = None
-        for x in cache.stream(self.frontend, audio):
-            # Not asked before: a HEAR module that has seen the clip need not be run again to know.
-            left = self.frame_count(audio.shape[1]) if left is None else left
-            if left > 0:
-                yield embed(self.encoder, x[:, :left], self.view)
-            left -= x.shape[1]
+        With a front end that streams, memory is bounded by a chunk, however long the audio; a HEAR module as the front
+        end takes all of it at once. The embeddings are those of the whole clip, also with an encoder that has context.
+        """
+        frames = self._frames_within(audio)
+        if self.encoder is None or self.view == "frontend":
+            return frames
+        return embed_chunks(self.encoder, frames, self.view)
 
     def scene(self, audio: Tensor) -> Tensor:
-        """[clip, sample] to the mean frame embedding, float32 [clip, size]; summed in float64, so that 20 minutes
-        lose nothing against 1 second."""
-        total = audio.new_zeros(len(audio), self.scene_embedding_size, dtype=torch.float64)
-        for z in self.stream(audio):
+        """[clip, sample] to the mean or maximum of its frame embeddings, as the encoder has it, float32 [clip, size];
+        a mean is summed in float64, so that 20 minutes lose nothing against 1 second."""
+        if self.pool == "max":
+            largest = [z.amax(dim=1) for z, _ in self.stream(audio)]
+            return torch.stack(largest).amax(dim=0)
+        total, count = audio.new_zeros(len(audio), self.scene_embedding_size, dtype=torch.float64), 0
+        for z, _ in self.stream(audio):
             total += z.sum(dim=1, dtype=torch.float64)
-        return (total / self.frame_count(audio.shape[1])).float()
+            count += z.shape[1]
+        return (total / count).float()
 
-    def frames(self, audio: Tensor) -> Tensor:
-        """[clip, sample] to every frame embedding, float32 [clip, frame, size]."""
-        out, start = audio.new_empty(0), 0
-        for z in self.stream(audio):
-            if start == 0:  # not before the first stretch: see stream
-                out = audio.new_empty(len(audio), self.frame_count(audio.shape[1]), self.timestamp_embedding_size)
-            out[:, start : start + z.shape[1]] = z
-            start += z.shape[1]
-        return out
+    def frames(self, audio: Tensor) -> tuple[Tensor, Tensor]:
+        """[clip, sample] to every frame embedding, float32 [clip, frame, size], and their times in milliseconds,
+        float32 [frame] on the CPU."""
+        embeddings, times = zip(*self.stream(audio), strict=True)
+        return torch.cat(embeddings, dim=1), torch.cat(times)
+
+    def _frames_within(self, audio: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """The front end's chunks of frames and times, without frames whose centre lies beyond the end of the audio."""
+        front, cache = self.frontend, self.cache
+        for frames, times in front.stream(audio) if cache is None else cache.stream(front, audio):
+            if front.padded:
+                within = frames_within(times, audio.shape[1], front.hop, front.sample_rate)
+                frames, times = frames[:, :within], times[:within]
+            if len(times):
+                yield frames, times

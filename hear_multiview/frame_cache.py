@@ -1,19 +1,21 @@
 """A cache of front-end frames on disk, so that a second view or task of the same clips does not pay for the codec.
 
-On where the environment variable ``HEAR_MULTIVIEW_CACHE`` names a folder. An entry is named by what determines it: the
-sha256 of the front end's weights, its precision, sample rate, hop and dimensions, and the samples of the clip; so it
-never has to be invalidated, and any number of processes may share a folder. It holds raw float32 frames [frame, dim]
-followed by their sha256; an entry that does not match its own checksum is computed again, never served. Nothing is ever
-deleted: remove the folder.
+An entry is named by what determines it: the sha256 of the front end's weights, its precision, sample rate, hop and
+dimensions, and the samples of the batch. So it never has to be invalidated, any number of processes may share a folder,
+and a cache changes no result. Nothing is ever deleted: remove the folder.
+
+An entry holds what the front end yielded, chunk by chunk: the number of frames n (int32), their times float32 [n], and
+the frames float32 [clip, n, dim], all little-endian; and at the end the sha256 of all this. An entry that does not
+match its own checksum is computed again, never served.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
@@ -22,104 +24,101 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hear_multiview.files import replacing
 from hear_multiview.frontends import FrontEnd
 
+#: The environment variable that names the folder of `FrameCache.from_environment`.
 VARIABLE = "HEAR_MULTIVIEW_CACHE"
-#: Frames read at a time.
-STRETCH = 1024
+#: Part of every key; another number for another layout of entries.
+FORMAT = 2
 
 
-def folder() -> Path | None:
-    """Where the cache is, or None where it is off."""
-    name = os.environ.get(VARIABLE)
-    return Path(name) if name else None
+@dataclass(frozen=True)
+class FrameCache:
+    """Frames and their times, kept in the folder ``path``."""
 
+    path: Path
 
-@contextmanager
-def cached(where: Path) -> Iterator[None]:
-    """The cache is in the folder ``where`` for a while."""
-    before = os.environ.get(VARIABLE)
-    os.environ[VARIABLE] = str(where)
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[VARIABLE]
-        else:
-            os.environ[VARIABLE] = before
+    @classmethod
+    def from_environment(cls) -> FrameCache | None:
+        """The cache in the folder that ``HEAR_MULTIVIEW_CACHE`` names; None where it is not set."""
+        name = os.environ.get(VARIABLE)
+        return cls(Path(name)) if name else None
 
+    def stream(self, frontend: FrontEnd, audio: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Like ``frontend.stream(audio)``, reading from the cache what it holds and filling it on a miss.
 
-def stream(frontend: FrontEnd, audio: Tensor) -> Iterator[Tensor]:
-    """``frontend.stream(audio)``, for one clip [1, sample] from the cache where it holds it, into it where not.
-
-    Raises:
-        ValueError: the cache's folder cannot be used, or an entry cannot be read.
-    """
-    where = folder()
-    if where is None or len(audio) != 1:
-        yield from frontend.stream(audio)
-        return
-    path = where / f"{_key(frontend, audio)}.f32"
-    with _opened(path) as entry:
-        if frames := _frames_held(entry, frontend.dim):
-            for start in range(0, frames, STRETCH):
-                shape = (1, min(STRETCH, frames - start), frontend.dim)
-                part = np.fromfile(entry, "<f4", count=shape[1] * shape[2])
-                yield torch.from_numpy(part.reshape(shape)).to(audio.device)
-            return
-    with _writing(where) as writing:
-        part_path, checksum = writing / "frames", hashlib.sha256()
-        with part_path.open("wb") as file:
-            for piece in frontend.stream(audio):
-                data = piece.cpu().numpy().astype("<f4").tobytes()
-                checksum.update(data)
-                file.write(data)
-                yield piece
+        Raises:
+            ValueError: the cache's folder cannot be used, or an entry cannot be read.
+        """
+        path = self.path / f"{_key(frontend, audio)}.frames"
+        with _opened(path) as entry:
+            size = _verified(entry)
+            while entry.tell() < size:
+                frames, times = _read_chunk(entry, len(audio), frontend.dim)
+                yield frames.to(audio.device), times
+            if size:
+                return
+        with self._writing(path) as part, part.open("wb") as file:
+            checksum = hashlib.sha256()
+            for frames, times in frontend.stream(audio):
+                for data in (len(times).to_bytes(4, "little"), _bytes(times), _bytes(frames)):
+                    checksum.update(data)
+                    file.write(data)
+                yield frames, times
             file.write(checksum.digest())
-        part_path.replace(path)
+
+    @contextmanager
+    def _writing(self, path: Path) -> Iterator[Path]:
+        """`replacing` of ``path``, with an error that says what to do where the folder cannot be written to."""
+        with ExitStack() as stack:
+            try:
+                part = stack.enter_context(replacing(path))
+            except OSError as error:
+                raise ValueError(
+                    f"{self.path} cannot be the cache of frames ({error.strerror}); set {VARIABLE} to a folder that "
+                    "can be written to, or unset it"
+                ) from error
+            yield part
 
 
 def _key(frontend: FrontEnd, audio: Tensor) -> str:
-    of_frames = f"{frontend.precision} {frontend.sample_rate} {frontend.hop} {frontend.dim}"
-    digest = hashlib.sha256(f"{frontend.name} {frontend.digest} {of_frames} {audio.shape[1]}\n".encode())
+    made_by = f"{frontend.name} {frontend.digest} {frontend.precision} {frontend.sample_rate} {frontend.hop}"
+    digest = hashlib.sha256(f"{FORMAT} {made_by} {frontend.dim} {tuple(audio.shape)}\n".encode())
     digest.update(audio.cpu().contiguous().numpy().data)
     return digest.hexdigest()
 
 
 def _opened(path: Path) -> BinaryIO:
-    """The entry ``path``, or what has no bytes where there is none."""
+    """The entry ``path``, or an empty stream where there is none."""
     try:
         return path.open("rb")
     except (FileNotFoundError, NotADirectoryError):
         return BytesIO()
     except OSError as error:
-        raise ValueError(f"the cache entry {path} cannot be read ({error.strerror}): delete it") from error
+        raise ValueError(f"the cache entry {path} cannot be read ({error.strerror}); delete it") from error
 
 
-@contextmanager
-def _writing(where: Path) -> Iterator[Path]:
-    """A folder in the cache ``where`` to write in, for a while."""
-    try:
-        where.mkdir(parents=True, exist_ok=True)
-        writing = tempfile.TemporaryDirectory(dir=where, prefix=".writing-")
-    except OSError as error:
-        raise ValueError(
-            f"{where} cannot be the cache of frames ({error.strerror}): have {VARIABLE} name a folder to write in, or "
-            "unset it"
-        ) from error
-    with writing as name:
-        yield Path(name)
-
-
-def _frames_held(entry: BinaryIO, dim: int) -> int:
-    """How many frames ``entry`` holds, from where it then stands; 0 where it is not frames and their checksum."""
-    size = entry.seek(0, os.SEEK_END) - 32
+def _verified(entry: BinaryIO) -> int:
+    """The size of ``entry`` without its checksum, in bytes; 0 where the two do not match. It is then read from 0 on."""
+    size = max(entry.seek(0, os.SEEK_END) - 32, 0)
     entry.seek(0)
-    if size <= 0 or size % (4 * dim):
-        return 0
     checksum = hashlib.sha256()
     for start in range(0, size, 1 << 20):
         checksum.update(entry.read(min(1 << 20, size - start)))
     whole = entry.read() == checksum.digest()
     entry.seek(0)
-    return size // (4 * dim) if whole else 0
+    return size if whole else 0
+
+
+def _read_chunk(entry: BinaryIO, clips: int, dim: int) -> tuple[Tensor, Tensor]:
+    """The next chunk of ``entry``: frames [clip, frame, dim] and their times [frame]."""
+    count = int.from_bytes(entry.read(4), "little")
+    times, frames = (
+        torch.from_numpy(np.frombuffer(bytearray(entry.read(4 * size)), "<f4")) for size in (count, clips * count * dim)
+    )
+    return frames.view(clips, count, dim), times
+
+
+def _bytes(tensor: Tensor) -> bytes:
+    return tensor.cpu().numpy().astype("<f4").tobytes()

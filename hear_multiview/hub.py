@@ -10,6 +10,8 @@ import os
 import re
 from pathlib import Path
 
+from hear_multiview.files import first_line
+
 #: The one file that a model repository has to hold.
 FILE = "checkpoint.safetensors"
 #: What ``training publish`` and ``load_model`` take as the name of a repository.
@@ -50,11 +52,6 @@ def _fetch(address: str) -> Path:
         return Path(hf_hub_download(repo, FILE, revision=revision or None))
     except Exception as error:  # besides its own errors, those of its HTTP library, which differs between its versions
         raise ValueError(_why(repo, revision, error)) from error
-
-
-def first_line(error: BaseException) -> str:
-    """The beginning of what a library says of ``error``, for a sentence of ours; the rest is in the traceback."""
-    return (str(error).strip().split("\n", 1)[0] or type(error).__name__).rstrip(".")[:200]
 
 
 def _why(repo: str, revision: str, error: Exception) -> str:

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import soxr
 
+from hear_multiview.files import first_line
+
 #: More channels than any recording has; an array of more rows is a batch or a spectrogram.
 CHANNELS = 32
 #: In Hz. What resampling takes, in time and memory, goes by the ratio of two rates.
@@ -53,8 +55,7 @@ def _decoded(clip: Any, name: str) -> tuple[np.ndarray, Any]:
     try:
         decoded = clip.get_all_samples()
     except RuntimeError as error:  # of a clip without samples, too
-        reason = str(error).strip().split("\n", 1)[0]
-        raise ValueError(f"{name} cannot be decoded ({reason}); leave it out of the data set") from error
+        raise ValueError(f"{name} cannot be decoded ({first_line(error)}); leave it out of the data set") from error
     return decoded.data.cpu().numpy(), decoded.sample_rate
 
 

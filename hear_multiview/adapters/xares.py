@@ -36,7 +36,7 @@ class MultiviewEncoder(nn.Module):
         self.model = load_model(**options)
         self.sampling_rate = self.model.sample_rate
         self.output_dim = self.model.timestamp_embedding_size
-        self.hop_size_in_ms = 1000 * self.model.frontend.hop / self.model.sample_rate
+        self.hop_size_in_ms = 1000 * self.model.frontend.hop * self.model.stride / self.model.sample_rate
 
     def forward(self, audio: Tensor) -> Tensor:
         """``audio`` [clip, sample] or [sample] to frames, float32 [clip, frame, ``output_dim``].

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from hear_multiview import onednn
+
 #: Rows at a time of a weight's gradient: turned round, they stay in the cache.
 ROWS = 2048
 
@@ -19,14 +21,19 @@ ROWS = 2048
 class Linear(nn.Linear):
     """``torch.nn.Linear``, forwards and backwards, up to rounding.
 
+    Attributes:
+        use_onednn: whether it trains with oneDNN's products where there are any; set it to False to compare.
+
     >>> layer, x = Linear(3, 2), torch.ones(4, 5, 3)
     >>> torch.allclose(layer(x), nn.functional.linear(x, layer.weight, layer.bias))
     True
     """
 
+    use_onednn = True
+
     def forward(self, x: Tensor) -> Tensor:
         """x [..., in] to [..., out]."""
-        if not torch.is_grad_enabled() or not has_products(x):
+        if not (self.use_onednn and torch.is_grad_enabled() and onednn.has_linear(x)):
             return super().forward(x)
         y: Tensor = _Layer.apply(x.reshape(-1, self.in_features), self.weight, self.bias)
         return y.view(*x.shape[:-1], self.out_features)
@@ -39,29 +46,16 @@ class _Layer(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
         # Where the numbers of an input lie side by side, oneDNN takes the product that is faster for many rows.
-        return _product(x, weight.t().contiguous().t(), bias)
+        return onednn.linear(x, weight.t().contiguous().t(), bias)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
         x, weight = ctx.saved_tensors
         dy = dy.contiguous()
-        dx = _product(dy, weight.t()) if ctx.needs_input_grad[0] else None
+        dx = onednn.linear(dy, weight.t()) if ctx.needs_input_grad[0] else None
         dweight, dbias = torch.zeros_like(weight), weight.new_zeros(len(weight))
         for rows, inputs in zip(dy.split(ROWS), x.split(ROWS), strict=True):
-            dweight += _product(rows.t(), inputs.t())
+            dweight += onednn.linear(rows.t(), inputs.t())
             dbias += rows.sum(0)
         return dx, dweight, dbias
-
-
-def _product(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
-    """a [i, k] · b [j, k]ᵀ + bias [j]."""
-    result: Tensor = torch.ops.mkldnn._linear_pointwise(a, b, bias, "none", [], "")
-    return result
-
-
-def has_products(x: Tensor) -> bool:
-    """Whether torch has oneDNN's product, for the likes of ``x``."""
-    if x.device.type != "cpu" or x.dtype != torch.float32 or not x.numel():
-        return False
-    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
 from hear_multiview.encoders.linear import Linear
 
-#: What an embedding may be: both halves, one of them, or the front end's own output without the encoder.
+#: What an embedding may be (`views_of` this encoder): both halves, one of them, or the front end's own output.
 VIEWS = ("joint", "private", "shared", "frontend")
 
 
@@ -38,6 +40,8 @@ class PrivateSharedEncoder(nn.Module):
 
     mean: Tensor
     scale: Tensor
+    stride, context = 1, 0
+    pool: Literal["mean", "max"] = "mean"
 
     def __init__(self, dim: int, width: int = 512, depth: int = 2, latent: int | None = None) -> None:
         """``dim``: of a front-end frame. ``width``, ``depth``: of the MLP's hidden layers. ``latent``: of both halves
@@ -47,20 +51,11 @@ class PrivateSharedEncoder(nn.Module):
         if self.latent % 2:
             what = "dim" if latent is None else "latent"
             raise ValueError(f"{what} must be even, to be split into two halves; got {self.latent}")
+        self.parts = {"private": self.latent // 2, "shared": self.latent // 2}
+        self.arguments = {"kind": "mlp", "dim": dim, "width": width, "depth": depth, "latent": self.latent}
         self.register_buffer("mean", torch.zeros(dim))
         self.register_buffer("scale", torch.ones(dim))
         self.net = mlp(dim, width, depth, self.latent)
-
-    @property
-    def parts(self) -> dict[str, int]:
-        """Size of each part of the embedding, by name, in the order of ``joint``."""
-        return {"private": self.latent // 2, "shared": self.latent // 2}
-
-    @property
-    def arguments(self) -> dict[str, int]:
-        """What makes an encoder of this size, for a checkpoint's card."""
-        latent = {} if self.latent == self.dim else {"latent": self.latent}
-        return {"dim": self.dim, "width": self.width, "depth": self.depth, **latent}
 
     def standardise(self, x: Tensor) -> Tensor:
         """x [..., dim] with the training frames' mean removed, over their standard deviation."""
@@ -70,12 +65,3 @@ class PrivateSharedEncoder(nn.Module):
         """x [..., dim] to (z_private, z_shared), each [..., latent / 2]."""
         private, shared = self.net(self.standardise(x)).chunk(2, dim=-1)
         return private, shared
-
-
-def embed(encoder: PrivateSharedEncoder | None, x: Tensor, view: str) -> Tensor:
-    """Frames x [..., dim] as the ``view`` of them: [..., dim] for frontend, [..., latent] for joint, [..., latent / 2]
-    for the halves."""
-    if view == "frontend" or encoder is None:
-        return x
-    private, shared = encoder(x)
-    return {"private": private, "shared": shared, "joint": torch.cat([private, shared], dim=-1)}[view]

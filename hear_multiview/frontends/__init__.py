@@ -47,15 +47,25 @@ class FrontEnd(Protocol):
 
     @property
     def precision(self) -> str:
-        """One of `PRECISIONS`."""
+        """Of its arithmetic; one of `PRECISIONS`."""
 
-    def stream(self, audio: Tensor) -> Iterator[Tensor]:
-        """The frames of consecutive stretches of ``audio`` float32 [clip, sample], each float32 [clip, frame, dim],
-        with bounded memory where it can; preparing the audio (loudness, padding) is its business."""
+    @property
+    def padded(self) -> bool:
+        """Whether frames are centred on ``(i + 0.5) · hop`` samples and the last one may be mostly padding. A frame
+        whose centre lies beyond the end of the audio is then not part of an embedding."""
 
-    def frame_times(self, samples: int) -> Tensor:
-        """Where the frames of clips of ``samples`` samples lie, in milliseconds, float32 [frame] on the CPU. Frames of
-        ``stream`` beyond these are no part of an embedding."""
+    def stream(self, audio: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield all frames of ``audio``, a chunk at a time, in bounded memory where it can.
+
+        What it yields depends on ``audio`` alone. Preparing the audio (loudness, padding) is the front end's task.
+
+        Args:
+            audio: float32 [clip, sample].
+
+        Yields:
+            Frames float32 [clip, frame, dim] on the device of ``audio``, and where they lie in time, in milliseconds,
+            float32 [frame] on the CPU.
+        """
 
     # What it has as an nn.Module.
 
@@ -89,6 +99,7 @@ LOADERS: dict[str, Loader] = {
     "dac_44khz": loader("dac.frontend", "dac_44khz"),
     "demo": loader("dac.frontend", "demo"),
     "log_mel": loader("log_mel", "load_log_mel"),
+    "waveform": loader("waveform", "load_waveform"),
 }
 
 

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from hear_multiview import weight_file
+from hear_multiview.files import first_line, sha256
 from hear_multiview.frontends import PREFIX
-from hear_multiview.frontends.dac.weights import sha256
 
 #: Seconds of faint noise that show how the module's frames are spaced; as long as hearvalidator's.
 PROBE = 2
@@ -41,7 +41,6 @@ class HearModuleFrontEnd(nn.Module):
     """
 
     _here: Tensor
-    _last: tuple[int, Tensor]  # samples of the last clip, and the times of its frames
 
     def __init__(self, name: str, weights: Path | None = None, precision: str = "fp32") -> None:
         """``name``: `PREFIX` and a module's name. ``weights``: handed to the module's ``load_model``, if given.
@@ -61,6 +60,7 @@ class HearModuleFrontEnd(nn.Module):
             weight_file.check(weights)
         self.name = name
         self.precision = precision
+        self.padded = False  # which frames there are is for the module to say
         self.model = _loaded(name, _module(name).load_model, weights)
         self.requires_grad_(False).eval()
         self.register_buffer("_here", torch.empty(0), persistent=False)  # the module may have no tensors at all
@@ -75,22 +75,15 @@ class HearModuleFrontEnd(nn.Module):
         self.hop = int(hop) if hop.is_integer() else hop
         self.dim = frames.shape[2]
 
-    def frame_times(self, samples: int) -> Tensor:
-        """The module's own timestamps for clips of ``samples`` samples, in milliseconds, float32 [frame].
-
-        Only the module knows them, so it is run for them, on faint noise, unless the last clip was just as long.
-        """
-        known, times = self._last
-        return times if known == samples else self._embed(self._noise(samples))[1]
-
-    def stream(self, audio: Tensor) -> Iterator[Tensor]:
-        """The module's timestamp embeddings of ``audio`` [clip, sample] in one stretch, float32 [clip, frame, dim].
+    def stream(self, audio: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """The module's timestamp embeddings of ``audio`` [clip, sample] in one piece, float32 [clip, frame, dim], and
+        its own timestamps in milliseconds, float32 [frame] on the CPU.
 
         Raises:
             ValueError: the module fails, or gives no frame, none of the shape that HEAR asks for, or one that is not
                 finite.
         """
-        yield self._embed(audio)[0]
+        yield self._embed(audio)
 
     def _embed(self, audio: Tensor) -> tuple[Tensor, Tensor]:
         """Frames float32 [clip, frame, dim] where ``audio`` is, and their times float32 [frame] on the CPU."""
@@ -100,7 +93,7 @@ class HearModuleFrontEnd(nn.Module):
                 frames, times = _module(self.name).get_timestamp_embeddings(audio, self.model)
         except Exception as error:  # a module of somebody else may fail in any way at all
             raise ValueError(
-                f"front end {self.name} fails on {seconds} ({_first_line(error)}): where it takes no more than so many "
+                f"front end {self.name} fails on {seconds} ({first_line(error)}): where it takes no more than so many "
                 "seconds give shorter clips, else take another module"
             ) from error
         if frames.ndim != 3 or len(frames) != len(audio) or times.shape != frames.shape[:2]:
@@ -116,8 +109,7 @@ class HearModuleFrontEnd(nn.Module):
                 "another module"
             )
         padded = nn.functional.pad(frames.to(audio.device, torch.float32), (0, frames.shape[2] % 2))
-        self._last = audio.shape[1], times[0].to("cpu", torch.float32)
-        return padded, self._last[1]
+        return padded, times[0].to("cpu", torch.float32)
 
     def _noise(self, samples: int) -> Tensor:
         """Faint seeded noise [1, ``samples``] where the model is: of silence, some modules make NaN."""
@@ -133,7 +125,7 @@ def _module(name: str) -> ModuleType:
         module = import_module(module_name)
     except Exception as error:  # a module of somebody else may fail in any way at all
         raise ValueError(
-            f"front end {name}: module {module_name} cannot be imported ({_first_line(error)}): install it with all "
+            f"front end {name}: module {module_name} cannot be imported ({first_line(error)}): install it with all "
             "that it needs, or put its folder into PYTHONPATH"
         ) from error
     needed = ("load_model", "get_timestamp_embeddings")
@@ -152,7 +144,7 @@ def _loaded(name: str, load: Callable[..., Any], weights: Path | None) -> nn.Mod
     except Exception as error:  # as above
         source = "without a weight file" if weights is None else f"from {weights}"
         raise ValueError(
-            f"front end {name} cannot be loaded {source} ({_first_line(error)}): give as frontend_weights the file "
+            f"front end {name} cannot be loaded {source} ({first_line(error)}): give as frontend_weights the file "
             "that this module loads, or nothing if it needs none"
         ) from error
     if not isinstance(model, nn.Module):
@@ -218,7 +210,3 @@ def _digest(name: str, model: nn.Module, weights: Path | None) -> str:
     if weights is not None:
         digest.update(f"\nfile {sha256(weights)}".encode())
     return digest.hexdigest()
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).split("\n", 1)[0]

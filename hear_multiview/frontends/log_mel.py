@@ -28,7 +28,8 @@ class LogMel(nn.Module):
 
     bands: Tensor
     window: Tensor
-    name, sample_rate, hop, dim, precision = "log_mel", SAMPLE_RATE, HOP, BANDS, "fp32"
+    name, sample_rate, hop, dim = "log_mel", SAMPLE_RATE, HOP, BANDS
+    precision, padded = "fp32", True
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,14 +40,14 @@ class LogMel(nn.Module):
         self.digest = hashlib.sha256(f"log_mel {constants}".encode()).hexdigest()
         self.eval()
 
-    def frame_times(self, samples: int) -> Tensor:
-        """The centres of the frames within ``samples`` samples, in milliseconds, float32 [frame]."""
-        return frame_centres(samples, self.hop, self.sample_rate)
-
-    def stream(self, audio: Tensor) -> Iterator[Tensor]:
-        """``audio`` [clip, sample] to consecutive stretches of frames, each float32 [clip, frame, `BANDS`]."""
-        frames = -(-audio.shape[1] // HOP)
-        yield from log_mel(audio, frames, HOP, self.window, self.bands, FLOOR)
+    def stream(self, audio: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """``audio`` [clip, sample] to consecutive stretches of frames, each float32 [clip, frame, `BANDS`], and the
+        centres of these frames in milliseconds, float32 [frame]."""
+        start = 0
+        for frames in log_mel(audio, -(-audio.shape[1] // HOP), HOP, self.window, self.bands, FLOOR):
+            stop = start + frames.shape[1]
+            yield frames, frame_centres(start, stop, self.hop, self.sample_rate)
+            start = stop
 
 
 def load_log_mel(weights: Path | None, precision: str) -> LogMel:

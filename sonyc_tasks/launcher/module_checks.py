@@ -6,7 +6,6 @@ finite, and a model that was left in train mode, whose dropout gives other embed
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -49,7 +48,7 @@ def check_module(embedding: Embedding, kinds: set[str]) -> list[str]:
     audio = noise(sample_rate(embedding))
     doubts = []
     training = in_train_mode(embedding.model)
-    with _no_cache():
+    with _no_cache(embedding.model):
         if "scene" in kinds:
             scene = _caller(embedding, "get_scene_embeddings", embedding.get_scene_embedding_as_numpy)
             doubts += _check(name, "get_scene_embeddings", lambda clips: (scene(audio[:clips]),), training, dims=2)
@@ -198,11 +197,14 @@ def first_line(error: BaseException) -> str:
 
 
 @contextmanager
-def _no_cache() -> Iterator[None]:
+def _no_cache(model: Any) -> Iterator[None]:
     """hear_multiview's cache of frames is off: it would answer in the model's place, and keep the noise."""
-    folder = os.environ.pop("HEAR_MULTIVIEW_CACHE", None)
+    cache = getattr(model, "cache", None)
+    if type(cache).__module__ != "hear_multiview.frame_cache":
+        yield
+        return
+    model.cache = None
     try:
         yield
     finally:
-        if folder is not None:
-            os.environ["HEAR_MULTIVIEW_CACHE"] = folder
+        model.cache = cache

@@ -37,10 +37,10 @@ def cache_rows(size: dict[str, Any] = OFFICIAL, clip: float = 10.0, repeats: int
 def two_views(folder: str) -> Repeat:
     """Scene embeddings of a clip that the cache has not seen, first private, then shared; and the encoder alone, of
     frames in memory."""
-    from hear_multiview import frame_cache as cache
     from hear_multiview import get_scene_embeddings
     from hear_multiview.embedder import Embedder
     from hear_multiview.encoders.mlp import PrivateSharedEncoder
+    from hear_multiview.frame_cache import FrameCache
     from hear_multiview.frontends import load_frontend
 
     front = load_frontend("demo", Path(folder) / "weights.pth")
@@ -49,11 +49,11 @@ def two_views(folder: str) -> Repeat:
     frames = torch.randn(1, -(-audio.shape[1] // int(front.hop)), front.dim)
 
     def repeat() -> dict[str, Any]:
-        with tempfile.TemporaryDirectory(dir=folder) as name, cache.cached(Path(name)):
-            took = {}
+        with tempfile.TemporaryDirectory(dir=folder) as name:
+            took, cache = {}, FrameCache(Path(name))
             for turn, view in (("first", "private"), ("second", "shared")):
                 start = time.perf_counter()
-                get_scene_embeddings(audio, Embedder(front, encoder, view))
+                get_scene_embeddings(audio, Embedder(front, encoder, view, cache))
                 took[turn] = time.perf_counter() - start
         start = time.perf_counter()
         with torch.no_grad():

@@ -111,7 +111,7 @@ def ours(folder: str, precision: str, device: str = "cpu", clips: int = 1) -> Re
     def repeat() -> dict[str, Any]:
         start = time.perf_counter()
         with torch.no_grad():
-            latents: Tensor = torch.cat(list(front.stream(audio)), dim=1).cpu()
+            latents: Tensor = torch.cat([frames for frames, _ in front.stream(audio)], dim=1).cpu()
         took = time.perf_counter() - start
         torch.save(latents, Path(folder) / f"{precision}.pt")
         return {"seconds": took, **rates(dtype, device=device)}

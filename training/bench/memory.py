@@ -77,7 +77,7 @@ def ours(folder: str) -> Repeat:
         frames = -(-audio.shape[1] // front.hop)
         latents, start = torch.empty(1, frames, front.dim), 0
         with torch.no_grad():
-            for piece in front.stream(audio):
+            for piece, _ in front.stream(audio):
                 latents[:, start : start + piece.shape[1]] = piece
                 start += piece.shape[1]
         peak = _peak()

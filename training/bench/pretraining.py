@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from typing import Any
-from unittest.mock import patch
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from hear_multiview.encoders import linear
-from hear_multiview.encoders.linear import has_products
+from hear_multiview import onednn
+from hear_multiview.encoders.linear import Linear
 from training.bench.limits import rates
 from training.bench.row import Row
 from training.bench.turns import Repeat, by_turns
@@ -44,18 +43,19 @@ def pretraining_row(found: dict[str, Any], what: str, stock: float | None = None
 
 def step(frames: int, dim: int, pairs: int, device: str, stock: bool = False) -> Repeat:
     """One step of `engine.pretrain` on random frames; its FLOP; and what matrix products reach. ``stock``: with
-    torch's own linear layers and the C library as it is; either is for all of this process."""
+    torch's own linear layers and the C library as it is; the latter is for all of this process."""
     from training.data.batches import Batch
     from training.engine.loop import Job, one_epoch
     from training.registry import entry
     from training.systems.multiview.methods import MultiViewAutoencoder
     from training.systems.multiview.recipes import BEST
 
-    if stock:
-        patch.object(linear, "has_products", return_value=False).start()
-    else:
+    if not stock:
         tune_malloc()
     model = MultiViewAutoencoder(dim, **BEST.model).to(device)
+    for layer in model.modules():
+        if isinstance(layer, Linear):
+            layer.use_onednn = not stock
     views = (torch.randn(pairs, frames, dim), torch.randn(pairs, frames, dim))
     batch = Batch(views, {})
     objectives = {name: entry("objectives", name) for name in BEST.objectives}
@@ -79,11 +79,7 @@ def step(frames: int, dim: int, pairs: int, device: str, stock: bool = False) ->
         max_grad_norm=1.0,
     )
 
-    def of_product(a: torch.Size, b: torch.Size, *_: Any, **__: Any) -> int:
-        return 2 * a.numel() * b[0]
-
-    own = {torch.ops.mkldnn._linear_pointwise: of_product} if has_products(views[0]) else {}
-    with FlopCounterMode(display=False, custom_mapping=own) as counter:
+    with FlopCounterMode(display=False, custom_mapping=onednn.flop_counters()) as counter:
         one_epoch(job, [batch], epoch=0)
 
     def repeat() -> dict[str, Any]:

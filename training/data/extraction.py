@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,8 +18,6 @@ from training.data.records import Description, some
 from training.data.renditions import maker
 from training.data.store import LatentStore
 from training.distributed import barrier, is_main, main_process_first, rank, world_size
-
-log = logging.getLogger(__name__)
 
 
 def frontend_record(frontend: FrontEnd) -> dict[str, object]:
@@ -86,7 +83,7 @@ def extract(
 def frames_of(frontend: FrontEnd, audio: Tensor, device: str = "cpu") -> Tensor:
     """All frames of ``audio`` [sample] as float32 [frame, dim] on the CPU."""
     with torch.no_grad():
-        return torch.cat([piece[0].cpu() for piece in frontend.stream(audio[None].to(device))])
+        return torch.cat([frames[0].cpu() for frames, _ in frontend.stream(audio[None].to(device))])
 
 
 def _created(

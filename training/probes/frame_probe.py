@@ -28,7 +28,7 @@ def frame_statistics(model: Embedder, clips: Sequence[Clip]) -> np.ndarray:
     for clip in tqdm(clips, desc=f"frames, {model.frontend.name}, {model.view}", unit="clip", leave=False):
         audio = torch.from_numpy(read_mono(clip.path, model.sample_rate))[None]
         with torch.no_grad():
-            frames = torch.cat([piece[0] for piece in model.stream(audio)])
+            frames = model.frames(audio)[0][0]
         rows.append(torch.cat([frames.mean(0), frames.std(0, correction=0)]).numpy())
     return np.stack(rows)
 

@@ -18,10 +18,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hear_multiview import onednn
 from hear_multiview.frontends.dac.snake import Snake
 
 #: By name, as in a file of descript-audio-codec.
-Tensors = Mapping[str, Tensor]
+StateDict = Mapping[str, Tensor]
 
 
 class Convolution(nn.Module):
@@ -30,7 +31,7 @@ class Convolution(nn.Module):
     weight: Tensor
     bias: Tensor
 
-    def __init__(self, tensors: Tensors, *, padding: int, stride: int = 1, dilation: int = 1) -> None:
+    def __init__(self, tensors: StateDict, *, padding: int, stride: int = 1, dilation: int = 1) -> None:
         """``tensors``: ``weight_v`` [out, in, tap] and ``weight_g`` [out, 1, 1] of the weight norm g · v / |v|, which
         is computed once, and ``bias`` [out]."""
         super().__init__()
@@ -39,48 +40,33 @@ class Convolution(nn.Module):
         self.register_buffer("weight", weight[:, :, None])
         self.register_buffer("bias", tensors["bias"].float().clone())  # a view would keep the whole file in memory
         self.padding, self.stride, self.dilation = padding, stride, dilation
+        self.geometry = onednn.geometry(padding, stride, dilation)
         self._packed: tuple[Tensor, int | None, Tensor] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the packed weights: they are made anew where they are needed, and cannot be copied or pickled."""
         return {**self.__dict__, "_packed": None}
 
-    def forward(self, x: Tensor, onto: Tensor | None = None) -> Tensor:
-        """x [clip, channel, 1, step]; added to ``onto`` in place, where given. On a CPU both lie channels last."""
-        geometry = [0, self.padding], [1, self.stride], [1, self.dilation]
-        if not _packs(x):
-            y = nn.functional.conv2d(x, self.weight, self.bias, geometry[1], geometry[0], geometry[2])
-            return y if onto is None else onto.add_(y)
-        arguments = x, self._blocks(geometry, x), self.bias, *geometry, 1
-        if onto is None:
-            return torch.ops.mkldnn._convolution_pointwise(*arguments, "none", [], "")
-        return torch.ops.mkldnn._convolution_pointwise_.binary(onto, *arguments, "add", 1.0, None, [], None)
+    def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
+        """x [clip, channel, 1, step]; added to ``residual`` in place, where given. On a CPU both lie channels last."""
+        weight = self._blocks(x) if onednn.has_convolution(x) else self.weight
+        return onednn.convolution(x, weight, self.bias, self.geometry, residual)
 
-    def _blocks(self, geometry: tuple[list[int], ...], x: Tensor) -> Tensor:
+    def _blocks(self, x: Tensor) -> Tensor:
         """The weight in oneDNN's own blocks, kept until it is another tensor (moved, converted) or another version of
-        it (written to, as by ``load_state_dict``). Tensors made in inference mode have no versions."""
+        it (written to, as by ``load_state_dict``). StateDict made in inference mode have no versions."""
         weight = self.weight
         version = None if weight.is_inference() else weight._version
         kept = self._packed
         if kept is None or kept[0] is not weight or version is None or kept[1] != version:
-            blocks = torch.ops.mkldnn._reorder_convolution_weight(weight, *geometry, 1, list(x.shape))
-            self._packed = kept = weight, version, blocks
+            self._packed = kept = weight, version, onednn.packed(weight, self.geometry, x)
         return kept[2]
-
-
-def _packs(x: Tensor) -> bool:
-    """Whether torch has oneDNN's convolution with weights in its own blocks, for the likes of ``x``."""
-    if x.device.type != "cpu" or not torch.backends.mkldnn.is_available():
-        return False
-    if not hasattr(torch.ops.mkldnn, "_reorder_convolution_weight"):  # private to torch: it may go
-        return False
-    return x.dtype == torch.float32 or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 class ResidualUnit(nn.Module):
     """Two activations and convolutions, the second onto the input, which is overwritten."""
 
-    def __init__(self, tensors: Tensors, dilation: int) -> None:
+    def __init__(self, tensors: StateDict, dilation: int) -> None:
         super().__init__()
         self.snake_1 = Snake(tensors["block.0.alpha"])
         self.convolution_1 = Convolution(_under("block.1.", tensors), padding=3 * dilation, dilation=dilation)
@@ -90,7 +76,7 @@ class ResidualUnit(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x [clip, channel, 1, step], and so is the result."""
         y = self.convolution_1(self.snake_1(x))
-        return self.convolution_2(self.snake_2(y, overwrite=True), onto=x)
+        return self.convolution_2(self.snake_2(y, overwrite=True), residual=x)
 
 
 class Stage(nn.Module):
@@ -111,7 +97,7 @@ class Stage(nn.Module):
         return self.layers(x)
 
 
-def stages(tensors: Tensors, rates: Sequence[int]) -> list[Stage]:
+def stages(tensors: StateDict, rates: Sequence[int]) -> list[Stage]:
     """The encoder whose block k divides the number of steps by ``rates[k]``, with ``tensors`` named as in
     ``dac.DAC.encoder``, in three parts: all but the last two blocks; the last but one; the last, and what follows."""
     blocks = [list(_block(_under(f"block.{k}.block.", tensors), rate)) for k, rate in enumerate(rates, start=1)]
@@ -122,7 +108,7 @@ def stages(tensors: Tensors, rates: Sequence[int]) -> list[Stage]:
     return [Stage(itertools.chain.from_iterable(some)) for some in (parts[:-3], parts[-3:-2], parts[-2:])]
 
 
-def _block(tensors: Tensors, stride: int) -> Iterator[nn.Module]:
+def _block(tensors: StateDict, stride: int) -> Iterator[nn.Module]:
     for k in range(3):
         yield ResidualUnit(_under(f"{k}.", tensors), dilation=3**k)
     yield Snake(tensors["3.alpha"])
@@ -152,7 +138,7 @@ def shapes(width: int, rates: Sequence[int], latent: int) -> dict[str, tuple[int
     return found
 
 
-def _under(prefix: str, tensors: Tensors) -> Tensors:
+def _under(prefix: str, tensors: StateDict) -> StateDict:
     """Those of ``tensors`` whose names begin with ``prefix``, without it."""
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 

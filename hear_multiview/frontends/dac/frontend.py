@@ -48,6 +48,7 @@ class CodecFrontEnd(nn.Module):
         self.dim = weights.dim
         self.digest = weights.digest
         self.precision = precision
+        self.padded = True
         stages = codec_encoder.stages(weights.encoder, weights.arguments["encoder_rates"])
         self.stages = nn.ModuleList(stages)
         #: Samples a step of the audio itself, and of what each stage gives.
@@ -59,18 +60,17 @@ class CodecFrontEnd(nn.Module):
         require_same_precision(self, fn)
         return super()._apply(fn, recurse)
 
-    def frame_times(self, samples: int) -> Tensor:
-        """The centres of the frames within ``samples`` samples, in milliseconds, float32 [frame]."""
-        return frame_centres(samples, self.hop, self.sample_rate)
-
-    def stream(self, audio: Tensor) -> Iterator[Tensor]:
-        """Latents of consecutive stretches of ``audio`` [clip, sample]: each float32 [clip, up to `PIECE`, dim]."""
+    def stream(self, audio: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Latents of consecutive stretches of ``audio`` [clip, sample], each float32 [clip, up to `PIECE`, dim], and
+        the centres of their frames in milliseconds, float32 [frame]."""
         audio = audio.detach()  # no gradient comes through a frozen encoder, and its kernels know of none
         gain = loudness.gains(audio, self.sample_rate)
         frames = math.ceil(audio.shape[1] / self.hop)
         for start in range(0, frames, PIECE):
-            latents = self._encode(len(self.stages), audio, gain, start, min(start + PIECE, frames))
-            yield latents[:, :, 0].transpose(1, 2).float().contiguous()
+            stop = min(start + PIECE, frames)
+            latents = self._encode(len(self.stages), audio, gain, start, stop)
+            times = frame_centres(start, stop, self.hop, self.sample_rate)
+            yield latents[:, :, 0].transpose(1, 2).float().contiguous(), times
 
     def _encode(self, stages: int, audio: Tensor, gain: Tensor, start: int, stop: int) -> Tensor:
         """Steps ``start`` to ``stop`` of what the first ``stages`` make of ``audio`` [clip, sample]: [clip, channel, 1,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -16,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from hear_multiview import weight_file
+from hear_multiview.files import first_line, sha256
 from hear_multiview.frontends.dac import encoder as codec_encoder
 from hear_multiview.frontends.dac.download import download
 
@@ -135,15 +135,6 @@ def bundle_note(path: Path = BUNDLE) -> str:
         return str(file.metadata()["note"])
 
 
-def sha256(path: Path) -> str:
-    """The file's sha256, in hexadecimal."""
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def is_dac_file(path: Path) -> bool:
     """Whether ``path`` looks like codec weights; used only to say so in an error message."""
     try:
@@ -168,10 +159,9 @@ def _load_tensors(path: Path) -> dict[str, Any]:
         stored = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except Exception as error:  # on a file that is not its own, torch's unpickler fails in any way at all
         size = os.path.getsize(path) / 1e6
-        reason = str(error).split("\n", 1)[0][:120]
         raise ValueError(
             f"{path} ({size:.1f} MB) cannot be read as codec weights: it is truncated, holds more than tensors, or is "
-            f"another kind of file ({reason})"
+            f"another kind of file ({first_line(error)})"
         ) from error
     if not isinstance(stored, dict):
         raise ValueError(f"{path} is not a descript-audio-codec weight file: it holds a {type(stored).__name__}")

@@ -163,5 +163,5 @@ def test_what_a_decoder_cannot_decode_is_named() -> None:
     def get_all_samples() -> None:
         raise RuntimeError("No audio frames were decoded.\nat line 1220")
 
-    with pytest.raises(ValueError, match=r"clip 7 cannot be decoded \(No audio frames were decoded\.\); leave"):
+    with pytest.raises(ValueError, match=r"clip 7 .*No audio frames were decoded"):
         waveform(SimpleNamespace(get_all_samples=get_all_samples), RATE, "clip 7")

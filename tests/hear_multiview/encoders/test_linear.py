@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from hear_multiview import onednn
 from hear_multiview.encoders import linear
 from hear_multiview.encoders.linear import Linear
 
@@ -47,20 +48,22 @@ def test_gradients_that_do_not_lie_in_order() -> None:
 
 
 def test_it_trains_with_onednn_and_embeds_with_torchs_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    if not linear.has_products(torch.ones(1)):
+    if not onednn.has_linear(torch.ones(1)):
         pytest.skip("this torch has no oneDNN")
-    layer, x, product = Linear(64, 64), torch.randn(10, 64), linear._product
+    layer, x, product = Linear(64, 64), torch.randn(10, 64), onednn.linear
     calls: list[int] = []
 
     def counted(*given: torch.Tensor) -> torch.Tensor:
         calls.append(1)
         return product(*given)
 
-    monkeypatch.setattr(linear, "_product", counted)
+    monkeypatch.setattr(onednn, "linear", counted)
     layer(x).sum().backward()
     assert len(calls) == 2
     with torch.no_grad():
         assert torch.equal(layer(x), nn.functional.linear(x, layer.weight, layer.bias))
+    layer.use_onednn = False
+    layer(x).sum().backward()
     assert len(calls) == 2
 
 

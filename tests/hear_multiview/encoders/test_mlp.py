@@ -7,7 +7,8 @@ import pytest
 import torch
 from scipy.special import erf
 
-from hear_multiview.encoders.mlp import VIEWS, PrivateSharedEncoder, embed
+from hear_multiview.encoders.base import embed, views_of
+from hear_multiview.encoders.mlp import VIEWS, PrivateSharedEncoder
 
 
 @pytest.fixture
@@ -38,6 +39,7 @@ def test_joint_is_private_then_shared(encoder: PrivateSharedEncoder) -> None:
     views = {view: embed(encoder, x, view) for view in VIEWS}
     assert torch.equal(views["joint"], torch.cat([views["private"], views["shared"]], dim=-1))
     assert torch.equal(views["frontend"], x)
+    assert views_of(encoder) == VIEWS
 
 
 def test_a_frame_does_not_see_its_neighbours(encoder: PrivateSharedEncoder) -> None:

@@ -16,9 +16,9 @@ from torch import Tensor
 
 import hear_multiview
 from hear_multiview import checkpoint
-from hear_multiview import frame_cache as cache
 from hear_multiview.embedder import Embedder
 from hear_multiview.encoders.mlp import VIEWS, PrivateSharedEncoder
+from hear_multiview.frame_cache import FrameCache
 from hear_multiview.frontends import FrontEnd, load_frontend
 from hear_multiview.references import mel_statistics, random_projection
 from training.data.extraction import frontend_record
@@ -91,7 +91,7 @@ def sound(rate: int, clips: int, seconds: float, seed: int = 0) -> Tensor:
 
 
 def frames_of(front: FrontEnd, audio: Tensor) -> Tensor:
-    return torch.cat(list(front.stream(audio)), dim=1)
+    return torch.cat([frames for frames, _ in front.stream(audio)], dim=1)
 
 
 def saved(path: Path, front: FrontEnd, width: int = 8) -> Path:
@@ -117,7 +117,8 @@ def test_frames_and_times_are_the_modules_own(module: ModuleType, seconds: float
     assert front.dim == frames.shape[2]
     # One clip after the other and all at once: products of other shapes may round differently.
     torch.testing.assert_close(frames_of(front, audio), frames, atol=1e-4, rtol=1e-4)
-    assert torch.equal(front.frame_times(audio.shape[1]), times[0])
+    ((_, streamed_times),) = front.stream(audio)
+    assert torch.equal(streamed_times, times[0])
     found = hear_multiview.get_timestamp_embeddings(audio, Embedder(front, None, "frontend"))
     torch.testing.assert_close(found, (frames, times), atol=1e-4, rtol=1e-4)
 
@@ -146,11 +147,17 @@ def test_a_clip_is_run_once(theirs: ModuleType) -> None:
             theirs.calls.clear()
             function(torch.rand(2, samples), model)
             assert theirs.calls == [(1, samples)] * 2
-    # Of a length that it has not met, it can still tell the times, and remembers them.
-    theirs.calls.clear()
-    for _ in range(2):
-        assert model.frame_times(4_410).tolist() == [10.0 * frame for frame in range(21)]
-    assert theirs.calls == [(1, 4_410)]
+
+
+def test_frames_beyond_the_end_are_the_modules_own_business(
+    theirs: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = theirs.get_timestamp_embeddings
+    monkeypatch.setattr(theirs, "get_timestamp_embeddings", lambda *given: (own(*given)[0], own(*given)[1] + 9.5))
+    model = Embedder(load_frontend("hear:theirs"), None, "frontend")
+    frames, times = hear_multiview.get_timestamp_embeddings(sound(22_050, 1, 1.0), model)
+    assert frames.shape[1] == times.shape[1] == 101
+    assert times[0, -1] == 1009.5
 
 
 def test_it_is_frozen_moves_and_can_be_copied(theirs: ModuleType) -> None:
@@ -166,14 +173,14 @@ def test_it_is_frozen_moves_and_can_be_copied(theirs: ModuleType) -> None:
     assert {tensor.device.type for tensor in model.state_dict().values()} == {"cpu"}
 
 
-def test_the_frame_cache_serves_it(theirs: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "frames"))
+def test_the_frame_cache_serves_it(theirs: ModuleType, tmp_path: Path) -> None:
+    cache = FrameCache(tmp_path / "frames")
     audio = sound(22_050, 3, 0.7)
-    first = hear_multiview.get_timestamp_embeddings(audio, Embedder(load_frontend("hear:theirs"), None, "frontend"))
-    again = Embedder(load_frontend("hear:theirs"), None, "frontend")  # as in another process
+    model, again = (Embedder(load_frontend("hear:theirs"), None, "frontend", cache) for _ in range(2))
+    first = hear_multiview.get_timestamp_embeddings(audio, model)
     theirs.calls.clear()
     second = hear_multiview.get_timestamp_embeddings(audio, again)
-    assert theirs.calls == [(1, audio.shape[1])]  # for the times alone; once, not for every clip
+    assert not theirs.calls
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
     assert len(list((tmp_path / "frames").iterdir())) == 3
 
@@ -237,7 +244,7 @@ def test_a_checkpoint_refuses_other_weights_and_other_modules(theirs: ModuleType
             r"module no_such_module cannot be imported \(No module named 'no_such_module'\): install",
         ),
         ("hear:json", r"module json is no HEAR module, it lacks load_model and get_timestamp_embeddings: name"),
-        ("hera:json", "choose one of dac_44khz, demo, log_mel, hear:<module>"),
+        ("hera:json", "hera:json.* dac_44khz, demo, log_mel, waveform, hear:<module>"),
     ],
 )
 def test_names_that_are_no_hear_module(name: str, message: str) -> None:

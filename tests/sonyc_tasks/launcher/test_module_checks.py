@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from hear_multiview.frame_cache import FrameCache
 from sonyc_tasks.launcher.module_checks import SECONDS, check_module, check_times, noise, sample_rate
 
 RATE, HOP, DIM = 8000, 200, 6
@@ -188,18 +189,19 @@ def test_no_sample_rate(rate: Any) -> None:
     assert sample_rate(loaded(model)) == RATE
 
 
-def test_the_cache_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HEAR_MULTIVIEW_CACHE", "somewhere")
-    asked: list[str] = []
+@pytest.mark.parametrize(("kind", "kept"), [(FrameCache, False), (Path, True)])
+def test_the_cache_is_not_asked(kind: Callable[[Path], Any], kept: bool, tmp_path: Path) -> None:
+    model, asked = Model(), list[object]()
+    model.cache = cache = kind(tmp_path)  # another's attribute of that name is left alone
 
     def record(*result: object) -> object:
-        asked.append(os.environ.get("HEAR_MULTIVIEW_CACHE", ""))
+        asked.append(model.cache)
         return result
 
-    check_module(loaded(Model(), record), {"scene"})
+    check_module(loaded(model, record), {"scene"})
     assert asked
-    assert not any(asked)
-    assert os.environ["HEAR_MULTIVIEW_CACHE"] == "somewhere"
+    assert all(seen is (cache if kept else None) for seen in asked)
+    assert model.cache is cache
 
 
 def test_the_noise_is_faint_and_the_same() -> None:

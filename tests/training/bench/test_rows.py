@@ -6,7 +6,6 @@ import statistics
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 import torch
@@ -91,7 +90,6 @@ def test_pretraining() -> None:
 def test_the_steps_flop_are_those_of_its_layers(stock: bool) -> None:
     """Three products of a layer in a step, but for the first of the encoder, whose input needs no gradient."""
     found = pretraining.step(frames=4, dim=16, pairs=2, device="cpu", stock=stock)()
-    patch.stopall()
     layers = 16 * 512 + 512 * 512 + 512 * 16
     assert found["flop"] == 2 * (2 * 2 * 4) * (3 * 2 * layers - 16 * 512)
 

@@ -215,7 +215,7 @@ def test_files_are_those_of_a_plain_codec(run: Path) -> None:
     audio = 0.05 * torch.randn(1, 5120, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         expected = plain.encoder((audio * loudness.gains(audio, 44_100))[:, None]).transpose(1, 2)
-        found = torch.cat(list(CodecFrontEnd("demo", bundle).stream(audio)), 1)
+        found = torch.cat([frames for frames, _ in CodecFrontEnd("demo", bundle).stream(audio)], dim=1)
     torch.testing.assert_close(found, expected, rtol=0.02, atol=0.02 * expected.abs().max().item())
 
 

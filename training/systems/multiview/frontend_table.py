@@ -18,7 +18,7 @@ from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
 
 from hear_multiview import load_model
 from hear_multiview.embedder import Embedder
-from hear_multiview.frame_cache import cached
+from hear_multiview.frame_cache import FrameCache
 from hear_multiview.frontends.dac import weights as codec_weights
 from sonyc_tasks.dataset.annotations import Clip, read_clips
 from sonyc_tasks.dataset.audio import duration
@@ -114,9 +114,9 @@ def frontend_table(data: Path, folder: Path, codec: Path | None = None) -> str:
     wavs = {path.name: path for path in (folder / "tasks").rglob("*.wav")}
     same = [replace(clip, path=wavs[wav_name(clip)]) for clip in clips]
     linear = {}
-    with cached(folder / "frames"):
-        for name, model in models(folder, codec).items():
-            linear[name] = frame_probe(frame_statistics(model, same), same)
+    for name, model in models(folder, codec).items():
+        model.cache = FrameCache(folder / "frames")
+        linear[name] = frame_probe(frame_statistics(model, same), same)
     note = (
         f"{len(clips)} clips of {len({c.sensor for c in clips})} sensors, each tested once in 5 folds. In brackets: "
         "95 % interval, bootstrap over clips (paired for those of differences)."

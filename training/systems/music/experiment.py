@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from hear_multiview.encoders.mlp import embed
+from hear_multiview.embedder import Embedder
+from hear_multiview.encoders.base import embed
 from hear_multiview.frontends import load_frontend
 from hear_multiview.frontends.dac.weights import sha256
 from sonyc_tasks.dataset.audio import read_mono
@@ -184,12 +185,11 @@ def label_of(sound: Sound, factor: str) -> str:
 
 def probe_frames(probes: Sequence[Sound]) -> Tensor:
     """The frames of all ``probes`` that an embedding is the mean of, float32 [clip, frame, band]."""
-    front = load_frontend("log_mel")
+    model = Embedder(load_frontend("log_mel"), None, "frontend")
     rows = []
     for clip in tqdm(probes, desc="frames of the probes", unit="clip", leave=False):
-        audio = torch.from_numpy(read_mono(clip.path, front.sample_rate))[None]
-        times = front.frame_times(audio.shape[1])
-        rows.append(torch.cat(list(front.stream(audio)), dim=1)[0, : len(times)])
+        audio = torch.from_numpy(read_mono(clip.path, model.sample_rate))[None]
+        rows.append(model.frames(audio)[0][0])
     return torch.stack(rows)
 
 

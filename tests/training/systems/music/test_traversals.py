@@ -39,7 +39,7 @@ def test_a_rendered_sound_is_heard_at_its_pitch() -> None:
     pitches = []
     for frequency in (8, 20):
         wave = torch.from_numpy(sounds.waveform(0, frequency)[:8000] / 10).float()[None]
-        (frames,) = front.stream(wave)
+        ((frames, _),) = front.stream(wave)
         sound = render(frames[0, 5:7], front)
         assert len(sound) / front.sample_rate == pytest.approx(0.8, abs=0.05)
         spectrum = torch.fft.rfft(sound * torch.hann_window(len(sound))).abs()
