@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable, Iterator
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hear_multiview.encoders.base import Encoder, embed
 
@@ -19,24 +19,29 @@ def embed_chunks(encoder: Encoder, chunks: Iterable[Chunk], view: str) -> Iterat
 
     An output frame is computed once the input frames that it sees are there. Those that later ones see too are held
     back, so the result is that of the whole clip, however it is cut, and memory is bounded by a chunk and the encoder's
-    context. Only at the clip's own ends does the encoder pad. The time of an output frame is the mean of the times of
-    the input frames that it stands for.
+    context. Only at the clip's own ends does the encoder pad. The time of an output frame is the centre of the input
+    frames that it stands for. Of fewer than ``stride`` frames at the end, the output frame is dropped where its centre
+    would lie behind them, unless it is the only one.
     """
     stride, context = encoder.stride, encoder.context
     before = -(-context // stride)  # in output frames, so that what is held begins with an output frame
     held: Chunk | None = None
     start = done = 0  # output frames: at which ``held`` begins, and up to which all are yielded
+    step = 0.0  # milliseconds from one input frame to the next
     for chunk in itertools.chain(chunks, [None]):
         if chunk is not None:
             held = chunk if held is None or not len(held[1]) else _joined(held, chunk)
             ready = start + (len(held[1]) - context) // stride
+            if not step and len(held[1]) > 1:
+                step = float(held[1][1] - held[1][0])
         elif held is not None:
-            ready = start + -(-len(held[1]) // stride)  # the clip has ended: nothing else is to come
+            ready = start + (len(held[1]) + stride // 2) // stride  # the clip has ended: nothing else is to come
+            ready = max(ready, 1)
         if held is None or ready <= done:
             continue
         x, times = held
         z = embed(encoder, x, view)[:, done - start : ready - start]
-        yield z, _mean_times(times[(done - start) * stride : (ready - start) * stride], stride)
+        yield z, _centres(times[(done - start) * stride : (ready - start) * stride], stride, step, alone=ready == 1)
         done = ready
         keep = max(done - before, start)
         held = x[:, (keep - start) * stride :], times[(keep - start) * stride :]
@@ -47,6 +52,11 @@ def _joined(held: Chunk, chunk: Chunk) -> Chunk:
     return torch.cat([held[0], chunk[0]], dim=1), torch.cat([held[1], chunk[1]])
 
 
-def _mean_times(times: Tensor, stride: int) -> Tensor:
-    """The mean of every ``stride`` of the ``times`` [frame], and of what is left; float32."""
-    return nn.functional.avg_pool1d(times.double()[None], stride, ceil_mode=True)[0].float()
+def _centres(times: Tensor, stride: int, step: float, *, alone: bool) -> Tensor:
+    """The centre of every ``stride`` of the ``times`` [frame] that are ``step`` apart, float32.
+
+    The last few, if they are fewer, count as if the frames went on; a clip of fewer frames in all has their own centre.
+    """
+    if alone and len(times) < stride:
+        return times.mean()[None]
+    return (times[::stride].double() + (stride - 1) / 2 * step).float()

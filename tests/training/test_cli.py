@@ -49,7 +49,7 @@ def test_no_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_an_unknown_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "unknown recipe 'magic'" in failure(capsys, "pretrain", "--recipe", "magic", "--store", tmp_path)
+    assert "'magic'" in failure(capsys, "pretrain", "--recipe", "magic", "--store", tmp_path)
 
 
 def test_no_embeddings_to_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

