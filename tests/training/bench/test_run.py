@@ -39,7 +39,7 @@ def test_the_table_replaces_what_is_between_the_markers(tmp_path: Path, capsys: 
 def test_a_document_without_markers_is_refused_at_once(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("nothing")
-    with pytest.raises(ValueError, match=r"page\.md has no lines <!-- bench: cpu --> and <!-- end -->"):
+    with pytest.raises(ValueError, match=r"page\.md.*<!-- bench: cpu -->"):
         bench(page, families={"one": lambda: pytest.fail("measured")})
     absent = tmp_path / "absent.md"
     with pytest.raises(ValueError, match="absent"):
@@ -65,5 +65,5 @@ def test_sides_by_turns_in_their_own_processes() -> None:
     small, large = by_turns([(step, {**size, "pairs": 1}), (step, {**size, "pairs": 2})], 2)
     assert small["seconds"] > 0
     assert large["flop"] == 2 * small["flop"]
-    with pytest.raises(ValueError, match=r"the benchmark's process step failed: TypeError: .*pairs"):
+    with pytest.raises(ValueError, match="step.*TypeError.*pairs"):
         by_turns([(step, size)], 1)

@@ -64,7 +64,7 @@ def test_an_interval_beside_its_value_is_drawn(tmp_path: Path) -> None:
 
 
 def test_a_group_that_there_is_not(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="unknown group 'other'"):
+    with pytest.raises(ValueError, match="'other'"):
         figure_2([replace(POINTS[0], group="other")], [], 0.5, 0.5, tmp_path / "x")
     assert not list(tmp_path.iterdir())
 
@@ -129,5 +129,5 @@ def test_curves_have_a_panel_a_recipe(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_no_histories(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no training histories"):
+    with pytest.raises(ValueError, match="histories"):
         training_curves({}, tmp_path / "x")

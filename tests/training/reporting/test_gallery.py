@@ -39,5 +39,5 @@ def test_clips_and_embeddings_stay_together(tmp_path: Path) -> None:
 
 
 def test_a_task_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="has 0 folders sonyc_source-…: it should have one"):
+    with pytest.raises(ValueError, match="0.*sonyc_source-"):
         task_folder(tmp_path, "sonyc_source")

@@ -92,13 +92,13 @@ def test_other_settings_start_afresh(finished: Path, tmp_path: Path, capsys: pyt
     folder = tmp_path / "demo"
     shutil.copytree(finished, folder)
     demo._start_afresh_if_changed(folder, {"size": "another"})
-    assert "was made with other settings: starting afresh" in capsys.readouterr().out
+    assert str(folder) in capsys.readouterr().out
     assert [path.name for path in folder.iterdir()] == ["made-of.json"]
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("precious")
-    with pytest.raises(ValueError, match="holds something else than an earlier demo: choose another folder"):
+    with pytest.raises(ValueError, match=re.escape(str(tmp_path))):
         demo.demo(tmp_path)
     assert (tmp_path / "thesis.tex").read_text() == "precious"
 
@@ -106,5 +106,5 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
 def test_a_failing_heareval_names_its_log(tmp_path: Path) -> None:
     (tmp_path / "tasks" / "broken").mkdir(parents=True)
     (tmp_path / "tasks" / "broken" / "task_metadata.json").write_text('{"splits": []}')
-    with pytest.raises(ValueError, match=r"heareval failed \(.*nowhere.*\); all of its output is in .*\.log"):
+    with pytest.raises(ValueError, match=r"nowhere.*\.log"):
         harness.embed(tmp_path, harness.views_of(tmp_path / "nowhere.safetensors", ["joint"]))

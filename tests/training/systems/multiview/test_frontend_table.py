@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,7 @@ def test_difference_is_paired() -> None:
 
 
 def test_results_of_other_clips_are_refused() -> None:
-    with pytest.raises(ValueError, match="are of different clips"):
+    with pytest.raises(ValueError, match="sonyc_sensor"):
         score(predictions(np.ones(4, bool)), predictions(np.ones(5, bool)), "sensor accuracy")
 
 
@@ -61,6 +62,6 @@ def test_table_through_heareval(data: Path, tmp_path: Path, monkeypatch: pytest.
         line.split("|")[1].strip() for line in table.splitlines() if line.startswith("| ") and " above " not in line
     ]
     assert rows == 2 * [*module.submissions(tmp_path / "work")]
-    assert "30 clips of 3 sensors, each tested once in 5 folds" in table
+    assert re.search("30 clips .* 3 sensors.* 5 folds", table)
     assert f"| {module.UNTRAINED} |" in table
     assert frontend_table(data, tmp_path / "work") == table

@@ -118,9 +118,9 @@ def test_every_split_holds_every_combination_equally_often(tmp_path: Path) -> No
 
 
 def test_unknown_sizes(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="unknown scale 'huge': choose full or small"):
+    with pytest.raises(ValueError, match="'huge'.*full.*small"):
         experiment.music(tmp_path, "huge")
-    with pytest.raises(ValueError, match="0 seeds are no replication"):
+    with pytest.raises(ValueError, match="0"):
         experiment.music(tmp_path, seeds=0)
     assert list(tmp_path.iterdir()) == []
 
