@@ -119,8 +119,8 @@ def run_report(options: argparse.Namespace) -> None:
     from sonyc_tasks.scores.score_report import markdown
     from training.engine.history import read_history
     from training.reporting.figures import training_curves
-    from training.reporting.gallery import read_room
     from training.reporting.page import write_page
+    from training.reporting.page.gallery import load_gallery
 
     results = read_scores(options.embeddings)
     scores = markdown([score_table(model, views) for model, views in results.items()])
@@ -133,8 +133,8 @@ def run_report(options: argparse.Namespace) -> None:
     first = next(iter(results))
     models = [place for place in sorted(options.embeddings.iterdir()) if split_model_name(place.name)[0] == first]
     about = [f"Scores from {options.embeddings}, training runs from {options.runs}; map and clips: {first}."]
-    room = read_room(options.tasks_dir, models)
-    print(write_page(options.out, "hear_multiview: scores", about, [("Scores of the views", scores)], figures, room))
+    gallery = load_gallery(options.tasks_dir, models)
+    print(write_page(options.out, "hear_multiview: scores", about, [("Scores of the views", scores)], figures, gallery))
 
 
 def run_listen(options: argparse.Namespace) -> None:

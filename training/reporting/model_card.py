@@ -26,8 +26,8 @@ def training_record(card: dict[str, Any]) -> str:
     recipe, best = card["recipe"], card["metrics"]
     losses = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in best["valid"].items())
     return (
-        f"{card['data']}; recipe `{recipe['name']}` = `{json.dumps(recipe, sort_keys=True)}`, seed {card['seed']}; best "
-        f"epoch {best['epoch'] + 1} of {recipe['epochs']}, with validation losses {losses}"
+        f"{card['data']}; recipe `{recipe['name']}` = `{json.dumps(recipe, sort_keys=True)}`, seed {card['seed']}; "
+        f"best epoch {best['epoch'] + 1} of {recipe['epochs']}, with validation losses {losses}"
     )
 
 

@@ -65,5 +65,5 @@ def test_sides_by_turns_in_their_own_processes() -> None:
     small, large = by_turns([(step, {**size, "pairs": 1}), (step, {**size, "pairs": 2})], 2)
     assert small["seconds"] > 0
     assert large["flop"] == 2 * small["flop"]
-    with pytest.raises(ValueError, match="step.*TypeError.*pairs"):
+    with pytest.raises(ValueError, match=r"step.*TypeError.*pairs"):
         by_turns([(step, size)], 1)

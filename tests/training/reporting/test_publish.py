@@ -124,7 +124,7 @@ def test_a_dry_run_writes_two_files_and_talks_to_nobody(writer: Any, tmp_path: P
 def test_a_dry_run_needs_no_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     publish(BUNDLED, REPO, dry_run=tmp_path / "out")
-    with pytest.raises(ValueError, match="huggingface_hub.*--dry-run"):
+    with pytest.raises(ValueError, match=r"huggingface_hub.*--dry-run"):
         publish(BUNDLED, REPO)
 
 

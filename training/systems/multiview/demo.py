@@ -26,8 +26,8 @@ from training.engine.pretrain import pretrain
 from training.probes import heareval_jobs as harness
 from training.recipes import recipe_named
 from training.reporting.figures import training_curves
-from training.reporting.gallery import read_room
 from training.reporting.page import write_page
+from training.reporting.page.gallery import load_gallery
 
 #: Sensors, clips of each, seconds of each clip, seed.
 SIZE: dict[str, Any] = {"sensors": 18, "clips_per_sensor": 30, "seconds": 4.0, "seed": 0}
@@ -82,14 +82,14 @@ def demo(folder: Path) -> None:
     print(markdown(tables))
     about = _about(store)
     curves, _ = training_curves({run.checkpoint.parent.name: run.history}, folder / "curves")
-    room = read_room(folder / "tasks", sorted((folder / "embeddings").iterdir()))
+    gallery = load_gallery(folder / "tasks", sorted((folder / "embeddings").iterdir()))
     page = write_page(
         folder / "report.html",
         "hear_multiview: the demo",
         about,
         [("Scores of the views", markdown(tables))],
         [("Losses of the pretraining.", curves)],
-        room,
+        gallery,
     )
     print("\n".join(about), f"\n\n{NEXT}\n\nReport page: {page}", sep="\n")
 

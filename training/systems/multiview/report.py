@@ -16,8 +16,8 @@ from sonyc_tasks.tasks.sonyc import SENSOR_TASK, SOURCE_TASK
 from training.probes.linear_probe import linear_predictions
 from training.recipes import Recipe
 from training.reporting.figures import figure_2, training_curves
-from training.reporting.gallery import read_room, task_folder
 from training.reporting.page import write_page
+from training.reporting.page.gallery import load_gallery, task_folder
 from training.reporting.seed_statistics import Mean
 from training.systems.multiview import tables
 
@@ -109,9 +109,9 @@ def write_results(folder: Path, given: Evidence) -> tuple[Path, str]:
         *(first_seed / "embeddings" / given.best).iterdir(),
         *(first_seed / "embeddings" / FRONT_END).iterdir(),
     ]
-    room = read_room(first_seed / "tasks", shown_models)
+    gallery = load_gallery(first_seed / "tasks", shown_models)
     title = "Multi-view embeddings of urban sound"
-    page = write_page(folder / "page.html", title, given.about, shown, figures, room)
+    page = write_page(folder / "page.html", title, given.about, shown, figures, gallery)
     return page, "\n\n".join(summary)
 
 

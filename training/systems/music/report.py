@@ -10,7 +10,8 @@ from torch import Tensor
 
 from hear_multiview.frontends.log_mel import LogMel
 from training.recipes import MUSIC, Recipe
-from training.reporting.page import encode, write_page
+from training.reporting.page import write_page
+from training.reporting.page.audio import encode
 from training.reporting.seed_statistics import Mean, mean
 from training.systems.music import sounds
 from training.systems.music.figures import ablation_figure, information_figure, traversal_figure

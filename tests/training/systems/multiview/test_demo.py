@@ -64,7 +64,7 @@ def test_pretraining_never_saw_a_probe_clip(finished: Path) -> None:
 @pytest.mark.slow
 def test_the_page_holds_every_score_and_loads_nothing(finished: Path) -> None:
     page = (finished / "report.html").read_text()
-    assert all(f"<th scope=row>{view}" in page for view in VIEWS)
+    assert all(f'<th scope="row">{view}' in page for view in VIEWS)
     assert page.count("data:audio") > 10
     assert "map" in page
     assert "generated" in page

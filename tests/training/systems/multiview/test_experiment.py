@@ -145,7 +145,7 @@ def test_two_processes_end_with_the_same_bytes(finished: tuple[Path, str], data:
 
 @pytest.mark.slow
 def test_results_of_other_recipes_are_not_mixed(finished: tuple[Path, str], data: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="recipes.*--out"):
+    with pytest.raises(ValueError, match=r"recipes.*--out"):
         paper(finished[0], data)
     tasks = sorted((finished[0] / "seed0" / "tasks").rglob("*.json"))
     before = [path.read_bytes() for path in tasks]
@@ -170,7 +170,7 @@ def test_any_hear_module_can_be_the_front_end(data: Path, tmp_path: Path) -> Non
 
 
 def test_what_it_refuses(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="'huge'.*small.*full"):
+    with pytest.raises(ValueError, match=r"'huge'.*small.*full"):
         paper(tmp_path, scale="huge")
     with pytest.raises(ValueError, match="0"):
         paper(tmp_path, seeds=0)

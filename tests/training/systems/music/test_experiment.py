@@ -118,7 +118,7 @@ def test_every_split_holds_every_combination_equally_often(tmp_path: Path) -> No
 
 
 def test_unknown_sizes(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="'huge'.*full.*small"):
+    with pytest.raises(ValueError, match=r"'huge'.*full.*small"):
         experiment.music(tmp_path, "huge")
     with pytest.raises(ValueError, match="0"):
         experiment.music(tmp_path, seeds=0)
