@@ -40,7 +40,8 @@ from training.probes import heareval_jobs as harness
 from training.probes.heareval_jobs import Submission
 from training.recipes import ABLATION, BASELINES, BEST, Recipe, small
 from training.systems.multiview.methods import METHODS
-from training.systems.multiview.report import FRONT_END, LOG_MEL, Evidence, write_results
+from training.systems.multiview.report import ResultInputs, write_results
+from training.systems.multiview.rows import FRONT_END, LOG_MEL
 
 #: Generated where no data is given: its seed is that of no other part of the project.
 DATA: dict[str, Any] = {"sensors": 44, "clips_per_sensor": 24, "seconds": 5.0, "seed": 3001}
@@ -143,7 +144,7 @@ def paper(
     _say(6, "tables, figures, page")
     about = _about(store, front, split, seeds, scale, generated)
     page, summary = write_results(
-        folder, Evidence(recipes, seeds, front.name, about, BEST.name, _histories(folder, recipes, seeds))
+        folder, ResultInputs(recipes, seeds, front.name, about, BEST.name, _histories(folder, recipes, seeds))
     )
     print(summary, "", *about, "", f"Page: {page}", sep="\n")
     return page
@@ -255,7 +256,8 @@ def _about(
     )
     if front.name == "demo":
         lines.append(
-            f"The codec is not the official 44.1 kHz DAC but the bundled small one: {codec_weights.bundle_note()}."
+            f"The codec is not the official 44.1 kHz DAC but the bundled small one: {codec_weights.bundle_note()}. The "
+            "published numbers in its row are the official codec's."
         )
     else:
         lines.append(f"Front end: {front.name}, weights with sha256 {front.digest}.")

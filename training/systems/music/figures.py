@@ -39,7 +39,7 @@ def ablation_figure(
                 axes.errorbar(
                     range(len(means)),
                     [m.value for m in means],
-                    yerr=[m.half_width or 0.0 for m in means],
+                    yerr=[m.ci_half_width or 0.0 for m in means],
                     color=colour,
                     marker=marker,
                     markersize=5,

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
 
 SOURCE, SENSOR = "source_jaccard_micro", "sensor_accuracy"
 #: A row of none of the scores below: those that no row shows are refused too.
-ROW = Row("codec, as it is", "codec", (0.583, 0.684))
+ROW = Row("codec", "codec, as it is", (0.583, 0.684))
 
 AllScores = dict[tuple[str, str, str], dict[int, float]]
 KEYS = st.tuples(st.text("ab,_\"' é", min_size=1), st.sampled_from(VIEWS), st.sampled_from(sorted(MEASURES)))
