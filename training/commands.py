@@ -6,6 +6,8 @@ Each imports what it needs when it runs: ``--help`` has to answer at once.
 from __future__ import annotations
 
 import argparse
+import logging
+import sys
 from pathlib import Path
 
 
@@ -193,6 +195,7 @@ def run_bench(options: argparse.Namespace) -> None:
     """``python -m training bench``."""
     from training.bench.run import bench
 
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout, force=True)
     bench(options.out, gpu=options.gpu)
 
 
