@@ -22,7 +22,6 @@ LONGEST = 60
 LONG = {
     "sonyc_tasks/__main__.py: _parser",
     "training/__main__.py: _parser",
-    "training/reporting/model_card.py: published_card",
     "training/engine/pretrain.py: pretrain",
 }
 NAMED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
