@@ -134,7 +134,7 @@ def run_report(options: argparse.Namespace) -> None:
         figures.append(("Losses of every run.", curves))
     first = next(iter(results))
     models = [place for place in sorted(options.embeddings.iterdir()) if split_model_name(place.name)[0] == first]
-    about = [f"Scores from {options.embeddings}, training runs from {options.runs}; map and clips: {first}."]
+    about = [f"Scores of {options.embeddings}, training runs of {options.runs}. The map and the clips are of {first}."]
     gallery = load_gallery(options.tasks_dir, models)
     print(write_page(options.out, "hear_multiview: scores", about, [("Scores of the views", scores)], figures, gallery))
 

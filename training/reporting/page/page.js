@@ -24,12 +24,12 @@
   root.innerHTML = `
     <section aria-labelledby=map-title>
       <h2 id=map-title>Embedding map</h2>
-      <p>Each mark is a clip. Marks that lie close together are alike in that view; how far apart groups lie, and in
-      which direction, means little. Click on a mark to hear it below, or choose it there by keyboard. Click on a group
+      <p>Each mark is a clip. Clips that lie close together are alike in that view; the distances between groups, and
+      their directions, mean little. Click a mark to hear the clip below, or choose it there by keyboard. Click a group
       in the legend to see it alone.</p>
       <form class=switches>
         <fieldset id=views><legend>View</legend></fieldset>
-        <fieldset><legend>Colour and mark by</legend>
+        <fieldset><legend>Colour and shape by</legend>
           <label><input type=radio name=colour value=sensor checked> sensor</label>
           <label><input type=radio name=colour value=source> source</label></fieldset>
       </form>
@@ -42,8 +42,8 @@
     </section>
     <section aria-labelledby=panel-title>
       <h2 id=panel-title>Listening panel</h2>
-      <p>A clip and its nearest neighbours in each half, by cosine similarity of the standardised embeddings. Sounds are
-      the first ${gallery.seconds} seconds, mono, 16 kHz, compressed, at −24 LUFS.</p>
+      <p>A clip and its nearest neighbours in each half, by cosine similarity of the standardised embeddings. You hear
+      the first ${gallery.seconds} seconds, in mono, at 16 kHz and −24 LUFS, compressed.</p>
       <div class=choice><label for=clip>Clip</label><select id=clip></select>
         <button type=button id=previous>Previous</button><button type=button id=next>Next</button></div>
       <div id=chosen aria-live=polite></div>
@@ -120,9 +120,9 @@
     });
     drawLegend(styles, by);
     drawLinks(view);
-    const several = by === "source" ? " A clip of several sources has the colour of its first." : "";
-    const lines = view in gallery.neighbours ? " Dashed lines lead to the neighbours that the panel shows." : "";
-    get("how").textContent = `${gallery.names[view]}: ${gallery.how[view]}, of standardised dimensions.${several}${lines}`;
+    const several = by === "source" ? " A clip with several sources has the colour of the first." : "";
+    const lines = view in gallery.neighbours ? " Dashed lines lead to the neighbours in the panel." : "";
+    get("how").textContent = `${gallery.names[view]}: ${gallery.how[view]}, on standardised dimensions.${several}${lines}`;
   }
   function drawLinks(view) {
     get("links").replaceChildren();
@@ -154,7 +154,7 @@
   }
 
   // -- the listening panel ------------------------------------------------------------------------------------------
-  /** A clip with its sound, made when it is shown; beside `to`, what the two have in common. */
+  /** A clip with its sound, made when it is shown; next to `to`, what the two have in common. */
   function card(index, to = null, value = null) {
     const clip = gallery.clips[index];
     const box = to === null ? make("div", { class: "clip chosen" }) : make("li", { class: "clip" });
