@@ -186,6 +186,7 @@ def _neighbour_counts(clips: Sequence[GalleryClip], similarity: Mapping[str, np.
         if view in shares
     )
     summary = f"Of the {count} nearest neighbours of each of the {len(clips)} clips, {halves or 'see the table'}."
-    rows = [(_VIEWS.get(view, view), *of) for view, of in shares.items()] + [("any other clip (chance)", *chance)]
+    rows = {_VIEWS.get(view, view): of for view, of in shares.items()} | {"any other clip (chance)": chance}
     header = (f"nearest {count} by", "same sensor", "shared source")
-    return summary, markdown_table(header, [(name, f"{a:.1%}", f"{b:.1%}") for name, a, b in rows], "lrr")
+    cells = [[name, *(f"{share:.1%}" for share in of)] for name, of in rows.items()]
+    return summary, markdown_table(header, cells, "lrr")

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation, Text
 
@@ -91,6 +92,7 @@ def test_the_axes_show_what_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
         assert axes.get_xlim()[1] <= 1
         assert axes.get_ylim()[0] >= -1
         assert axes.get_ylim()[1] <= 1
-    (across, up) = (bars.get_segments()[0] for bars in figure.axes[0].collections)
+    bars = [bar for bar in figure.axes[0].collections if isinstance(bar, LineCollection)]
+    across, up = (bar.get_segments()[0] for bar in bars)
     np.testing.assert_allclose(across, [[0.2, -0.7], [1.0, -0.7]])
     np.testing.assert_allclose(up, [[0.9, -1.0], [0.9, 0.5]])
