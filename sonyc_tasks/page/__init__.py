@@ -1,6 +1,6 @@
 """HTML pages, each a single file that loads nothing else, so that it opens from a disk and without a network.
 
-`base.html.j2` and `base.css` beside this file are the frame of every page. What a page shows stands in a template of
+`base.html.j2` and `base.css` in this folder are the frame of every page. What a page shows is in a template of
 its own that extends the frame. All values are escaped, unless a template says otherwise.
 """
 
@@ -19,7 +19,7 @@ def render(template: Path, **values: object) -> str:
     """Render a page.
 
     Args:
-        template: extends ``base.html.j2``; ``source("name")`` in it inserts a file beside it as it is.
+        template: extends ``base.html.j2``; ``source("name")`` in it inserts a file next to it, unchanged.
         values: what the template shows; ``title`` and ``about``, a list of sentences, in any case.
 
     Returns:
