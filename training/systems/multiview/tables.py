@@ -207,12 +207,15 @@ def correction_note(table: Table) -> str:
 
 
 def markdown(table: Table) -> str:
-    """The table as Markdown, without `LEGEND`."""
-    blocks = _blocks(table)
-    rows = [[cell for i, block in enumerate(blocks) for cell in block[r][bool(i) :]] for r in range(len(blocks[0]))]
-    # What Markdown would take for emphasis, code or a tag; "p<.001" is none of them.
-    rows = [[re.sub(r"[\\*`]|<(?=[a-zA-Z/!?])", r"\\\g<0>", cell) for cell in row] for row in rows]
-    return markdown_table(rows[0], rows[1:], "l" + "r" * (len(rows[0]) - 1)) + "\n"
+    """The table as Markdown, without `LEGEND`: scores, halves and differences one below the other, to fit a window."""
+    scores, source, sensor, *differences = _blocks(table)
+    parts = []
+    for blocks in filter(None, ([scores], [source, sensor], differences)):
+        rows = [[blocks[0][r][0], *(cell for block in blocks for cell in block[r][1:])] for r in range(len(scores))]
+        # What Markdown would take for emphasis, code or a tag; "p<.001" is none of them.
+        rows = [[re.sub(r"[\\*`]|<(?=[a-zA-Z/!?])", r"\\\g<0>", cell) for cell in row] for row in rows]
+        parts.append(markdown_table(rows[0], rows[1:], "l" + "r" * (len(rows[0]) - 1)) + "\n")
+    return "\n".join(parts)
 
 
 def latex(table: Table) -> str:

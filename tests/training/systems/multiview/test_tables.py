@@ -55,13 +55,23 @@ def scores() -> AllScores:
     return made
 
 
+def grid(text: str) -> list[list[str]]:
+    """All tables of the Markdown side by side, as rows of cells, the headings first."""
+    found: list[list[str]] = []
+    for part in text.split("\n\n"):
+        lines = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in part.splitlines()]
+        assert {len(line) for line in lines} == {len(lines[0])}
+        assert all(re.fullmatch("-+:?", cell) for cell in lines.pop(1))
+        assert not found or [line[0] for line in lines] == [line[0] for line in found]
+        found = [[*row, *line[1:]] for row, line in zip(found, lines, strict=True)] if found else lines
+    return found
+
+
 def cells(text: str) -> list[dict[str, str]]:
-    """The body of a Markdown table, heading → cell; the p after a difference as "p of" that."""
-    lines = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in text.splitlines()]
-    assert {len(line) for line in lines} == {len(lines[0])}
-    assert all(re.fullmatch("-+:?", cell) for cell in lines[1])
-    heads = [f"p of {lines[0][i - 1]}" if head == "p" else head for i, head in enumerate(lines[0])]
-    return [dict(zip(heads, line, strict=True)) for line in lines[2:]]
+    """The body of the Markdown tables, heading → cell; the p after a difference as "p of" that."""
+    first, *lines = grid(text)
+    heads = [f"p of {first[i - 1]}" if head == "p" else head for i, head in enumerate(first)]
+    return [dict(zip(heads, line, strict=True)) for line in lines]
 
 
 def number(text: str) -> float:
@@ -231,8 +241,7 @@ def test_latex_holds_the_cells_of_the_markdown_in_tabulars_that_close(scores: Al
             row_cells = line.removesuffix(r" \\").split(" & ")
             assert len(row_cells) == len(columns)
             row += row_cells if not row else row_cells[1:]
-    heads, *expected = (line.strip("| ").split("|") for i, line in enumerate(markdown(made).splitlines()) if i != 1)
-    assert found == [[escaped(cell.strip()) for cell in line] for line in (heads, *expected)]
+    assert found == [[escaped(cell) for cell in line] for line in grid(markdown(made))]
     assert_tex(text)
 
 
