@@ -71,16 +71,17 @@ def test_it_holds_every_module_and_its_data_and_nothing_else(wheel: Path) -> Non
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
     source = wheel.parent / "source"
-    kinds = (".py", ".json", ".css", ".js", ".md", ".safetensors")
+    kinds = (".py", ".json", ".css", ".j2", ".js", ".md", ".safetensors")
     expected = [file for package in PACKAGES for file in (source / package).rglob("*") if file.suffix in kinds]
     assert names == {file.relative_to(source).as_posix() for file in expected}
     assert {
         "hear_multiview/bundled/demo_codec.safetensors",
         "hear_multiview/bundled/multiview.safetensors",
         "hear_multiview/bundled/README.md",
-        "sonyc_tasks/sonyc_ust_v2_split.json",
-        "training/page.css",
-        "training/page.js",
+        "sonyc_tasks/dataset/sonyc_ust_v2_split.json",
+        "sonyc_tasks/page/base.html.j2",
+        "training/reporting/page/page.html.j2",
+        "training/reporting/page/page.js",
     } <= names
 
 

@@ -5,9 +5,7 @@ The same comparison gives the same bytes, with the same libraries: no dates are 
 
 from __future__ import annotations
 
-import base64
 import csv
-import html
 import io
 import math
 import os
@@ -15,6 +13,8 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from sonyc_tasks.page import data_uri, render
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,12 +27,6 @@ _BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#57606a"  # told apart by colour-
 _LONGEST = 44
 _COLUMNS = ("task", "metric", "clips", "module", "value", "low", "high", "reference")
 _TESTED = ("difference", "difference_low", "difference_high", "p", "p_holm")
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-_STYLE = """\
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #1f2328; }
-.wide { overflow-x: auto; } table { border-collapse: collapse; } th { text-align: left; }
-th, td { padding: .25rem .8rem .25rem 0; border-bottom: 1px solid #d0d7de; white-space: nowrap; }
-img { max-width: 100%; } td { font-variant-numeric: tabular-nums; } p { color: #57606a; max-width: 48rem; }"""
 
 
 def markdown(comparison: Comparison) -> str:
@@ -187,24 +181,17 @@ def _csv(comparison: Comparison) -> str:
 
 
 def _page(comparison: Comparison, picture: bytes) -> str:
-    parts = []
-    for table in comparison.tables:
-        head = "".join(f"<th>{html.escape(cell)}</th>" for cell in _heading(table))
-        body = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>\n" for row in _rows(table)
-        )
-        parts.append(f"<h2>{html.escape(_title(table))}</h2>")
-        parts.append(f'<div class="wide"><table>\n<tr>{head}</tr>\n{body}</table></div>')
-        parts += [f"<p>{html.escape(note)}</p>" for note in table.notes]
-    parts += [f"<p>{html.escape(text)}</p>" for text in (_legend(comparison), *comparison.notes)]
-    image = base64.b64encode(picture).decode()
-    what = "a dot with its 95 % interval for each module, a panel for each task; the numbers are in the tables"
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>Modules compared</title>\n<style>\n{_STYLE}\n</style>\n</head>\n<body>\n<h1>Modules compared</h1>\n"
-        f'<img alt="{what}" src="data:image/png;base64,{image}">\n' + "\n".join(parts) + "\n</body>\n</html>\n"
+    tables = [
+        {"title": _title(table), "header": _heading(table), "rows": _rows(table), "notes": table.notes}
+        for table in comparison.tables
+    ]
+    return render(
+        Path(__file__).parents[1] / "page" / "compare.html.j2",
+        title="Modules compared",
+        about=[],
+        picture=data_uri("image/png", picture),
+        tables=tables,
+        notes=[_legend(comparison), *comparison.notes],
     )
 
 

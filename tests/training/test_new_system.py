@@ -1,4 +1,4 @@
-"""The proof of the house: a system is one new folder. The one of docs/adding_a_system.md, beside a copy of `training`."""
+"""A system is one new folder: that of docs/adding_a_system.md, added to a copy of `training`, trains and serves."""
 
 from __future__ import annotations
 

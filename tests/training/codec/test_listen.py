@@ -33,7 +33,7 @@ def test_page(tmp_path: Path) -> None:
     found = listening_page([tmp_path / "a&b.wav"], load_codec(weights), tmp_path / "pages" / "listen.html")
     assert all(len(values) == 1 and values[0] > 0 for values in found.values())
     page = (tmp_path / "pages" / "listen.html").read_text()
-    assert "<th>a&amp;b<td>" in page
+    assert '<th scope="row">a&amp;b</th>' in page
     sounds = re.findall(r'src="data:audio/flac;base64,([^"]+)"', page)
     assert len(sounds) == 3
     for sound in sounds:

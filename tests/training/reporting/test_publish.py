@@ -19,6 +19,10 @@ from training.reporting.publish import publish
 
 yaml = pytest.importorskip("yaml")  # huggingface_hub brings it
 REPO = "me/urban"
+#: What tells one card from another.
+OFFICIAL_CODEC = "44.1 kHz"
+NO_REAL_RECORDING = "real recording"
+SMALL_CODEC = "small codec"
 
 
 @pytest.fixture
@@ -54,22 +58,23 @@ def test_the_card_says_what_the_checkpoint_s_own_card_says(tmp_path: Path) -> No
     publish(BUNDLED, REPO, dry_run=tmp_path / "out")
     text = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     card = checkpoint.load(BUNDLED).card
-    for words in (
+    for fact in (
         'hear_multiview.load_model("hf://me/urban")',
         hashlib.sha256(BUNDLED.read_bytes()).hexdigest(),
         card["frontend"]["sha256"],
         card["data"],
-        f"recipe `{card['recipe']['name']}`",
+        f"`{card['recipe']['name']}`",
         f"seed {card['seed']}",
-        f"the best of 25 epochs is {card['metrics']['epoch'] + 1}",
-        f"| total | {card['metrics']['train']['total']:.4f} | {card['metrics']['valid']['total']:.4f} |",
-        "valid 35, 36, 37, 38, 39; probe none.",
+        f"{card['metrics']['epoch'] + 1} of 25",
+        f" {card['metrics']['train']['total']:.4f} | ",
+        f" {card['metrics']['valid']['total']:.4f} |",
+        "valid 35, 36, 37, 38, 39; probe none",
         f"torch {card['versions']['torch']}",
-        "Not on the paper's front end",
-        "Not trained on any real recording.",
-        "They are the small codec in the package",
+        OFFICIAL_CODEC,
+        NO_REAL_RECORDING,
+        SMALL_CODEC,
     ):
-        assert words in text
+        assert fact in text
 
 
 @pytest.mark.parametrize("data", ["generated: a mini-SONYC, {}", "mini-sonyc (generated): train sensors (0, 1)"])
@@ -83,20 +88,21 @@ def test_generated_data_leave_the_licence_of_the_code(data: str) -> None:
 def test_real_recordings_have_the_licence_of_sonyc_and_its_authors(data: str) -> None:
     text = card_with(data=data)
     assert header(text)["license"] == "cc-by-4.0"
-    assert "Cartwright et al., licence CC BY 4.0" in text
-    assert "Not trained on any real recording" not in text
+    assert "Cartwright et al." in text
+    assert "CC BY 4.0" in text
+    assert NO_REAL_RECORDING not in text
 
 
 def test_the_official_codec_is_not_called_another_one() -> None:
     front = {**checkpoint.load(BUNDLED).card["frontend"], "name": "dac_44khz", "sha256": "1" * 64}
     text = card_with(frontend=front)
-    assert "Not on the paper's front end" not in text
-    assert "small codec" not in text
+    assert OFFICIAL_CODEC not in text
+    assert SMALL_CODEC not in text
 
 
 def test_an_undivided_latent_has_no_halves() -> None:
     text = card_with(views=["joint", "frontend"])
-    assert "one undivided latent" in text
+    assert "undivided" in text
     assert "private half" not in text
 
 
@@ -119,14 +125,14 @@ def test_a_dry_run_writes_two_files_and_talks_to_nobody(writer: Any, tmp_path: P
 def test_a_dry_run_needs_no_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     publish(BUNDLED, REPO, dry_run=tmp_path / "out")
-    with pytest.raises(ValueError, match=r"publishing needs huggingface_hub: .* or write the files with --dry-run"):
+    with pytest.raises(ValueError, match=r"huggingface_hub.*--dry-run"):
         publish(BUNDLED, REPO)
 
 
 def test_a_dry_run_overwrites_nothing(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("mine")
     for place in (tmp_path, tmp_path / "README.md"):
-        with pytest.raises(ValueError, match="is not an empty folder"):
+        with pytest.raises(ValueError, match="empty"):
             publish(BUNDLED, REPO, dry_run=place)
     assert (tmp_path / "README.md").read_text() == "mine"
 
@@ -162,7 +168,7 @@ def test_private(writer: Any) -> None:
 
 def test_a_public_repository_gets_nothing_private(writer: Any) -> None:
     before = writer.commit(REPO, {"README.md": b"public"})
-    with pytest.raises(ValueError, match=f"the repository {REPO} exists and is public: "):
+    with pytest.raises(ValueError, match=f"{REPO}.*public.*--private"):
         publish(BUNDLED, REPO, private=True)
     assert writer.repos[REPO]["refs"]["main"] == before
 
@@ -179,39 +185,46 @@ def failure(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
 
 def test_without_a_token(hub: Any, capsys: pytest.CaptureFixture[str]) -> None:
     message = failure(capsys, BUNDLED, REPO)
-    assert message.startswith(f"{hub.url} does not let you write to {REPO} (")
-    assert "401" in message.removeprefix(hub.url)
-    assert message.endswith("log in with `hf auth login` or set HF_TOKEN, with a token that may write there")
+    assert hub.url in message
+    assert REPO in message
+    assert "401" in message.replace(hub.url, "")
+    assert "HF_TOKEN" in message
     assert not hub.repos
 
 
 def test_offline(writer: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    assert failure(capsys, BUNDLED, REPO).startswith(f"{REPO} cannot be uploaded while HF_HUB_OFFLINE is set: ")
+    message = failure(capsys, BUNDLED, REPO)
+    assert REPO in message
+    assert "HF_HUB_OFFLINE" in message
 
 
 def test_nobody_answers(writer: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     writer.stop()
     monkeypatch.setattr("time.sleep", lambda _: None)  # the library waits between its tries
-    assert failure(capsys, BUNDLED, REPO).startswith(f"{REPO} could not be uploaded to {writer.url} (")
+    message = failure(capsys, BUNDLED, REPO)
+    assert REPO in message
+    assert writer.url in message
 
 
 @pytest.mark.parametrize("name", ["urban", "me/urban/x", "hf://me/urban", "me/", ""])
 def test_a_name_that_is_none(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert failure(capsys, BUNDLED, name) == f"{name!r} is no name of a repository: give org/name"
+    message = failure(capsys, BUNDLED, name)
+    assert repr(name) in message
+    assert "org/name" in message
 
 
 def test_what_is_no_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "nowhere does not exist" in failure(capsys, tmp_path / "nowhere", REPO)
+    assert "nowhere" in failure(capsys, tmp_path / "nowhere", REPO)
     (tmp_path / "x").write_bytes(b"x")
-    assert "is not a hear_multiview checkpoint" in failure(capsys, tmp_path / "x", REPO)
+    assert f"{tmp_path / 'x'} " in failure(capsys, tmp_path / "x", REPO)
 
 
 def test_a_checkpoint_that_does_not_say_how_it_was_trained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     saved = checkpoint.load(BUNDLED)
     path = tmp_path / "c.safetensors"
     checkpoint.save(path, saved.tensors, {k: v for k, v in saved.card.items() if k not in ("format", "recipe")})
-    assert failure(capsys, path, REPO) == (
-        f"checkpoint {path} does not say how it was trained (its card has no 'recipe'): publish one that "
-        "`python -m training pretrain` wrote"
-    )
+    message = failure(capsys, path, REPO)
+    assert str(path) in message
+    assert "'recipe'" in message
+    assert "python -m training pretrain" in message

@@ -18,7 +18,7 @@ from sonyc_tasks.scores.metrics import holm
 from training.reporting.seed_statistics import Mean, compare, mean, paired, paired_t_test
 
 #: t_{n-1, 0.975} by n, from a printed table.
-QUANTILES = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 10: 2.262, 31: 2.042}
+QUANTILES = {3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 10: 2.262, 31: 2.042}
 SCORES = st.dictionaries(st.integers(0, 9), st.floats(0, 1), max_size=6)
 P_VALUES = st.lists(st.floats(0, 1), max_size=6)
 
@@ -53,24 +53,25 @@ def test_the_interval_is_its_formula(n: int) -> None:
     scores = np.random.default_rng(n).normal(0.6, 0.02, n)
     found = mean(dict(enumerate(scores.tolist())))
     assert found is not None
-    assert found.half_width is not None
+    assert found.ci_half_width is not None
     assert math.isclose(found.value, scores.mean(), rel_tol=1e-14)
     standard_error = scores.std(ddof=1) / math.sqrt(n)
-    assert math.isclose(found.half_width, QUANTILES[n] * standard_error, rel_tol=3e-4)
-    assert math.isclose(two_sided(found.half_width / standard_error, n - 1), 0.05, rel_tol=1e-9)
-    assert found.interval == (found.value - found.half_width, found.value + found.half_width)
+    assert math.isclose(found.ci_half_width, QUANTILES[n] * standard_error, rel_tol=3e-4)
+    assert math.isclose(two_sided(found.ci_half_width / standard_error, n - 1), 0.05, rel_tol=1e-9)
+    assert found.interval == (found.value - found.ci_half_width, found.value + found.ci_half_width)
     assert found.n == n
 
 
 def test_the_interval_covers_what_it_says() -> None:
     draws = np.random.default_rng(0).normal(0.6, 0.02, (2000, 5))
     found = [mean(dict(enumerate(draw.tolist()))) for draw in draws]
-    covered = sum(abs(m.value - 0.6) <= m.half_width for m in found if m and m.half_width is not None)
+    covered = sum(abs(m.value - 0.6) <= m.ci_half_width for m in found if m and m.ci_half_width is not None)
     assert abs(covered / 2000 - 0.95) < 4 * math.sqrt(0.95 * 0.05 / 2000)
 
 
-def test_one_seed_has_no_interval_and_no_seed_no_mean() -> None:
+def test_one_or_two_seeds_have_no_interval_and_no_seed_no_mean() -> None:
     assert mean({3: 0.5}) == Mean(0.5, None, 1)
+    assert mean({3: 0.5, 4: 0.75}) == Mean(0.625, None, 2)
     assert Mean(0.5, None, 1).interval is None
     assert mean({}) is None
 
@@ -139,7 +140,9 @@ def test_shifting_both_changes_no_difference(scores: dict[int, tuple[int, int]],
     assert new is not None
     assert math.isclose(new.value, old.value + shift / 64, abs_tol=1e-12)
     assert (
-        old.half_width is None or new.half_width is None or math.isclose(new.half_width, old.half_width, abs_tol=1e-9)
+        old.ci_half_width is None
+        or new.ci_half_width is None
+        or math.isclose(new.ci_half_width, old.ci_half_width, abs_tol=1e-9)
     )
 
 

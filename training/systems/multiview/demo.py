@@ -26,8 +26,8 @@ from training.engine.pretrain import pretrain
 from training.probes import heareval_jobs as harness
 from training.recipes import recipe_named
 from training.reporting.figures import training_curves
-from training.reporting.gallery import read_room
 from training.reporting.page import write_page
+from training.reporting.page.gallery import load_gallery
 from training.systems.multiview.data import extract_sensors
 
 log = logging.getLogger(__name__)
@@ -90,14 +90,14 @@ def demo(folder: Path) -> None:
     log.info("%s", markdown(tables))
     about = _about(store)
     curves, _ = training_curves({run.checkpoint.parent.name: run.history}, folder / "curves")
-    room = read_room(folder / "tasks", sorted((folder / "embeddings").iterdir()))
+    gallery = load_gallery(folder / "tasks", sorted((folder / "embeddings").iterdir()))
     page = write_page(
         folder / "report.html",
         "hear_multiview: the demo",
         about,
         [("Scores of the views", markdown(tables))],
         [("Losses of the pretraining.", curves)],
-        room,
+        gallery,
     )
     log.info("%s", "\n".join([*about, f"\n\n{NEXT}\n\nReport page: {page}"]))
 

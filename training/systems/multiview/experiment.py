@@ -44,7 +44,8 @@ from training.recipes import Recipe
 from training.systems.multiview.data import extract_sensors
 from training.systems.multiview.methods import METHODS
 from training.systems.multiview.recipes import ABLATION, BASELINES, BEST, small
-from training.systems.multiview.report import FRONT_END, LOG_MEL, Evidence, write_results
+from training.systems.multiview.report import ResultInputs, write_results
+from training.systems.multiview.rows import FRONT_END, LOG_MEL
 
 log = logging.getLogger(__name__)
 
@@ -149,7 +150,7 @@ def paper(
     _say(6, "tables, figures, page")
     about = _about(store, front, split, seeds, scale, generated)
     page, summary = write_results(
-        folder, Evidence(recipes, seeds, front.name, about, BEST.name, _histories(folder, recipes, seeds))
+        folder, ResultInputs(recipes, seeds, front.name, about, BEST.name, _histories(folder, recipes, seeds))
     )
     log.info("%s", "\n".join((summary, "", *about, "", f"Page: {page}")))
     return page
@@ -245,7 +246,8 @@ def _about(
     )
     if front.name == "demo":
         lines.append(
-            f"The codec is not the official 44.1 kHz DAC but the bundled small one: {codec_weights.bundle_note()}."
+            f"The codec is not the official 44.1 kHz DAC but the bundled small one: {codec_weights.bundle_note()}. The "
+            "published numbers in its row are the official codec's."
         )
     else:
         lines.append(f"Front end: {front.name}, weights with sha256 {front.digest}.")

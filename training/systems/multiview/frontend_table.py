@@ -1,8 +1,8 @@
 """Front ends and models side by side on any data set in SONYC's layout: one protocol, intervals, differences.
 
 Every clip of the data set is a test clip once: k folds, stratified by sensor and source, each probed by heareval's own
-MLP. That is not the paper's protocol (there, sensors are held out from pretraining); it asks of a frozen front end only
-how much of source and sensor a probe finds in the embedding of a clip.
+MLP. This is not the paper's protocol, in which sensors are held out from pretraining; it measures only how much of
+source and sensor a probe finds in a frozen front end's embedding of a clip.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from sonyc_tasks.dataset.annotations import Clip, read_clips
 from sonyc_tasks.dataset.audio import duration
 from sonyc_tasks.dataset.splits import SensorSplit
 from sonyc_tasks.dataset.taxonomy import COARSE
+from sonyc_tasks.files import replacing
 from sonyc_tasks.scores.metrics import accuracy, bootstrap, jaccard, mean_average_precision
 from sonyc_tasks.scores.results import Predictions, load_predictions
 from sonyc_tasks.tasks.hear_format import write_task
@@ -32,6 +33,7 @@ from training.codec.bundle import seeded_codec
 from training.probes import heareval_jobs as harness
 from training.probes.frame_probe import frame_probe, frame_statistics
 from training.probes.heareval_jobs import Submission
+from training.reporting.text import estimate, markdown_table
 
 UNTRAINED, UNTRAINED_FILE = "untrained codec of the same size, frontend", "untrained.pth"
 LOG_MEL = "log-mel, mean and deviation"
@@ -46,20 +48,32 @@ COLUMNS = {
 
 @dataclass(frozen=True)
 class Score:
-    """A score over all clips with its 95 % interval, and how far it is above the untrained codec's, paired by clip."""
+    """A score over all clips.
+
+    Attributes:
+        value: the score.
+        interval: (low, high) of its 95 % interval, bootstrap over clips.
+        above_untrained: how far it is above the untrained codec's score.
+        above_untrained_interval: (low, high) of that, paired by clip.
+    """
 
     value: float
     interval: tuple[float, float]
-    above_untrained: tuple[float, float, float]
+    above_untrained: float
+    above_untrained_interval: tuple[float, float]
 
 
 def submissions(folder: Path, codec: Path | None = None) -> dict[str, Submission]:
-    """Row name → what heareval runs. The official codec is a row where its weights are: ``codec`` or its own cache."""
+    """What heareval runs, by the row's name.
+
+    Args:
+        folder: for the weights of the untrained codec.
+        codec: weights of the official codec; None looks in its own cache, and leaves it out where it is not there.
+    """
     untrained = folder / UNTRAINED_FILE
     if not untrained.exists():
-        part = untrained.with_suffix(".part")
-        seeded_codec().save(str(part), package=False)
-        part.replace(untrained)
+        with replacing(untrained) as part:
+            seeded_codec().save(str(part), package=False)
     rows = {
         UNTRAINED: Submission(options={"view": "frontend", "frontend": "demo", "frontend_weights": untrained.name}),
         "bundled codec, frontend": Submission(options={"view": "frontend"}),
@@ -81,7 +95,7 @@ def _official(codec: Path | None) -> Path | None:
 
 
 def fold_tasks(clips: Sequence[Clip], tasks_dir: Path, folds: int = 5, seed: int = 0) -> None:
-    """The source and the sensor task over all ``clips`` as k-fold HEAR tasks in ``tasks_dir``."""
+    """Write the source and the sensor task over all ``clips`` as k-fold HEAR tasks into ``tasks_dir``."""
     sensors = sorted({clip.sensor for clip in clips})
     labels = np.zeros((len(clips), len(sensors) + len(COARSE)), int)
     for row, clip in enumerate(clips):
@@ -101,8 +115,17 @@ def fold_tasks(clips: Sequence[Clip], tasks_dir: Path, folds: int = 5, seed: int
 
 
 def frontend_table(data: Path, folder: Path, codec: Path | None = None) -> str:
-    """Run everything in ``folder`` (it goes on where an interrupted call stopped) and return two tables in Markdown:
-    heareval's probes on scene embeddings, and a linear probe on the frames' mean and deviation."""
+    """Run everything.
+
+    Args:
+        data: a data set in SONYC's layout.
+        folder: for all results; an interrupted call resumes there.
+        codec: as for `submissions`.
+
+    Returns:
+        Two tables in Markdown: heareval's probes on scene embeddings, and a linear probe on mean and deviation of the
+        frames.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     clips = read_clips(data)
     fold_tasks(clips, folder / "tasks")
@@ -119,13 +142,13 @@ def frontend_table(data: Path, folder: Path, codec: Path | None = None) -> str:
         linear[name] = frame_probe(frame_statistics(model, same), same)
     note = (
         f"{len(clips)} clips of {len({c.sensor for c in clips})} sensors, each tested once in 5 folds. In brackets: "
-        "95 % interval, bootstrap over clips (paired for those of differences)."
+        "95 % interval, bootstrap over clips (paired for differences)."
     )
     return "\n\n".join(
         (
-            "heareval's probes, 2-layer MLPs, on scene embeddings, which are means over time but for log-mel:",
+            "heareval's probes, 2-layer MLPs, on scene embeddings (means over time, except for log-mel):",
             markdown(probed),
-            "Logistic regression on mean and deviation over time of the frames:",
+            "Logistic regression on mean and deviation of the frames over time:",
             markdown(linear),
             note,
         )
@@ -133,19 +156,18 @@ def frontend_table(data: Path, folder: Path, codec: Path | None = None) -> str:
 
 
 def markdown(results: Mapping[str, Mapping[str, Predictions]]) -> str:
-    """A table of the ``results`` by row name; the row `UNTRAINED` is what the others are held against."""
-    lines = [f"| {' | '.join(('', *COLUMNS, *(f'{column}, above untrained' for column in COLUMNS)))} |"]
-    lines.append("|---" * (1 + 2 * len(COLUMNS)) + "|")
+    """A table of the ``results`` by row name, with the difference from the row `UNTRAINED`."""
+    rows = []
     for name, result in results.items():
-        scores = [score(result, results[UNTRAINED], column) for column in COLUMNS]
-        own = [f"{s.value:.3f} [{s.interval[0]:.3f}, {s.interval[1]:.3f}]" for s in scores]
-        above = ["{:+.3f} [{:+.3f}, {:+.3f}]".format(*s.above_untrained) for s in scores]
-        lines.append(f"| {' | '.join((name, *own, *above))} |")
-    return "\n".join(lines)
+        scores = [score_column(result, results[UNTRAINED], column) for column in COLUMNS]
+        own = [estimate(s.value, s.interval) for s in scores]
+        rows.append([name, *own, *(estimate(s.above_untrained, s.above_untrained_interval, "+") for s in scores)])
+    header = ["", *COLUMNS, *(f"{column}, above untrained" for column in COLUMNS)]
+    return markdown_table(header, rows, "l" + "r" * 2 * len(COLUMNS))
 
 
 def models(folder: Path, codec: Path | None = None) -> dict[str, Embedder]:
-    """Row name → model, of the rows of `submissions`; of log-mel statistics the frames are the spectrogram itself."""
+    """The models of the rows of `submissions`, by name; for log-mel statistics, the spectrogram itself."""
     rows = {}
     for name, row in submissions(folder, codec).items():
         options = dict(row.options)
@@ -157,12 +179,21 @@ def models(folder: Path, codec: Path | None = None) -> dict[str, Embedder]:
     return rows
 
 
-def score(result: Mapping[str, Predictions], untrained: Mapping[str, Predictions], column: str) -> Score:
-    """The score in ``column``, and its distance from the ``untrained`` one on the same clips."""
+def score_column(result: Mapping[str, Predictions], untrained: Mapping[str, Predictions], column: str) -> Score:
+    """The score in a column, and its difference from the untrained codec's on the same clips.
+
+    Args:
+        result: predictions by task.
+        untrained: those of the untrained codec.
+        column: of `COLUMNS`.
+
+    Raises:
+        ValueError: the two are predictions of different clips.
+    """
     task, metric = COLUMNS[column]
     ours, theirs = result[task], untrained[task]
     if not np.array_equal(ours.target, theirs.target):
-        raise ValueError(f"the results of {task} are of different clips: delete the folder's embeddings and run again")
+        raise ValueError(f"the results of {task} are of different clips; delete the folder's embeddings and run again")
 
     def of(given: Predictions, rows: np.ndarray) -> float:
         return metric(given.target[rows], given.prediction[rows])
@@ -174,12 +205,13 @@ def score(result: Mapping[str, Predictions], untrained: Mapping[str, Predictions
     return Score(
         of(ours, everything),
         bootstrap(lambda rows: of(ours, rows), len(ours)),
-        (difference(everything), *bootstrap(difference, len(ours))),
+        difference(everything),
+        bootstrap(difference, len(ours)),
     )
 
 
 def _read(folder: Path) -> dict[str, Predictions]:
-    """Task name → predictions of all folds together."""
+    """Predictions of all folds together, by task."""
     result = {}
     for task in (SENSOR_TASK, SOURCE_TASK):
         (place,) = folder.glob(f"{task}-*")

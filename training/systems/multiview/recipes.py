@@ -60,17 +60,3 @@ RECIPES: dict[str, Recipe] = {
     "bundled": replace(_SHARED_BATCH, name="bundled", epochs=25, crop=128),
     "demo": replace(small(BEST), name="demo"),
 }
-#: (source Jaccard, sensor accuracy) in the paper, by recipe; None where it gives no number. Of the masks, its Table 2
-#: has the best one only.
-PUBLISHED: dict[str, tuple[float | None, float | None]] = {
-    "multiview_rec": (0.610, 0.739),
-    "multiview_cosine_private_sample": (0.633, 0.735),
-    "multiview_cosine_private_batch": (0.610, 0.737),
-    "multiview_cosine_shared_sample": (0.593, 0.719),
-    "multiview_cosine_shared_batch": (0.603, 0.728),
-    "multiview_mask_0.4": (0.594, 0.733),
-    "single_view": (0.582, 0.710),
-    "contrastive": (0.324, 0.392),
-    "supervised_source": (0.699, None),
-    "supervised_sensor": (None, 0.732),
-}

@@ -9,8 +9,8 @@ from sonyc_tasks.scores.score import score_table
 from sonyc_tasks.scores.score_report import markdown
 from training.engine.history import read_history
 from training.reporting.figures import training_curves
-from training.reporting.gallery import read_room
 from training.reporting.page import write_page
+from training.reporting.page.gallery import load_gallery
 
 
 def score_page(out: Path, tasks_dir: Path, embeddings: Path, runs: Path) -> Path:
@@ -33,5 +33,5 @@ def score_page(out: Path, tasks_dir: Path, embeddings: Path, runs: Path) -> Path
     first = next(iter(results))
     models = [place for place in sorted(embeddings.iterdir()) if split_model_name(place.name)[0] == first]
     about = [f"Scores from {embeddings}, training runs from {runs}; map and clips: {first}."]
-    gallery = read_room(tasks_dir, models)
+    gallery = load_gallery(tasks_dir, models)
     return write_page(out, "hear_multiview: scores", about, [("Scores of the views", scores)], figures, gallery)

@@ -8,33 +8,41 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sonyc_tasks.files import write_atomic
 from sonyc_tasks.scores.results import VIEWS
 from sonyc_tasks.scores.score import MEASURES, THRESHOLD
-from training.reporting.figures import Point
 from training.reporting.seed_statistics import Difference, Mean, compare, mean, paired
+from training.reporting.text import MISSING, estimate, markdown_table, number
 
 #: (method, view, measure) → seed → score, 0 to 1. View and measure as in `sonyc_tasks`.
 Scores = Mapping[tuple[str, str, str], Mapping[int, float]]
 _COLUMNS = ("method", "view", "measure", "seed", "score")
 #: The measure of a task that the tables show.
 _MEASURE = {"source": "source_jaccard_micro", "sensor": "sensor_accuracy"}
-_MISSING = "—"
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a table: the printed name, the method's key in the scores, and the paper's (source Jaccard, sensor
-    accuracy), None where the paper gives none."""
+    """One row of a table.
 
-    name: str
+    Attributes:
+        method: its key in the scores, a recipe's name for what is trained.
+        label: its printed name.
+        published: (source Jaccard, sensor accuracy) in the paper; None where the paper gives none.
+        table: the number of the paper's table that it is in; 0 for rows of both.
+        group: what it is drawn as in Figure 2; None leaves it out there.
+    """
+
     method: str
-    published: tuple[float | None, float | None]
+    label: str
+    published: tuple[float | None, float | None] = (None, None)
+    table: int = 0
+    group: str | None = None
 
 
 @dataclass(frozen=True)
@@ -42,7 +50,8 @@ class Line:
     """A row with its numbers.
 
     Attributes:
-        n: how many seeds have a score of the joint view.
+        row: the row.
+        n: the number of seeds that have a score of the joint view.
         means: by "source", "sensor" (of the joint view), "source_private", "source_shared", "sensor_private",
             "sensor_shared", "dsc_private", "dsc_shared"; None without scores.
         differences: by (reference, "source" or "sensor"), of the joint view.
@@ -56,43 +65,63 @@ class Line:
 
 @dataclass(frozen=True)
 class Table:
-    """The lines in the order of the rows, the methods compared with, and how many tests were corrected for."""
+    """A table with its numbers.
+
+    Attributes:
+        lines: in the order of the rows.
+        references: methods that every row is compared with.
+        tests: the number of tests that the p values are corrected for.
+    """
 
     lines: tuple[Line, ...]
     references: tuple[str, ...]
     tests: int
 
 
+@dataclass(frozen=True)
+class Point:
+    """One method in one panel of `training.systems.multiview.figures.figure_2`.
+
+    Attributes:
+        label: its printed name.
+        group: of its row; the points of a group look alike.
+        overall: score of the joint embedding, 0 to 1.
+        overall_interval: (low, high) of ``overall``; None draws no bar.
+        delta: score of the half that the panel is about, minus the other half's.
+        delta_interval: (low, high) of ``delta``; None draws no bar.
+    """
+
+    label: str
+    group: str
+    overall: float
+    overall_interval: tuple[float, float] | None
+    delta: float
+    delta_interval: tuple[float, float] | None
+
+
 def write_scores(path: str | Path, scores: Scores) -> None:
-    """Long CSV, a sorted line a score: method, view, measure, seed, score. It appears whole or not at all.
+    """Write scores as long CSV, sorted, one line per score: method, view, measure, seed, score. Whole or not at all.
 
     Raises:
         ValueError: an unknown view or measure, or a score that is not from 0 to 1. Nothing is written then.
     """
     _check(scores)
     lines = [(*key, seed, repr(float(score))) for key, seeds in scores.items() for seed, score in seeds.items()]
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        part.write_text(_csv([_COLUMNS, *sorted(lines)]), encoding="utf-8", newline="")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_atomic(Path(path), _csv([_COLUMNS, *sorted(lines)]))
 
 
 def read_scores_csv(path: str | Path) -> dict[tuple[str, str, str], dict[int, float]]:
-    """What `write_scores` wrote, to the last digit.
+    """Read what `write_scores` wrote, to the last digit.
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is no such table, a seed comes twice, or as for `write_scores`; names file and line.
+        ValueError: it is not such a table, a seed comes twice, or as for `write_scores`; names file and line.
     """
     scores: dict[tuple[str, str, str], dict[int, float]] = {}
     with Path(path).open(encoding="utf-8", newline="") as file:
         lines = csv.reader(file)
         if tuple(next(lines, ())) != _COLUMNS:
-            raise ValueError(f"{path}: no score table: its first line must be {','.join(_COLUMNS)}")
+            raise ValueError(f"{path} is not a score table; its first line must be {','.join(_COLUMNS)}")
         for fields in lines:
             try:
                 method, view, measure, seed, score = fields
@@ -101,15 +130,18 @@ def read_scores_csv(path: str | Path) -> dict[tuple[str, str, str], dict[int, fl
             except ValueError as error:
                 raise ValueError(f"{path}, line {lines.line_num}: {error}; correct the line or leave it out") from error
             if at in scores.setdefault(key, {}):
-                raise ValueError(f"{path}, line {lines.line_num}: a second score of seed {at}: leave one out")
+                raise ValueError(f"{path}, line {lines.line_num}: second score of seed {at}; leave one out")
             scores[key][at] = value
     return scores
 
 
 def table(rows: Sequence[Row], scores: Scores, references: Sequence[str]) -> Table:
-    """All numbers of a table of these rows, each compared with the ``references``, which are methods in ``scores``.
+    """Compute all numbers of a table.
 
-    A row without scores stays, empty beside its published numbers.
+    Args:
+        rows: its rows; one without scores stays, empty next to its published numbers.
+        scores: the scores.
+        references: methods in ``scores`` to compare every row with.
 
     Raises:
         ValueError: as for `write_scores`.
@@ -128,9 +160,10 @@ def table(rows: Sequence[Row], scores: Scores, references: Sequence[str]) -> Tab
 
 
 def points(rows: Sequence[Row], scores: Scores) -> tuple[list[Point], list[Point]]:
-    """The points of `training.reporting.figures.figure_2`: (source over DSCΔ private, sensor over DSCΔ shared).
+    """The points of Figure 2: the rows that have a group, and scores of the joint view and of both halves.
 
-    Only the multi-view methods that have scores of the joint view and of both halves; a single seed has no interval.
+    Returns:
+        (source over DSCΔ private, sensor over DSCΔ shared).
 
     Raises:
         ValueError: as for `write_scores`.
@@ -138,47 +171,55 @@ def points(rows: Sequence[Row], scores: Scores) -> tuple[list[Point], list[Point
     _check(scores)
     panels: tuple[list[Point], list[Point]] = ([], [])
     for row in rows:
-        group = next((g for g in ("rec", "cosine", "mask") if row.method.startswith(f"multiview_{g}")), None)
         seeds = _by_seed(row.method, scores)
         for panel, what, delta_of in zip(panels, _MEASURE, ("dsc_private", "dsc_shared"), strict=True):
             overall, delta = mean(seeds[what]), mean(seeds[delta_of])
-            if group and overall and delta:
-                panel.append(Point(row.method, group, overall.value, overall.interval, delta.value, delta.interval))
+            if row.group and overall and delta:
+                panel.append(Point(row.label, row.group, overall.value, overall.interval, delta.value, delta.interval))
     return panels
 
 
-def legend(table: Table) -> str:
-    """What the columns mean, in plain words; a paragraph for under the table."""
-    return f"""\
-Every score is a mean over n training seeds; ± is the half-width of its 95 % t-interval over these seeds. It tells what
-other seeds would change, not what other clips or sensors would. (n=…) in a cell: it stands on another number of seeds
-than its row. One seed has no interval and no test. Source: Jaccard index, micro average (labels that are both true and
-predicted, over labels that are either, counted over all clips and classes together), a class predicted where its
-probability is above {THRESHOLD}. Sensor: accuracy. Both of the joint embedding, unless a half is named. DSCΔ private:
-source of the private half minus source of the shared half; DSCΔ shared: sensor of the shared half minus sensor of the
-private half; each seed by seed, then the mean. Positive means that the halves hold what their names say.
-"source − X" and "sensor − X": the row minus method X, with the same seed and on the same test clips, over the seeds
-that both have. p: two-sided paired t-test over these seeds, corrected after Holm for all tests of this table, in number
-{table.tests} (a pair of methods counts once for source and once for sensor). Where all seeds give a difference of
-exactly 0, p is 1; where all give the same other difference, there is no spread to test against, and no p. Published:
-the numbers printed in the paper, from its own probes, splits and average of the Jaccard index; they enter no number of
-ours. {_MISSING}: not there.
+#: What the columns of every table mean.
+LEGEND = f"""\
+Every score is the mean over n training seeds. ± is half the width of its 95 % t-interval over these seeds, given for
+three seeds or more. It tells how much other seeds would change the score, not how much other clips or sensors would.
+(n=…) in a cell: its number of seeds differs from its row's.
+
+Source is the Jaccard index, micro average: labels that are both true and predicted, over labels that are either,
+counted over all clips and classes; a class is predicted where its probability is above {THRESHOLD}. Sensor is accuracy.
+Both are scores of the joint embedding, unless a half is named. DSCΔ private is source of the private half minus source
+of the shared half; DSCΔ shared is sensor of the shared half minus sensor of the private half; both are computed seed by
+seed. Positive values mean that the halves hold what their names say.
+
+"source − X" and "sensor − X" are the row minus method X, with the same seeds and on the same test clips. p is that of a
+two-sided paired t-test over these seeds, corrected after Holm for all tests of the table; a pair of methods counts once
+for source and once for sensor. p is 1 where all seeds give a difference of exactly 0. Where all give the same other
+difference, there is no spread to test against, and no p.
+
+Published numbers are those printed in the paper, from its own probes, splits and average of the Jaccard index. None of
+our numbers depends on them. {MISSING}: not there.
 """
 
 
+def correction_note(table: Table) -> str:
+    """How many tests the p values of this table are corrected for, in a sentence."""
+    return f"The p values are corrected for the {table.tests} tests of this table."
+
+
 def markdown(table: Table) -> str:
-    """The table as Markdown, without its `legend`."""
-    blocks = _blocks(table)
-    rows = [[cell for i, block in enumerate(blocks) for cell in block[r][bool(i) :]] for r in range(len(blocks[0]))]
-    # What Markdown would take for an end of the cell, emphasis, code or a tag; "p<.001" is none of them.
-    rows = [[re.sub(r"[\\|*`]|<(?=[a-zA-Z/!?])", r"\\\g<0>", cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    rows.insert(1, ["-" * width for width in widths])
-    return "".join(f"| {' | '.join(map(str.ljust, row, widths))} |\n" for row in rows)
+    """The table as Markdown, without `LEGEND`: scores, halves and differences one below the other, to fit a window."""
+    scores, source, sensor, *differences = _blocks(table)
+    parts = []
+    for blocks in filter(None, ([scores], [source, sensor], differences)):
+        rows = [[blocks[0][r][0], *(cell for block in blocks for cell in block[r][1:])] for r in range(len(scores))]
+        # What Markdown would take for emphasis, code or a tag; "p<.001" is none of them.
+        rows = [[re.sub(r"[\\*`]|<(?=[a-zA-Z/!?])", r"\\\g<0>", cell) for cell in row] for row in rows]
+        parts.append(markdown_table(rows[0], rows[1:], "l" + "r" * (len(rows[0]) - 1)) + "\n")
+    return "\n".join(parts)
 
 
 def latex(table: Table) -> str:
-    r"""The table as LaTeX for a document with ``\usepackage{booktabs}``, without its `legend` (see `escaped`).
+    r"""The table as LaTeX for a document with ``\usepackage{booktabs}``, without `LEGEND` (see `escaped`).
 
     Its columns come in several tabulars, one below the other: all of them side by side are wider than a page.
     """
@@ -200,7 +241,7 @@ _TEX |= {"−": "$-$", "±": r"$\pm$", "×": r"$\times$", "—": "---", "–": "
 
 
 def escaped(text: str) -> str:
-    r"""``text`` for LaTeX. Letters that LaTeX may not know are left as they are.
+    r"""Escape ``text`` for LaTeX. Letters that LaTeX may not know stay as they are.
 
     >>> print(escaped("50 % of L_cos−"))
     50 \% of L\_cos$-$
@@ -209,13 +250,13 @@ def escaped(text: str) -> str:
 
 
 def csv_text(table: Table) -> str:
-    """The table as CSV for programs: every number to its last digit in a column of its own, without the `legend`.
+    """The table as CSV for programs: every number to its last digit in a column of its own, without `LEGEND`.
 
-    A mean "x" is followed by "x_half_width" and "x_n", a difference also by its p before and after correction.
+    A mean "x" is followed by "x_ci_half_width" and "x_n", a difference also by its p before and after correction.
     """
     lines: list[dict[str, object]] = []
     for line in table.lines:
-        fields: dict[str, object] = {"name": line.row.name, "method": line.row.method, "n": line.n}
+        fields: dict[str, object] = {"name": line.row.label, "method": line.row.method, "n": line.n}
         published = dict(zip(_MEASURE, line.row.published, strict=True))
         for what, value in line.means.items():
             fields |= _numbers(what, value)
@@ -229,7 +270,7 @@ def csv_text(table: Table) -> str:
 
 
 def _numbers(what: str, of: Mean | None) -> dict[str, object]:
-    return {what: of and of.value, f"{what}_half_width": of and of.half_width, f"{what}_n": of and of.n}
+    return {what: of and of.value, f"{what}_ci_half_width": of and of.ci_half_width, f"{what}_n": of and of.n}
 
 
 def _csv(lines: Sequence[Sequence[object]]) -> str:
@@ -242,10 +283,10 @@ def _check(scores: Scores) -> None:
     for (method, view, measure), seeds in scores.items():
         for what, name, known in (("view", view, VIEWS), ("measure", measure, tuple(MEASURES))):
             if name not in known:
-                raise ValueError(f"method {method}: unknown {what} {name!r}: choose of {', '.join(known)}")
+                raise ValueError(f"method {method}: unknown {what} {name!r}; choose from {', '.join(known)}")
         for seed, score in seeds.items():
             if not 0 <= score <= 1:
-                raise ValueError(f"{measure} of {method}, {view}, seed {seed} is {score}: give a score from 0 to 1")
+                raise ValueError(f"{measure} of {method}, {view}, seed {seed}, is {score}; give a score from 0 to 1")
 
 
 def _by_seed(method: str, scores: Scores) -> dict[str, Mapping[int, float]]:
@@ -269,9 +310,9 @@ def _blocks(table: Table) -> list[list[list[str]]]:
     blocks.append([["method", "sensor of private", "sensor of shared", "DSCΔ shared"]])
     blocks += [[["method", *(c for t in _MEASURE for c in (f"{t} − {to}", "p"))]] for to in table.references]
     for line in table.lines:
-        name = " ".join(line.row.name.split())
+        name = " ".join(line.row.label.split())
         mine = {what: _cell(value, line.n, "+" if "dsc" in what else "") for what, value in line.means.items()}
-        source, sensor = (_MISSING if number is None else _number(number) for number in line.row.published)
+        source, sensor = map(number, line.row.published)
         blocks[0].append([name, str(line.n), mine["source"], source, mine["sensor"], sensor])
         blocks[1].append([name, mine["source_private"], mine["source_shared"], mine["dsc_private"]])
         blocks[2].append([name, mine["sensor_private"], mine["sensor_shared"], mine["dsc_shared"]])
@@ -283,17 +324,11 @@ def _blocks(table: Table) -> list[list[list[str]]]:
 
 def _cell(of: Mean | None, n: int, sign: str = "") -> str:
     if of is None:
-        return _MISSING
-    half_width = _MISSING if of.half_width is None else _number(of.half_width)
-    return f"{_number(of.value, sign)} ± {half_width}" + (f" (n={of.n})" if of.n != n else "")
-
-
-def _number(value: float, sign: str = "") -> str:
-    # Adding 0 to -0, which has the sign of nothing, gives 0.
-    return f"{round(value, 3) + 0.0:{sign}.3f}".replace("-", "−")
+        return MISSING
+    return estimate(of.value, of.ci_half_width, sign) + (f" (n={of.n})" if of.n != n else "")
 
 
 def _p(p: float | None) -> str:
     if p is None:
-        return _MISSING
+        return MISSING
     return "p<.001" if p < 0.001 else f"p={p:.3f}".replace("=0", "=").replace("=1.000", "=1")

@@ -1,4 +1,4 @@
-"""The figures of the music system: its ablation, what each dimension tells, and what each dimension does."""
+"""The figures of the music system: its ablation, what each dimension knows, and what each dimension does."""
 
 from __future__ import annotations
 
@@ -22,12 +22,15 @@ _GREEK = {"mutual_information": "α", "total_correlation": "β", "dimension_wise
 def ablation_figure(
     accuracies: Mapping[str, Mapping[float, Mapping[str, Mapping[str, Mean]]]], chance: Mapping[str, float], stem: Path
 ) -> Path:
-    """Accuracy over the weight of each term, a row a factor, a column a term, a line a subspace, as ``stem``.png and
-    ``stem``.pdf; the path of the PNG.
+    """Draw accuracy against the weight of each term: one row per factor, one column per term, one line per subspace.
 
     Args:
         accuracies: by term, weight, subspace (private, shared, joint) and factor.
-        chance: of each factor, drawn as a dashed line.
+        chance: of each factor, a dashed line.
+        stem: path of the files without their endings.
+
+    Returns:
+        The PNG file; the PDF is next to it.
     """
     figure = Figure(figsize=(3 * len(accuracies) + 0.6, 2.4 * len(chance) + 0.6), layout="constrained")
     places = figure.subplots(len(chance), len(accuracies), sharex=True, sharey=True, squeeze=False)
@@ -39,7 +42,7 @@ def ablation_figure(
                 axes.errorbar(
                     range(len(means)),
                     [m.value for m in means],
-                    yerr=[m.half_width or 0.0 for m in means],
+                    yerr=[m.ci_half_width or 0.0 for m in means],
                     color=colour,
                     marker=marker,
                     markersize=5,
@@ -59,11 +62,14 @@ def ablation_figure(
 
 
 def information_figure(information: Mapping[str, Sequence[float]], stem: Path) -> Path:
-    """Mutual information in nats of each dimension of z_p ⊕ z_s with each factor, as a matrix with its numbers, as
-    ``stem``.png and ``stem``.pdf; the path of the PNG.
+    """Draw the mutual information of each dimension of z_p ⊕ z_s with each factor, as a matrix with its numbers.
 
     Args:
-        information: by factor, of each dimension, the private half first.
+        information: in nats, by factor, of each dimension; the private half comes first.
+        stem: path of the files without their endings.
+
+    Returns:
+        The PNG file; the PDF is next to it.
     """
     values = np.array(list(information.values()))
     figure = Figure(figsize=(0.75 * values.shape[1] + 1.4, 0.6 * len(values) + 0.9), layout="constrained")
@@ -81,8 +87,15 @@ def information_figure(information: Mapping[str, Sequence[float]], stem: Path) -
 
 
 def traversal_figure(decoded: Sequence[Tensor], stem: Path) -> Path:
-    """Decoded log-mel frames [step, band] of each dimension of z_p ⊕ z_s as strips, low bands at the bottom, as
-    ``stem``.png and ``stem``.pdf; the path of the PNG."""
+    """Draw what moving each dimension of z_p ⊕ z_s decodes to, low bands at the bottom.
+
+    Args:
+        decoded: log-mel frames [step, band] of each dimension.
+        stem: path of the files without their endings.
+
+    Returns:
+        The PNG file; the PDF is next to it.
+    """
     half = len(decoded) // 2
     figure = Figure(figsize=(2.1 * half + 0.6, 4.6), layout="constrained")
     places = figure.subplots(2, half, sharex=True, sharey=True, squeeze=False)

@@ -64,7 +64,7 @@ def test_pretraining_never_saw_a_probe_clip(finished: Path) -> None:
 @pytest.mark.slow
 def test_the_page_holds_every_score_and_loads_nothing(finished: Path) -> None:
     page = (finished / "report.html").read_text()
-    assert all(f"<th scope=row>{view}" in page for view in VIEWS)
+    assert all(f'<th scope="row">{view}' in page for view in VIEWS)
     assert page.count("data:audio") > 10
     assert "map" in page
     assert "generated" in page
@@ -100,7 +100,7 @@ def test_other_settings_start_afresh(finished: Path, tmp_path: Path, caplog: pyt
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("precious")
-    with pytest.raises(ValueError, match=str(tmp_path)):
+    with pytest.raises(ValueError, match=re.escape(str(tmp_path))):
         demo.demo(tmp_path)
     assert (tmp_path / "thesis.tex").read_text() == "precious"
 

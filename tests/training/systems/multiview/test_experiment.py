@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,8 @@ import pytest
 from hear_multiview.frontends import load_frontend
 from sonyc_tasks.synthesis import synthesize
 from training.systems.multiview.experiment import paper, submissions
-from training.systems.multiview.recipes import ABLATION, BASELINES, PUBLISHED, RECIPES, small
-from training.systems.multiview.report import FRONT_END, LOG_MEL, NAMES, _front_end_row
+from training.systems.multiview.recipes import ABLATION, BASELINES, BEST, RECIPES, small
+from training.systems.multiview.rows import FRONT_END, LOG_MEL, ROWS, front_end_row, table_rows
 
 #: Enough rows for every kind of method, small enough for a test.
 KEPT = ("multiview_rec", "multiview_cosine_private_sample", "single_view", "supervised_sensor")
@@ -181,23 +182,27 @@ def test_what_it_refuses(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["dac_44khz", "demo"])
 def test_a_codec_stands_beside_the_papers_codec(name: str) -> None:
-    row = _front_end_row(name)
-    assert row.name.startswith("codec latents")
+    row = front_end_row(name)
+    assert name in row.label
     assert row.published == (0.583, 0.684)
 
 
 @pytest.mark.parametrize("name", ["log_mel", "mel_128", "hear:some.module"])
 def test_another_front_end_has_a_name_of_its_own_and_nothing_published(name: str) -> None:
-    row = _front_end_row(name)
-    assert name.rpartition(".")[2] in row.name
-    assert "codec" not in row.name
+    row = front_end_row(name)
+    assert name.rpartition(".")[2] in row.label
+    assert "codec" not in row.label
     assert row.published == (None, None)
 
 
 def test_every_row_of_the_paper_is_there() -> None:
     recipes = (*ABLATION, *BASELINES)
-    assert {recipe.name for recipe in recipes} == set(NAMES)
-    assert set(PUBLISHED) < set(RECIPES)
+    assert sorted(recipe.name for recipe in recipes) == sorted(row.method for row in ROWS)
+    first, second = table_rows(recipes, BEST.name, "dac_44khz")
+    assert [len(first), len(second)] == [1 + 4 + 2, 9 + 2]
+    assert first[0].published == (0.633, 0.735)
+    with pytest.raises(ValueError, match="newcomer"):
+        table_rows([*recipes, replace(BEST, name="newcomer")], BEST.name, "dac_44khz")
     assert all(RECIPES[recipe.name] == recipe for recipe in recipes)
     assert all(small(recipe).digest != recipe.digest for recipe in recipes)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from sonyc_tasks.scores.results import Predictions
 from sonyc_tasks.synthesis import synthesize
 from sonyc_tasks.tasks.validate.task import errors_of, validate_task
 from training.systems.multiview import frontend_table as module
-from training.systems.multiview.frontend_table import COLUMNS, fold_tasks, frontend_table, score
+from training.systems.multiview.frontend_table import COLUMNS, fold_tasks, frontend_table, score_column
 
 
 @pytest.fixture(scope="module")
@@ -31,18 +32,18 @@ def predictions(right: np.ndarray) -> dict[str, Predictions]:
 
 def test_difference_is_paired() -> None:
     right = np.arange(40) % 2 == 0
-    better = score(predictions(np.ones(40, bool)), predictions(right), "sensor accuracy")
+    better = score_column(predictions(np.ones(40, bool)), predictions(right), "sensor accuracy")
     assert better.value == 1.0
-    assert better.above_untrained[0] == 0.5
-    assert better.above_untrained[1] > 0
-    same = score(predictions(right), predictions(right), "sensor accuracy")
-    assert same.above_untrained == (0, 0, 0)
+    assert better.above_untrained == 0.5
+    assert better.above_untrained_interval[0] > 0
+    same = score_column(predictions(right), predictions(right), "sensor accuracy")
+    assert (same.above_untrained, same.above_untrained_interval) == (0, (0, 0))
     assert same.interval[0] < same.value < same.interval[1]
 
 
 def test_results_of_other_clips_are_refused() -> None:
-    with pytest.raises(ValueError, match="are of different clips"):
-        score(predictions(np.ones(4, bool)), predictions(np.ones(5, bool)), "sensor accuracy")
+    with pytest.raises(ValueError, match="sonyc_sensor"):
+        score_column(predictions(np.ones(4, bool)), predictions(np.ones(5, bool)), "sensor accuracy")
 
 
 def test_every_clip_is_in_one_fold_of_a_sound_task(data: Path, tmp_path: Path) -> None:
@@ -61,6 +62,6 @@ def test_table_through_heareval(data: Path, tmp_path: Path, monkeypatch: pytest.
         line.split("|")[1].strip() for line in table.splitlines() if line.startswith("| ") and " above " not in line
     ]
     assert rows == 2 * [*module.submissions(tmp_path / "work")]
-    assert "30 clips of 3 sensors, each tested once in 5 folds" in table
-    assert f"| {module.UNTRAINED} |" in table
+    assert re.search("30 clips .* 3 sensors.* 5 folds", table)
+    assert f"| {module.UNTRAINED} " in table
     assert frontend_table(data, tmp_path / "work") == table

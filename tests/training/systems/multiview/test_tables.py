@@ -16,18 +16,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sonyc_tasks.scores.score import MEASURES
-from training.systems.multiview.recipes import ABLATION, PUBLISHED
-from training.systems.multiview.tables import Row, csv_text, escaped, latex, legend, markdown, points, table
+from training.systems.multiview.rows import ROWS as PAPER_ROWS
+from training.systems.multiview.tables import Row, correction_note, csv_text, escaped, latex, markdown, points, table
 
 SOURCE, SENSOR = "source_jaccard_micro", "sensor_accuracy"
 BEST = "multiview_cosine_private_sample"
 ROWS = [
-    Row("codec, as it is", "codec", (0.583, 0.684)),
-    Row("single view", "single_view", (0.582, 0.71)),
-    Row("multi-view, reconstruction", "multiview_rec", (0.61, 0.739)),
-    Row("multi-view, reconstruction + L_cos− sample", BEST, (0.633, None)),
-    Row("one seed", "multiview_mask_0.4", (None, None)),
-    Row("not run yet", "multiview_mask_0.6", (0.594, 0.733)),
+    Row("codec", "codec, as it is", (0.583, 0.684)),
+    Row("single_view", "single view", (0.582, 0.71)),
+    Row("multiview_rec", "multi-view, reconstruction", (0.61, 0.739), group="rec"),
+    Row(BEST, "multi-view, reconstruction + L_cos− sample", (0.633, None), group="cosine"),
+    Row("multiview_mask_0.4", "one seed", group="mask"),
+    Row("multiview_mask_0.6", "not run yet", (0.594, 0.733), group="mask"),
 ]
 REFERENCES = ("codec", "single_view")
 #: t_{n-1, 0.975} by n, from a printed table.
@@ -55,13 +55,23 @@ def scores() -> AllScores:
     return made
 
 
+def grid(text: str) -> list[list[str]]:
+    """All tables of the Markdown side by side, as rows of cells, the headings first."""
+    found: list[list[str]] = []
+    for part in text.split("\n\n"):
+        lines = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in part.splitlines()]
+        assert {len(line) for line in lines} == {len(lines[0])}
+        assert all(re.fullmatch("-+:?", cell) for cell in lines.pop(1))
+        assert not found or [line[0] for line in lines] == [line[0] for line in found]
+        found = [[*row, *line[1:]] for row, line in zip(found, lines, strict=True)] if found else lines
+    return found
+
+
 def cells(text: str) -> list[dict[str, str]]:
-    """The body of a Markdown table, heading → cell; the p after a difference as "p of" that."""
-    lines = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in text.splitlines()]
-    assert {len(line) for line in lines} == {len(lines[0])}
-    assert all(re.fullmatch("-+", cell) for cell in lines[1])
-    heads = [f"p of {lines[0][i - 1]}" if head == "p" else head for i, head in enumerate(lines[0])]
-    return [dict(zip(heads, line, strict=True)) for line in lines[2:]]
+    """The body of the Markdown tables, heading → cell; the p after a difference as "p of" that."""
+    first, *lines = grid(text)
+    heads = [f"p of {first[i - 1]}" if head == "p" else head for i, head in enumerate(first)]
+    return [dict(zip(heads, line, strict=True)) for line in lines]
 
 
 def number(text: str) -> float:
@@ -78,7 +88,7 @@ def assert_is(cell: str, values: np.ndarray) -> None:
 
 def test_every_number_is_the_formula_of_its_column(scores: AllScores) -> None:
     printed = cells(markdown(table(ROWS, scores, REFERENCES)))
-    assert [line["method"] for line in printed] == [row.name for row in ROWS]
+    assert [line["method"] for line in printed] == [row.label for row in ROWS]
     assert [line["n"] for line in printed] == ["5", "5", "5", "4", "1", "0"]
     for line, row in zip(printed[:4], ROWS, strict=False):
         for name, key, measure in (("source", "source Jaccard", SOURCE), ("sensor", "sensor accuracy", SENSOR)):
@@ -117,7 +127,9 @@ def test_what_is_missing_is_a_dash(scores: AllScores) -> None:
     halves = [f"{task} of {view}" for task in ("source", "sensor") for view in ("private", "shared")]
     assert {codec[head] for head in (*halves, "DSCΔ private", "source − codec", "p of sensor − codec")} == {MISSING}
     assert codec["source − single_view"] != MISSING
-    assert all(one[head].endswith(f" ± {MISSING}") for head in one if head in halves or head.startswith("source −"))
+    assert all(
+        re.fullmatch(r"[+−]?0\.\d{3}", one[head]) for head in one if head in halves or head.startswith("source −")
+    )
     assert {one[head] for head in one if head.startswith("p of")} == {MISSING}
     assert {none[head] for head in none if head not in ("method", "n") and "published" not in head} == {MISSING}
     assert cells(markdown(table(ROWS, {}, ["nothing"])))[0]["n"] == "0"
@@ -140,7 +152,7 @@ def test_equal_scores_give_no_nan() -> None:
         ("b", "joint", SOURCE): {0: 0.6, 1: 0.7, 2: 0.65},
         ("c", "joint", SOURCE): {0: 0.5, 1: 0.6, 2: 0.55},
     }
-    made = table([Row(name, name, (None, None)) for name in "abc"], equal, ["a"])
+    made = table([Row(name, name) for name in "abc"], equal, ["a"])
     printed = cells(markdown(made))
     assert [line["source − a"] for line in printed] == [MISSING, "+0.000 ± 0.000", "−0.100 ± 0.000"]
     assert [line["p of source − a"] for line in printed] == [MISSING, "p=1", MISSING]
@@ -152,7 +164,7 @@ def test_p_values_are_corrected_over_the_whole_table(scores: AllScores) -> None:
     made = table(ROWS, scores, REFERENCES)
     # codec with single view, and two rows of several seeds with both; each for source and sensor
     assert made.tests == 10
-    assert "in number 10 " in " ".join(legend(made).split())
+    assert " 10 tests " in correction_note(made)
     pairs = {
         (frozenset((line.row.method, to)), task): (of.p, of.p_holm)
         for line in made.lines
@@ -176,13 +188,13 @@ def test_p_is_printed_short() -> None:
     exact = {0: 0.50, 1: 0.51, 2: 0.52, 3: 0.53}
     shifted = {seed: score + 0.2 + 1e-4 * seed for seed, score in exact.items()}
     scores = {("far", "joint", SOURCE): shifted, ("at", "joint", SOURCE): exact}
-    printed = cells(markdown(table([Row("far", "far", (None, None))], scores, ["at"])))
+    printed = cells(markdown(table([Row("far", "far")], scores, ["at"])))
     assert printed[0]["p of source − at"] == "p<.001"
 
 
 def test_a_difference_that_rounds_to_nothing_has_no_minus() -> None:
     scores = {("a", "joint", SOURCE): {0: 0.5}, ("b", "joint", SOURCE): {0: 0.5001}}
-    assert cells(markdown(table([Row("a", "a", (None, None))], scores, ["b"])))[0]["source − b"] == "+0.000 ± —"
+    assert cells(markdown(table([Row("a", "a")], scores, ["b"])))[0]["source − b"] == "+0.000"
 
 
 def test_the_order_in_which_runs_end_changes_no_byte(scores: AllScores) -> None:
@@ -194,7 +206,7 @@ def test_the_order_in_which_runs_end_changes_no_byte(scores: AllScores) -> None:
             for key, seeds in draw.sample(list(scores.items()), len(scores))
         }
         found = table(ROWS, mixed, REFERENCES)
-        for form in (markdown, csv_text, latex, legend):
+        for form in (markdown, csv_text, latex, correction_note):
             assert form(found) == form(expected)
 
 
@@ -209,7 +221,7 @@ def test_csv_has_every_number_whole(scores: AllScores) -> None:
     assert (best["source_n"], best["published_source"], best["published_sensor"]) == ("4", "0.633", "")
     assert math.isclose(float(best["source_minus_codec"]), (values - codec).mean(), rel_tol=1e-12)
     assert float(best["source_minus_codec_p"]) <= float(best["source_minus_codec_p_holm"])
-    assert {lines[4][head] for head in lines[4] if head.endswith(("_p", "_half_width"))} == {""}
+    assert {lines[4][head] for head in lines[4] if head.endswith(("_p", "_ci_half_width"))} == {""}
     assert MISSING not in csv_text(made)
     assert csv_text(table([], scores, [])) == ""
 
@@ -229,15 +241,14 @@ def test_latex_holds_the_cells_of_the_markdown_in_tabulars_that_close(scores: Al
             row_cells = line.removesuffix(r" \\").split(" & ")
             assert len(row_cells) == len(columns)
             row += row_cells if not row else row_cells[1:]
-    heads, *expected = (line.strip("| ").split("|") for i, line in enumerate(markdown(made).splitlines()) if i != 1)
-    assert found == [[escaped(cell.strip()) for cell in line] for line in (heads, *expected)]
+    assert found == [[escaped(cell) for cell in line] for line in grid(markdown(made))]
     assert_tex(text)
 
 
 @given(st.text('ab &%$#_{}<>|[]*\\~^"−±×—–…Δ\n'))
 @settings(max_examples=200, deadline=None)
 def test_any_name_stays_one_cell(name: str) -> None:
-    made = table([Row(name, "a", (0.5, 0.5))], {}, ["b"])
+    made = table([Row("a", name, (0.5, 0.5))], {}, ["b"])
     assert len(cells(markdown(made))) == 1
     assert_tex(latex(made))
     assert len(list(csv.DictReader(io.StringIO(csv_text(made), newline="")))) == 1
@@ -262,12 +273,10 @@ def assert_tex(text: str) -> None:
 def test_points_are_the_multi_view_methods_with_both_halves(scores: AllScores) -> None:
     del scores[BEST, "shared", SENSOR]
     source, sensor = points(ROWS, scores)
-    assert [(p.method, p.group) for p in source] == [
-        ("multiview_rec", "rec"),
-        (BEST, "cosine"),
-        ("multiview_mask_0.4", "mask"),
-    ]
-    assert [p.method for p in sensor] == ["multiview_rec", "multiview_mask_0.4"]
+    assert [(p.label, p.group) for p in source] == [(row.label, row.group) for row in ROWS[2:5]]
+    assert [p.label for p in sensor] == [ROWS[2].label, ROWS[4].label]
+    bare = [replace(row, group=None) for row in ROWS]
+    assert points(bare, scores) == ([], [])
     joint, private, shared = (
         np.array([*scores["multiview_rec", view, SOURCE].values()]) for view in ("joint", "private", "shared")
     )
@@ -284,8 +293,10 @@ def test_points_are_the_multi_view_methods_with_both_halves(scores: AllScores) -
     assert math.isclose(sensor[1].delta, expected)
 
 
-def test_every_row_of_the_ablation_has_a_group() -> None:
-    rows = [Row(recipe.name, recipe.name, PUBLISHED.get(recipe.name, (None, None))) for recipe in ABLATION]
+def test_every_row_of_the_ablation_is_in_the_figure() -> None:
+    rows = [row for row in PAPER_ROWS if row.table == 2]
     scores = {(row.method, v, m): {0: 0.5} for row in rows for v in ("joint", "private", "shared") for m in MEASURES}
     for panel in points(rows, scores):
-        assert [point.group for point in panel] == ["rec"] + ["cosine"] * 4 + ["mask"] * 4
+        assert [point.group for point in panel] == [row.group for row in rows]
+        groups = dict.fromkeys(point.group for point in panel)
+        assert [[point.group for point in panel].count(group) for group in groups] == [1, 4, 4]

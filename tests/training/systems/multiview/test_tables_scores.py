@@ -17,7 +17,7 @@ pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
 
 SOURCE, SENSOR = "source_jaccard_micro", "sensor_accuracy"
 #: A row of none of the scores below: those that no row shows are refused too.
-ROW = Row("codec, as it is", "codec", (0.583, 0.684))
+ROW = Row("codec", "codec, as it is", (0.583, 0.684))
 
 AllScores = dict[tuple[str, str, str], dict[int, float]]
 KEYS = st.tuples(st.text("ab,_\"' é", min_size=1), st.sampled_from(VIEWS), st.sampled_from(sorted(MEASURES)))
@@ -49,10 +49,10 @@ def test_the_score_file_is_long_and_sorted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "score", "said"),
     [
-        (("a", "jiont", SOURCE), 0.5, "unknown view 'jiont': choose of joint"),
-        (("a", "joint", "accuracy"), 0.5, "unknown measure 'accuracy'"),
-        (("a", "joint", SOURCE), math.nan, "seed 3 is nan: give a score from 0 to 1"),
-        (("a", "joint", SOURCE), 63.3, "seed 3 is 63.3"),
+        (("a", "jiont", SOURCE), 0.5, "'jiont'.*joint"),
+        (("a", "joint", "accuracy"), 0.5, "'accuracy'"),
+        (("a", "joint", SOURCE), math.nan, "seed 3.*nan"),
+        (("a", "joint", SOURCE), 63.3, "seed 3.*63.3"),
     ],
 )
 def test_wrong_scores_are_refused_everywhere(
@@ -72,11 +72,11 @@ def test_wrong_scores_are_refused_everywhere(
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "no score table"),
-        ("a,b\n", "no score table"),
+        ("", "method,view,measure,seed,score"),
+        ("a,b\n", "method,view,measure,seed,score"),
         ("method,view,measure,seed,score\na,joint\n", "line 2"),
         ("method,view,measure,seed,score\na,joint,source_map,x,0.5\n", "line 2.*'x'"),
-        ("method,view,measure,seed,score\n" + "a,joint,source_map,1,0.5\n" * 2, "line 3: a second score of seed 1"),
+        ("method,view,measure,seed,score\n" + "a,joint,source_map,1,0.5\n" * 2, "line 3.*seed 1"),
     ],
 )
 def test_other_files_are_no_scores(tmp_path: Path, text: str, said: str) -> None:

@@ -1,9 +1,9 @@
-// The map and the listening panel of the page that page.py writes. Plain JavaScript; nothing is loaded.
+// The map and the listening panel of a gallery. Plain JavaScript; nothing is loaded.
 "use strict";
 (() => {
-  const room = JSON.parse(document.getElementById("room-data").textContent);
-  const views = Object.keys(room.views);
-  const heard = new Map(room.panel.map((clip, place) => [clip, place])); // clips with sound: clip → place in the panel
+  const gallery = JSON.parse(document.getElementById("gallery-data").textContent);
+  const views = Object.keys(gallery.views);
+  const heard = new Map(gallery.panel.map((clip, place) => [clip, place])); // clips with sound: clip → place in the panel
   const WIDTH = 700, HEIGHT = 540, EDGE = 24;
   // Okabe and Ito's colours, which colour-blind people tell apart; with the shapes, 64 groups stay distinct.
   const COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#444444"];
@@ -20,16 +20,16 @@
   const NONE = "no source labelled";
   const collator = new Intl.Collator("en", { numeric: true });
 
-  const root = document.getElementById("room");
+  const root = document.getElementById("gallery");
   root.innerHTML = `
     <section aria-labelledby=map-title>
       <h2 id=map-title>Embedding map</h2>
-      <p>Each mark is a clip. Marks that lie close together are alike in that view; how far apart groups lie, and in
-      which direction, means little. Click on a mark to hear it below, or choose it there by keyboard. Click on a group
+      <p>Each mark is a clip. Clips that lie close together are alike in that view; the distances between groups, and
+      their directions, mean little. Click a mark to hear the clip below, or choose it there by keyboard. Click a group
       in the legend to see it alone.</p>
       <form class=switches>
         <fieldset id=views><legend>View</legend></fieldset>
-        <fieldset><legend>Colour and mark by</legend>
+        <fieldset><legend>Colour and shape by</legend>
           <label><input type=radio name=colour value=sensor checked> sensor</label>
           <label><input type=radio name=colour value=source> source</label></fieldset>
       </form>
@@ -42,8 +42,8 @@
     </section>
     <section aria-labelledby=panel-title>
       <h2 id=panel-title>Listening panel</h2>
-      <p>A clip and its nearest neighbours in each half, by cosine similarity of the standardised embeddings. Sounds are
-      the first ${room.seconds} seconds, mono, 16 kHz, compressed, at −24 LUFS.</p>
+      <p>A clip and its nearest neighbours in each half, by cosine similarity of the standardised embeddings. You hear
+      the first ${gallery.seconds} seconds, in mono, at 16 kHz and −24 LUFS, compressed.</p>
       <div class=choice><label for=clip>Clip</label><select id=clip></select>
         <button type=button id=previous>Previous</button><button type=button id=next>Next</button></div>
       <div id=chosen aria-live=polite></div>
@@ -68,12 +68,12 @@
   const chosen = (name) => document.querySelector(`input[name=${name}]:checked`).value;
   const sources = (clip) => clip.sources.join(", ") || NONE;
   const group = (clip, by) => (by === "sensor" ? clip.sensor : clip.sources[0] ?? NONE);
-  let selected = room.panel[0];
+  let selected = gallery.panel[0];
   let alone = null; // the group that the legend shows alone
 
   function look(by) {
     const last = (name) => by === "source" && name === NONE;
-    const names = [...new Set(room.clips.map((clip) => group(clip, by)))]
+    const names = [...new Set(gallery.clips.map((clip) => group(clip, by)))]
       .sort((a, b) => last(a) - last(b) || collator.compare(a, b));
     const styles = new Map(names.map((name, k) => [name, {
       fill: COLOURS[k % COLOURS.length],
@@ -84,7 +84,7 @@
   }
 
   // -- the map ------------------------------------------------------------------------------------------------------
-  const points = room.clips.map((clip, index) => {
+  const points = gallery.clips.map((clip, index) => {
     const kind = heard.has(index) ? "heard" : "silent";
     const point = draw("g", { class: `point ${kind}`, "data-clip": index }, get("points"));
     const silent = heard.has(index) ? "" : " (not in the listening panel)";
@@ -94,22 +94,22 @@
     return point;
   });
   function place(view, index) {
-    const [x, y] = room.views[view][index];
+    const [x, y] = gallery.views[view][index];
     const size = Math.min(WIDTH, HEIGHT) - 2 * EDGE;
     // The long side of a map is 1; wide ones use the width.
-    const wide = stretch.get(view);
+    const wide = widen.get(view);
     return [WIDTH / 2 + (x - 0.5) * size * wide, HEIGHT / 2 - (y - 0.5) * size];
   }
   // Neither t-SNE nor this page gives the axes a meaning, so a map is stretched to fill the frame's width.
-  const stretch = new Map(views.map((view) => {
-    const across = Math.max(...room.views[view].map(([x]) => Math.abs(x - 0.5))) * 2 || 1;
+  const widen = new Map(views.map((view) => {
+    const across = Math.max(...gallery.views[view].map(([x]) => Math.abs(x - 0.5))) * 2 || 1;
     return [view, (WIDTH - 2 * EDGE) / (HEIGHT - 2 * EDGE) / across];
   }));
 
   function drawMap() {
     const view = chosen("view"), by = chosen("colour");
     const styles = look(by);
-    room.clips.forEach((clip, index) => {
+    gallery.clips.forEach((clip, index) => {
       const [x, y] = place(view, index);
       const { fill, shape } = styles.get(group(clip, by));
       points[index].style.transform = `translate(${x.toFixed(1)}px, ${y.toFixed(1)}px)`;
@@ -120,14 +120,14 @@
     });
     drawLegend(styles, by);
     drawLinks(view);
-    const several = by === "source" ? " A clip of several sources has the colour of its first." : "";
-    const lines = view in room.neighbours ? " Dashed lines lead to the neighbours that the panel shows." : "";
-    get("how").textContent = `${room.names[view]}: ${room.how[view]}, of standardised dimensions.${several}${lines}`;
+    const several = by === "source" ? " A clip with several sources has the colour of the first." : "";
+    const lines = view in gallery.neighbours ? " Dashed lines lead to the neighbours in the panel." : "";
+    get("how").textContent = `${gallery.names[view]}: ${gallery.how[view]}, on standardised dimensions.${several}${lines}`;
   }
   function drawLinks(view) {
     get("links").replaceChildren();
     const [x, y] = place(view, selected);
-    for (const [other] of room.neighbours[view]?.[heard.get(selected)] ?? []) {
+    for (const [other] of gallery.neighbours[view]?.[heard.get(selected)] ?? []) {
       const [x2, y2] = place(view, other);
       draw("line", { class: "link", x1: x, y1: y, x2, y2 }, get("links"));
     }
@@ -139,7 +139,7 @@
       for (const [key, value] of Object.entries({ width: 18, height: 18, viewBox: "-9 -9 18 18", "aria-hidden": true }))
         icon.setAttribute(key, value);
       draw("path", { class: "mark", d: shape, fill }, icon);
-      const many = room.clips.filter((clip) => group(clip, by) === name).length;
+      const many = gallery.clips.filter((clip) => group(clip, by) === name).length;
       const button = make("button", { type: "button", "aria-pressed": alone === name }, icon,
         by === "sensor" ? `sensor ${name}` : name, make("span", { class: "many" }, `${many}`));
       button.addEventListener("click", () => {
@@ -154,9 +154,9 @@
   }
 
   // -- the listening panel ------------------------------------------------------------------------------------------
-  /** A clip with its sound, made when it is shown; beside `to`, what the two have in common. */
+  /** A clip with its sound, made when it is shown; next to `to`, what the two have in common. */
   function card(index, to = null, value = null) {
-    const clip = room.clips[index];
+    const clip = gallery.clips[index];
     const box = to === null ? make("div", { class: "clip chosen" }) : make("li", { class: "clip" });
     box.dataset.clip = index;
     if (to === null) {
@@ -169,11 +169,11 @@
     if (value !== null) box.prepend(make("span", { class: "value" }, `similarity ${value.toFixed(2)}`));
     box.append(make("div", { class: "facts" }, `sensor ${clip.sensor} · ${sources(clip)}`));
     if (to !== null) {
-      const common = clip.sources.filter((source) => room.clips[to].sources.includes(source));
-      if (clip.sensor === room.clips[to].sensor) box.append(make("span", { class: "badge sensor" }, "same sensor"));
+      const common = clip.sources.filter((source) => gallery.clips[to].sources.includes(source));
+      if (clip.sensor === gallery.clips[to].sensor) box.append(make("span", { class: "badge sensor" }, "same sensor"));
       if (common.length) box.append(make("span", { class: "badge source" }, `same source: ${common.join(", ")}`));
     }
-    box.append(make("audio", { controls: "", preload: "metadata", src: room.audio[heard.get(index)],
+    box.append(make("audio", { controls: "", preload: "metadata", src: gallery.audio[heard.get(index)],
       "aria-label": `Sound of ${clip.name}` }));
     return box;
   }
@@ -181,8 +181,8 @@
     selected = index;
     get("clip").value = index;
     get("chosen").replaceChildren(card(index));
-    get("sides").replaceChildren(...Object.entries(room.neighbours).map(([view, lists]) =>
-      make("section", { "data-view": view }, make("h3", {}, `Nearest in ${room.names[view]}`),
+    get("sides").replaceChildren(...Object.entries(gallery.neighbours).map(([view, lists]) =>
+      make("section", { "data-view": view }, make("h3", {}, `Nearest in ${gallery.names[view]}`),
         make("ol", {}, ...lists[heard.get(index)].map(([other, value]) => card(other, index, value))))));
     drawLinks(chosen("view"));
   }
@@ -196,12 +196,12 @@
   views.forEach((view, k) => {
     const radio = make("input", { type: "radio", name: "view", value: view });
     radio.checked = k === 0;
-    get("views").append(make("label", {}, radio, ` ${room.names[view]}`), " ");
+    get("views").append(make("label", {}, radio, ` ${gallery.names[view]}`), " ");
   });
-  const sensors = [...new Set(room.panel.map((index) => room.clips[index].sensor))].sort(collator.compare);
+  const sensors = [...new Set(gallery.panel.map((index) => gallery.clips[index].sensor))].sort(collator.compare);
   for (const sensor of sensors) {
-    const options = room.panel.filter((index) => room.clips[index].sensor === sensor)
-      .map((index) => make("option", { value: index }, `${room.clips[index].name} · ${sources(room.clips[index])}`));
+    const options = gallery.panel.filter((index) => gallery.clips[index].sensor === sensor)
+      .map((index) => make("option", { value: index }, `${gallery.clips[index].name} · ${sources(gallery.clips[index])}`));
     get("clip").append(make("optgroup", { label: `sensor ${sensor}` }, ...options));
   }
   root.querySelector("form").addEventListener("change", (event) => {

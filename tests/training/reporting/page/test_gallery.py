@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.reporting.gallery import read_room, task_folder
+from training.reporting.page.gallery import load_gallery, task_folder
 
 
 def made(tmp_path: Path) -> tuple[Path, Path]:
@@ -30,14 +30,14 @@ def made(tmp_path: Path) -> tuple[Path, Path]:
 
 def test_clips_and_embeddings_stay_together(tmp_path: Path) -> None:
     tasks, model = made(tmp_path)
-    room = read_room(tasks, [model])
-    assert [clip.name for clip in room.clips] == ["a", "b", "c"]
-    assert {(clip.sensor, clip.sources) for clip in room.clips} == {("07", ("dog",))}
-    assert room.clips[2].audio == tasks / "sonyc_source-v1-full" / "44100" / "test" / "c.wav"
-    assert list(room.embeddings) == ["private"]
-    assert room.embeddings["private"][:, 0].tolist() == [0, 1, 2]
+    gallery = load_gallery(tasks, [model])
+    assert [clip.name for clip in gallery.clips] == ["a", "b", "c"]
+    assert {(clip.sensor, clip.sources) for clip in gallery.clips} == {("07", ("dog",))}
+    assert gallery.clips[2].audio == tasks / "sonyc_source-v1-full" / "44100" / "test" / "c.wav"
+    assert list(gallery.embeddings) == ["private"]
+    assert gallery.embeddings["private"][:, 0].tolist() == [0, 1, 2]
 
 
 def test_a_task_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="has 0 folders sonyc_source-…: it should have one"):
+    with pytest.raises(ValueError, match=r"0.*sonyc_source-"):
         task_folder(tmp_path, "sonyc_source")

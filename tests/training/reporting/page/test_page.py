@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from html.parser import HTMLParser
 from pathlib import Path
@@ -21,8 +21,11 @@ import pytest
 import soundfile
 from PIL import Image
 
-from training.reporting import page
-from training.reporting.page import PageClip, Room, markdown_html, nearest, similarities, write_page
+from training.reporting.page import gallery as gallery_module
+from training.reporting.page import markdown_html, write_page
+from training.reporting.page.audio import encode
+from training.reporting.page.gallery import Gallery, GalleryClip
+from training.reporting.page.projection import nearest, similarities
 
 HOSTILE = "</script><script>window.broken = 1</script><img src=x onerror='window.broken = 2'>\"'&|"
 TABLE = "| method | score |\n|---|--:|\n| **ours** \\| <i> | 0.6 [0.5, 0.7] |\n| `codec` | — |\n"
@@ -46,7 +49,7 @@ class Elements(HTMLParser):
         self.shown += data
 
 
-def make_room(folder: Path, clips: int = 24) -> Room:
+def make_gallery(folder: Path, clips: int = 24) -> Gallery:
     """``clips`` short sounds of four sensors and three sources; private holds the source, shared the sensor."""
     folder.mkdir()
     rng = np.random.default_rng(0)
@@ -56,36 +59,37 @@ def make_room(folder: Path, clips: int = 24) -> Room:
         tone = 0.1 * np.sin(2 * np.pi * (200 + 20 * k) * np.arange(rate // 2) / rate)
         soundfile.write(folder / f"{k}.wav", np.stack([tone, tone], axis=1), rate)
         sources = ((), ("engine",), ("music",), (HOSTILE, "engine"))[k % 4]
-        made.append(PageClip(f"clip {k} {HOSTILE}", str(k // 6), sources, folder / f"{k}.wav"))
+        made.append(GalleryClip(f"clip {k} {HOSTILE}", str(k // 6), sources, folder / f"{k}.wav"))
     what, where = (4 * np.eye(8)[[f(k) for k in range(clips)]] for f in (lambda k: k % 4, lambda k: k // 6))
     private, shared = (x + rng.normal(size=(clips, 8)) for x in (what, where))
     joint = np.concatenate([private, shared], axis=1)
-    return Room(made, {"joint": joint, "private": private, "shared": shared, HOSTILE: joint[:, ::2]})
+    return Gallery(made, {"joint": joint, "private": private, "shared": shared, HOSTILE: joint[:, ::2]})
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("page")
     Image.new("RGB", (4, 3), "red").save(folder / "figure.png")
-    room = make_room(folder / "audio")
+    gallery = make_gallery(folder / "audio")
     figures, out = [(f"A figure {HOSTILE}", folder / "figure.png")], folder / "out" / "page.html"
-    return write_page(out, f"Results {HOSTILE}", [f"About {HOSTILE}"], [(HOSTILE, TABLE)], figures, room)
+    return write_page(out, f"Results {HOSTILE}", [f"About {HOSTILE}"], [(HOSTILE, TABLE)], figures, gallery)
 
 
-def room_data(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text().split("id=room-data>")[1].split("</script>")[0])
+def gallery_data(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text().split('id="gallery-data">')[1].split("</script>")[0])
 
 
 def test_markdown() -> None:
-    found = markdown_html(f"# Heading <b>\n{TABLE}\ntwo lines\nof *text* & more\n")
+    found = markdown_html(f"### Heading <b>\n{TABLE}\ntwo lines\nof *text* & more\n")
     assert Elements(found).tags == [
         *("h3", "div", "table", "thead", "tr", "th", "th", "tbody"),
-        *("tr", "th", "strong", "td", "tr", "th", "code", "td", "p"),
+        *("tr", "th", "strong", "td", "tr", "th", "code", "td", "p", "em"),
     ]
     assert "<h3>Heading &lt;b&gt;</h3>" in found
-    assert "<th scope=row><strong>ours</strong> | &lt;i&gt;" in found
-    assert '<td class="right">0.6 [0.5, 0.7]' in found
-    assert "<p>two lines\nof *text* &amp; more</p>" in found
+    assert '<th scope="row"><strong>ours</strong> | &lt;i&gt;</th>' in found
+    assert '<td style="text-align:right">0.6 [0.5, 0.7]</td>' in found
+    assert "<p>two lines\nof <em>text</em> &amp; more</p>" in found
+    assert Elements(markdown_html("[a](b) ![c](d) <e@f.g> <b>")).tags == ["p"], "nothing that could load"
 
 
 def test_nothing_is_loaded_nothing_hostile_is_html_and_about_comes_first(written: Path) -> None:
@@ -99,12 +103,11 @@ def test_nothing_is_loaded_nothing_hostile_is_html_and_about_comes_first(written
     assert elements.tags.count("script") == 2
     assert elements.shown.count("window.broken") >= 4
     assert sorted(written.parent.iterdir()) == [written]
-    assert text.index("<p>About") < text.index("<table") < text.index("<figure>") < text.index("id=room-data")
-    assert f"one file of {written.stat().st_size / 1e6:.1f} MB" in text
+    assert text.index("<p>About") < text.index("<table") < text.index("<figure>") < text.index('id="gallery-data"')
 
 
 def test_every_clip_is_in_the_page_once(written: Path) -> None:
-    data = room_data(written)
+    data = gallery_data(written)
     assert data["panel"] == list(range(24))
     assert data["clips"][3]["sources"] == [HOSTILE, "engine"]
     assert len(set(data["audio"])) == 24
@@ -116,56 +119,60 @@ def test_every_clip_is_in_the_page_once(written: Path) -> None:
 
 
 def test_counts_against_the_obvious_way(written: Path, tmp_path: Path) -> None:
-    room = make_room(tmp_path / "audio")
+    gallery = make_gallery(tmp_path / "audio")
+    rows = re.findall(r"<tr>(.*?)</tr>", written.read_text(), re.S)
+    lines = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in rows]
     for view in ("private", "shared", "joint"):
-        best = nearest(similarities(room.embeddings[view]))
-        pairs = [(room.clips[a], room.clips[b]) for a in range(24) for b in best[a]]
+        best = nearest(similarities(gallery.embeddings[view]))
+        pairs = [(gallery.clips[a], gallery.clips[b]) for a in range(24) for b in best[a]]
         sensor = sum(a.sensor == b.sensor for a, b in pairs) / len(pairs)
         source = sum(any(s in b.sources for s in a.sources) for a, b in pairs) / len(pairs)
-        cells = f'<td class="right">{sensor:.1%}<td class="right">{source:.1%}'
-        assert re.search(rf"<th scope=row>(z_)?{view}[^<]*{re.escape(cells)}", written.read_text())
+        (line,) = [line for line in lines if line[0].removeprefix("z_").startswith(view)]
+        assert line[1:] == [f"{sensor:.1%}", f"{source:.1%}"]
     # Six clips of each sensor: 5 of the 23 others.
-    assert f'chance)<td class="right">{5 / 23:.1%}' in written.read_text()
+    assert next(line[1] for line in lines if "chance" in line[0]) == f"{5 / 23:.1%}"
 
 
 def test_more_clips_than_the_panel_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page, "MOST_CLIPS", 8)
-    path = write_page(tmp_path / "p.html", "t", [], [], [], make_room(tmp_path / "audio"))
-    data = room_data(path)
+    monkeypatch.setattr(gallery_module, "MAX_AUDIBLE_CLIPS", 8)
+    path = write_page(tmp_path / "p.html", "t", [], [], [], make_gallery(tmp_path / "audio"))
+    data = gallery_data(path)
     assert [sum(k // 6 == sensor for k in data["panel"]) for sensor in range(4)] == [2] * 4
     assert len(data["audio"]) == 8
     assert len(data["clips"]) == len(data["views"]["joint"]) == 24
     assert {other for best in data["neighbours"]["shared"] for other, _ in best} <= {*data["panel"]}
-    assert "The panel holds 8 of the 24 clips" in path.read_text()
+    assert "8 of the 24 clips" in path.read_text()
 
 
 def test_without_vorbis(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(soundfile, "available_subtypes", lambda _format: {})
     samples = np.linspace(-1, 1, 100, dtype=np.float32)
-    kind, content = page.encode(samples).split(",")
+    kind, content = encode(samples).split(",")
     assert kind == "data:audio/flac;base64"
     np.testing.assert_allclose(soundfile.read(io.BytesIO(base64.b64decode(content)))[0], samples, atol=1e-4)
 
 
 def test_sounds_stand_below_the_figures_each_with_its_caption(tmp_path: Path) -> None:
-    sound = page.encode(np.linspace(-1, 1, 100, dtype=np.float32))
+    sound = encode(np.linspace(-1, 1, 100, dtype=np.float32))
     path = write_page(tmp_path / "p.html", "t", [], [], [], None, [("low < high", sound), ("other", sound)])
     found = re.findall(r'<audio controls src="(.*?)"></audio><figcaption>(.*?)</figcaption>', path.read_text())
     assert found == [(sound, "low &lt; high"), (sound, "other")]
 
 
-def test_what_a_room_must_have_where_there_is_one(tmp_path: Path) -> None:
-    room = make_room(tmp_path / "audio", clips=3)
-    broken = {
-        "two clips": Room(room.clips[:1], {"joint": np.ones((1, 2))}),
-        "a view": Room(room.clips, {}),
-        "are not of 3 clips": Room(room.clips, {"joint": np.ones((2, 2))}),
-        "NaN": Room(room.clips, {"joint": np.full((3, 2), np.nan)}),
-        "there is no audio file": Room([PageClip("x", "1", (), tmp_path / "x.wav"), *room.clips[1:]], room.embeddings),
+def test_what_a_gallery_must_have_where_there_is_one(tmp_path: Path) -> None:
+    gallery = make_gallery(tmp_path / "audio", clips=3)
+    broken: dict[str, tuple[Sequence[GalleryClip], dict[str, np.ndarray]]] = {
+        "1 clips": (gallery.clips[:1], {"joint": np.ones((1, 2))}),
+        "0 views": (gallery.clips, {}),
+        "joint.*3 clips": (gallery.clips, {"joint": np.ones((2, 2))}),
+        "joint.*NaN": (gallery.clips, {"joint": np.full((3, 2), np.nan)}),
     }
-    for message, bad in broken.items():
+    for message, (clips, embeddings) in broken.items():
         with pytest.raises(ValueError, match=message):
-            write_page(tmp_path / "p.html", "t", [], [], [], bad)
+            Gallery(clips, embeddings)
+    silent = GalleryClip("x", "1", (), tmp_path / "x.wav")
+    with pytest.raises(ValueError, match=r"x\.wav"):
+        write_page(tmp_path / "p.html", "t", [], [], [], Gallery([silent, *gallery.clips[1:]], gallery.embeddings))
     assert not (tmp_path / "p.html").exists()
     write_page(tmp_path / "p.html", "t", ["a"], [("b", TABLE)], [], None)
     assert "script" not in Elements((tmp_path / "p.html").read_text()).tags
@@ -254,7 +261,7 @@ def test_in_a_browser(written: Path, tmp_path: Path) -> None:
         selected = int(run("next.click(); return document.querySelector('.chosen').dataset.clip"))
         assert selected != int(index)
 
-        for view, neighbours in room_data(written)["neighbours"].items():
+        for view, neighbours in gallery_data(written)["neighbours"].items():
             shown = f"[...document.querySelectorAll('[data-view={view}] li')]"
             best = run(f"return {shown}.map(one => [+one.dataset.clip, !!one.querySelector('.badge.sensor')])")
             assert best == [[other, other // 6 == selected // 6] for other, _ in neighbours[selected]]
