@@ -28,7 +28,7 @@ def load_model(
     frontend_weights: str | os.PathLike[str] | None = None,
     precision: str = "fp32",
 ) -> Embedder:
-    """The model that the two embedding functions take: a frozen front end and the trained private/shared encoder.
+    """Load the model that the two embedding functions take: a frozen front end and a trained encoder.
 
     Args:
         path: a checkpoint that ``python -m training pretrain`` wrote, or ``hf://org/name`` or
@@ -40,9 +40,9 @@ def load_model(
             `hear_multiview.frontends.LOADERS`, or ``hear:<module>`` for any HEAR module for torch. Normally left out:
             the checkpoint knows its own (and so names a module to import), and one that differs is refused. With
             ``view="frontend"`` it needs no checkpoint.
-        frontend_weights: a weight file in descript-audio-codec's own format, for the front end to use instead of
-            looking in the codec's cache and downloading; for a HEAR module what its ``load_model`` takes. A checkpoint
-            refuses any weights but those it was trained on.
+        frontend_weights: a weight file in descript-audio-codec's own format, instead of the one in the codec's cache
+            or a download; for a HEAR module what its ``load_model`` takes. A checkpoint accepts only the weights that
+            it was trained on.
         precision: ``fp32``, or ``bf16`` to run the front end in bfloat16. The latents' relative error then depends
             on the weights: about 1 % for seeded ones of the official codec's size, about 6 % for the bundled ones. A
             HEAR module runs in fp32 only.
@@ -52,12 +52,12 @@ def load_model(
         environment variable ``HEAR_MULTIVIEW_CACHE`` names a folder, it keeps front-end frames there.
 
     Raises:
-        ValueError: a value that is not known, a file that is not what it should be, or parts that do not fit together.
+        ValueError: an unknown value, a file that is not what it should be, or parts that do not fit together.
         FileNotFoundError: a path that does not exist.
     """
-    _one_of("precision", precision, PRECISIONS)
+    _check_choice("precision", precision, PRECISIONS)
     if frontend is not None and not str(frontend).startswith(PREFIX):
-        _one_of("frontend", frontend, names())
+        _check_choice("frontend", frontend, names())
 
     cache = FrameCache.from_environment()
     if view == "frontend" and frontend is not None and not path:
@@ -69,27 +69,28 @@ def load_model(
     if frontend not in (None, wanted["name"]):
         what = f"checkpoint {source}" if path else "the bundled checkpoint"
         raise ValueError(
-            f"frontend {frontend!r} does not fit {what}, which was trained on {wanted['name']!r}: "
-            "leave frontend out, give a checkpoint trained on it, or take view='frontend', which needs none"
+            f"frontend {frontend!r} does not fit {what}, which was trained on {wanted['name']!r}; "
+            "leave frontend out, give a checkpoint trained on it, or use view='frontend', which needs no checkpoint"
         )
     if source != Path(path or BUNDLED) and wanted["name"].startswith(PREFIX) and frontend is None:
         raise ValueError(
-            f"checkpoint {os.fspath(path or '')} asks to import and run the Python module "
-            f"{wanted['name'].removeprefix(PREFIX)}: if you trust it, say so with frontend={wanted['name']!r}"
+            f"checkpoint {os.fspath(path or '')} imports and runs the Python module "
+            f"{wanted['name'].removeprefix(PREFIX)}; if you trust it, pass frontend={wanted['name']!r}"
         )
     if view not in saved.card["views"]:
         raise ValueError(f"checkpoint {source} has no view {view!r}; choose from {', '.join(saved.card['views'])}")
     front = load_frontend(wanted["name"], frontend_weights, precision)
-    _same_weights(front, wanted, source)
+    _check_weights_match(front, wanted, source)
     return Embedder(front, saved.encoder(), view, cache)
 
 
 def get_scene_embeddings(audio: Tensor, model: Embedder) -> Tensor:
-    """One embedding a clip: the mean of its frame embeddings.
+    """One embedding per clip: the mean of its frame embeddings, or their maximum where the encoder says so.
 
     Args:
-        audio: [clip, sample], floating point, mono at ``model.sample_rate``, nominally in [-1, 1]; any level, since
-            with a codec each clip is normalised to −24 LUFS on its own; a HEAR module is given the audio as it is.
+        audio: [clip, sample], floating point, mono at ``model.sample_rate``, nominally in [-1, 1]. With a codec, each
+            clip is normalised to −24 LUFS on its own, so its level does not matter; other front ends take the audio
+            unmodified.
         model: from `load_model`.
 
     Returns:
@@ -105,15 +106,16 @@ def get_scene_embeddings(audio: Tensor, model: Embedder) -> Tensor:
 
 
 def get_timestamp_embeddings(audio: Tensor, model: Embedder) -> tuple[Tensor, Tensor]:
-    """One embedding a frame, with the time of each frame.
+    """One embedding per frame, with the time of each frame.
 
     Args:
         audio, model: as for `get_scene_embeddings`.
 
     Returns:
         float32 embeddings [clip, frame, ``model.timestamp_embedding_size``] and float32 timestamps [clip, frame] in
-        milliseconds: with a codec the centres ``(i + 0.5) · hop / sample_rate · 1000``, where a last frame whose centre
-        lies beyond the end of the audio is left out; with a HEAR module as the front end its own timestamps.
+        milliseconds: the centres ``(i + 0.5) · hop / sample_rate · 1000``, without a last frame whose centre lies
+        beyond the end of the audio; with a HEAR module as the front end its own timestamps. Where an encoder makes one
+        embedding of several frames, the mean of their times.
 
     Raises:
         ValueError: as for `get_scene_embeddings`.
@@ -126,45 +128,45 @@ def get_timestamp_embeddings(audio: Tensor, model: Embedder) -> tuple[Tensor, Te
 
 @contextmanager
 def _as_loaded(model: Embedder) -> Iterator[None]:
-    """Without gradients, and in the model's own precision whatever autocast is on around the call."""
+    """No gradients, and the model's own precision, whatever autocast is active around the call."""
     with torch.no_grad(), torch.autocast(model.device.type, enabled=False):
         yield
 
 
 def _batches(audio: Tensor, model: Embedder) -> tuple[Tensor, ...]:
-    """``audio`` checked, in float32 on the model's device, in batches that the device does well.
+    """``audio``, checked, in float32 on the model's device, in batches of a good size for the device.
 
-    On a CPU one clip already fills the cores, and clip by clip the result cannot depend on the batch, to the bit.
+    On a CPU one clip already fills the cores, and clip by clip the result is bit-exactly independent of the batch.
     """
     if not isinstance(audio, Tensor) or not audio.is_floating_point():
         got = f"a {audio.dtype} tensor" if isinstance(audio, Tensor) else type(audio).__name__
-        raise ValueError(f"audio must be a floating-point tensor with samples in [-1, 1], not {got}")
+        raise ValueError(f"audio is {got}; give a floating-point tensor with samples in [-1, 1]")
     if audio.ndim != 2:
-        raise ValueError(f"audio must be [clip, sample], mono; got shape {tuple(audio.shape)}")
+        raise ValueError(f"audio has shape {tuple(audio.shape)}; give mono audio as [clip, sample]")
     clips, samples = audio.shape
     if clips == 0 or samples == 0:
-        raise ValueError(f"audio is empty: shape {tuple(audio.shape)}")
+        raise ValueError(f"audio is empty, of shape {tuple(audio.shape)}; give at least one clip and one frame")
     if samples < (shortest := math.ceil(model.frontend.hop / 2)):
-        layout = f"; shape {tuple(audio.shape)} looks like [sample, channel]" if clips > samples else ""
+        layout = f" (shape {tuple(audio.shape)} looks like [sample, channel])" if clips > samples else ""
         raise ValueError(
-            f"audio of {samples} samples is shorter than half a frame: give at least {shortest} samples "
-            f"at {model.sample_rate} Hz, as [clip, sample]{layout}"
+            f"audio of {samples} samples is shorter than half a frame{layout}; give at least {shortest} samples "
+            f"at {model.sample_rate} Hz, as [clip, sample]"
         )
     finite = torch.stack([torch.isfinite(clip).all() for clip in audio])
     if not finite.all():
-        raise ValueError(f"clip {int((~finite).nonzero()[0])} of the batch holds NaN or infinite samples")
+        raise ValueError(f"clip {int((~finite).nonzero()[0])} of the batch holds NaN or infinite samples; leave it out")
     device = model.device
     return audio.to(device=device, dtype=torch.float32).split(1 if device.type == "cpu" else 16)
 
 
-def _one_of(what: str, value: object, known: tuple[str, ...]) -> None:
+def _check_choice(what: str, value: object, known: tuple[str, ...]) -> None:
     if value not in known:
-        raise ValueError(f"unknown {what} {value!r}: choose one of {', '.join(known)}")
+        raise ValueError(f"unknown {what} {value!r}; choose from {', '.join(known)}")
 
 
-def _same_weights(front: FrontEnd, wanted: dict[str, str], source: Path) -> None:
+def _check_weights_match(front: FrontEnd, wanted: dict[str, str], source: Path) -> None:
     if front.digest != wanted["sha256"]:
         raise ValueError(
             f"checkpoint {source} was trained on {wanted['name']} weights with sha256 {wanted['sha256'][:12]}…, but "
-            f"those found have {front.digest[:12]}…: give the matching file as frontend_weights"
+            f"the weights found have {front.digest[:12]}…; give the matching file as frontend_weights"
         )

@@ -59,8 +59,8 @@ def load(path: Path) -> Checkpoint:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: another kind of file (a codec weight file is recognised, and the message says how to pass it), a
-            damaged or unfinished one, or one of a format that this version does not know.
+        ValueError: another kind of file (for a codec weight file, the message says how to pass it), a damaged or
+            incomplete one, or a format that this version does not know.
     """
     if not path.is_file():
         raise FileNotFoundError(f"checkpoint {path} does not exist")
@@ -75,7 +75,7 @@ def load(path: Path) -> Checkpoint:
         raise ValueError(_not_a_checkpoint(path))
     if card.get("format") != FORMAT:
         raise ValueError(
-            f"checkpoint {path} has format {card.get('format')}, this version of hear_multiview reads {FORMAT}: "
+            f"checkpoint {path} has format {card.get('format')}, but this version of hear_multiview reads {FORMAT}; "
             "use the version that wrote it"
         )
     checkpoint = Checkpoint(tensors, card)
@@ -83,7 +83,7 @@ def load(path: Path) -> Checkpoint:
         checkpoint._check()
     except (KeyError, TypeError, RuntimeError, ValueError) as error:
         raise ValueError(
-            f"checkpoint {path} is damaged ({first_line(error)}): take another, or train it again"
+            f"checkpoint {path} is damaged ({first_line(error)}); use another one, or train it again"
         ) from error
     return checkpoint
 
@@ -93,8 +93,8 @@ def _not_a_checkpoint(path: Path) -> str:
 
     if is_dac_file(path):
         return (
-            f"{path} is a descript-audio-codec weight file, not a checkpoint: pass it as frontend_weights "
+            f"{path} is a descript-audio-codec weight file, not a checkpoint; pass it as frontend_weights "
             '(for heareval: --model-options \'{"frontend": "dac_44khz", "view": "frontend", "frontend_weights": '
             f'"{path}"}}\')'
         )
-    return f"{path} is not a hear_multiview checkpoint: give one that `python -m training pretrain` wrote"
+    return f"{path} is not a hear_multiview checkpoint; give one that `python -m training pretrain` wrote"

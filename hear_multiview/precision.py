@@ -1,4 +1,4 @@
-"""A model computes in the precision that it was loaded with."""
+"""A model computes in the precision that it was loaded in."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 
 def require_same_precision(module: nn.Module, convert: Callable[[Tensor], Tensor]) -> None:
-    """For the ``_apply`` of a ``module``: what ``half``, ``bfloat16``, ``double`` and ``to`` do to each of its tensors
-    may move it and may not change its precision.
+    """Call in the ``_apply`` of a ``module``, through which ``half``, ``bfloat16``, ``double`` and ``to`` change its
+    tensors: they may be moved, but not converted.
 
-    The arithmetic of a front end is part of what its frames depend on, as the name of an entry in the cache says.
+    Frames depend on the arithmetic of the front end; the name of a cache entry holds it.
 
     Raises:
         ValueError: ``convert`` would change the type of a floating-point tensor.
@@ -21,6 +21,6 @@ def require_same_precision(module: nn.Module, convert: Callable[[Tensor], Tensor
     for dtype, tensor in {t.dtype: t for t in tensors if t.is_floating_point()}.items():
         if (other := convert(tensor.detach().new_empty(0)).dtype) != dtype:
             raise ValueError(
-                f"a loaded model cannot be converted from {dtype} to {other}: load it with precision='bf16' for "
-                "bfloat16, or leave it as it is; .to(device) moves it"
+                f"a loaded model cannot be converted from {dtype} to {other}; load it with precision='bf16' for "
+                "bfloat16 (.to(device) only moves it)"
             )

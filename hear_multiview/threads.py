@@ -1,4 +1,4 @@
-"""Threads that each do a whole piece of work, instead of all of them a part of every operation."""
+"""Threads that each do a whole piece of work, instead of sharing every single operation."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from torch import Tensor
 T = TypeVar("T")
 
 
-def each(work: Callable[..., Tensor], items: Sequence[tuple[Any, ...]]) -> list[Tensor]:
-    """``work(*item)`` of each of the ``items``, in their order, on as many threads as torch may use here.
+def map_on_threads(work: Callable[..., Tensor], items: Sequence[tuple[Any, ...]]) -> list[Tensor]:
+    """``work(*item)`` for each of the ``items``, in their order, on as many threads as torch may use here.
 
-    No thread waits for another after every operation, and what one has just computed is still in its own cache. What
-    is left after the same number of items on each thread is computed one by one, on all threads.
+    No thread waits for others after every operation, and its last results are still in its own cache. Items that are
+    left over when each thread has had the same number are computed one by one, on all threads.
     """
     threads = torch.get_num_threads()
     side_by_side = len(items) // threads * threads if threads > 1 else 0
@@ -28,14 +28,14 @@ def each(work: Callable[..., Tensor], items: Sequence[tuple[Any, ...]]) -> list[
             with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
                 results += pool.map(task, items[:side_by_side])
         finally:
-            torch.set_num_threads(threads)  # it is a thread's own number, but also the one that new threads start with
+            torch.set_num_threads(threads)  # a thread's own number, but also the one that new threads start with
     return results + [work(*item) for item in items[side_by_side:]]
 
 
 def with_modes(work: Callable[..., T]) -> Callable[..., T]:
-    """``work`` for another thread to call, in the grad mode, the inference mode and the autocast of this one.
+    """``work``, for another thread to call in the grad mode, inference mode and autocast of this one.
 
-    torch keeps each of these for every thread by itself: a new thread has gradients on and the others off.
+    torch keeps these per thread: a new thread has gradients on and the others off.
 
     >>> with torch.no_grad(), ThreadPoolExecutor(1) as pool:
     ...     [pool.submit(ask).result() for ask in (torch.is_grad_enabled, with_modes(torch.is_grad_enabled))]

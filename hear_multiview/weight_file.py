@@ -1,4 +1,4 @@
-"""What a weight file is where it is no weight file: not fetched by Git LFS, a web page, empty, or cut short."""
+"""What is wrong with a file that is not a weight file: not fetched by Git LFS, a web page, empty, or cut short."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import zipfile
 from pathlib import Path
 
 _AGAIN = "download it again"
-#: The header of a safetensors file may be this long, by its own specification.
-_LONGEST_HEADER = 100_000_000
+#: Longest header that the format allows, in bytes.
+_MAX_HEADER = 100_000_000
 
 
 def check(path: Path) -> None:
-    """Raise ValueError, with the cause and the way out, where ``path`` can be no weight file of any kind.
+    """Raise ValueError, with the cause and the way out, if ``path`` cannot be a weight file of any kind.
 
-    A file that passes need not be one: that is for its reader to say.
+    A file that passes may still not be one; its reader has to check that.
     """
     if fault := _fault(path):
         raise ValueError(f"{path} {fault}")
@@ -26,29 +26,30 @@ def _fault(path: Path) -> str | None:
         beginning = file.read(512)
     text = beginning.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if not beginning:
-        return f"is empty: {_AGAIN}"
+        return f"is empty; {_AGAIN}"
     if beginning.startswith(b"version https://git-lfs"):
-        return "is a Git LFS pointer, not the file that it stands for: run `git lfs pull` in its repository"
+        return "is a Git LFS pointer, not the file itself; run `git lfs pull` in its repository"
     if text.startswith((b"<!doctype", b"<html", b"<?xml")):
-        return f"is a web page, such as an error or a log-in, not weights: {_AGAIN}, and look at the address"
+        return f"is a web page, such as an error or a log-in, not weights; {_AGAIN} and check the address"
     if not any(beginning):
-        return f"begins with zeros, as an unfinished download does: {_AGAIN}"
+        return f"begins with zeros, like an unfinished download; {_AGAIN}"
     if beginning.startswith(b"PK\x03\x04") and not zipfile.is_zipfile(path):
-        return f"is cut short: of a zip archive, {size} bytes are there and its end is not; {_AGAIN}"
+        return f"is cut short (the first {size} bytes of a zip archive, without its end); {_AGAIN}"
     whole = _safetensors_size(path, beginning)
     if whole is not None and size < whole:
-        return f"is cut short, {size} of {whole} bytes are there: {_AGAIN}"
+        return f"is cut short ({size} of {whole} bytes); {_AGAIN}"
     return None
 
 
 def _safetensors_size(path: Path, beginning: bytes) -> int | None:
-    """How many bytes the safetensors file ``path`` has by its own header, as far as that is there; None of others.
+    """How many bytes the safetensors file ``path`` should have by its own header, as far as the header is there; None
+    for other files.
 
-    Its format: eight bytes with the length of the header, the header in JSON, the tensors at offsets that it gives
+    The format: eight bytes with the length of the header, the header in JSON, the tensors at offsets that it gives
     (https://github.com/huggingface/safetensors#format).
     """
     header = int.from_bytes(beginning[:8], "little")
-    if beginning[8:9] != b"{" or not 2 <= header <= _LONGEST_HEADER:
+    if beginning[8:9] != b"{" or not 2 <= header <= _MAX_HEADER:
         return None
     with path.open("rb") as file:
         file.seek(8)

@@ -1,1 +1,1 @@
-"""The model as benchmarks other than HEAR ask for it: a module each, which imports without the benchmark's package."""
+"""The model as other benchmarks than HEAR need it; each module imports without the benchmark's package."""

@@ -1,4 +1,4 @@
-"""The model as an audio encoder of MTEB, whose audio tasks are MAEB (arXiv 2602.16008): one embedding a clip."""
+"""The model as an audio encoder of MTEB, whose audio tasks are MAEB (arXiv 2602.16008): one embedding per clip."""
 
 from __future__ import annotations
 
@@ -24,11 +24,13 @@ class MultiviewEncoder:
 
     @cached_property
     def mteb_model_meta(self) -> Any:
-        """MTEB's ``ModelMeta``. MTEB keeps scores by name, the view, and revision, all else that numbers hang on."""
+        """MTEB's ``ModelMeta``. MTEB keeps scores by name, here the view, and by revision, all else they depend on."""
         from mteb.models.model_meta import ModelMeta, ScoringFunction
 
         front, encoder = self.model.frontend, self.model.encoder
-        revision = hashlib.sha256(f"{__version__} {front.name} {front.digest} {front.precision}".encode())
+        revision = hashlib.sha256(
+            f"{__version__} {front.name} {front.digest} {front.precision} {self.model.pool}".encode()
+        )
         for tensor in encoder.state_dict().values() if encoder is not None else ():
             revision.update(tensor.cpu().numpy().tobytes())
         about = {"name": f"hear_multiview/{self.model.view}", "revision": revision.hexdigest()}
@@ -36,11 +38,15 @@ class MultiviewEncoder:
         return ModelMeta.create_empty({**about, **size, "similarity_fn_name": ScoringFunction.COSINE})
 
     def encode(self, inputs: Iterable[dict[str, Any]], **_: Any) -> np.ndarray:
-        """Every clip of every ``batch["audio"]`` to float32 [clip, dim]: alone, at its own length, with silence up to
-        half a frame. What a clip may be is said in `hear_multiview.adapters.waveform`.
+        """Embed every clip of every ``batch["audio"]`` by itself at its own length, padded to half a frame if shorter.
+
+        `hear_multiview.adapters.waveform` says what a clip may be.
+
+        Returns:
+            Scene embeddings, float32 [clip, dim].
 
         Raises:
-            ValueError: of a clip that cannot be embedded, with its number, counted from 0 over all batches.
+            ValueError: a clip cannot be embedded; the message has its number, counted from 0 over all batches.
         """
         clips = (clip for batch in inputs for clip in batch["audio"])
         return np.concatenate([self._scene(clip, f"clip {number}") for number, clip in enumerate(clips)])

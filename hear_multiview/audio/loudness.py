@@ -1,7 +1,7 @@
-"""Loudness: each clip is brought to −24 LUFS (ITU-R BS.1770-4) before a codec sees it, as in the paper.
+"""Loudness: each clip is normalised to −24 LUFS (ITU-R BS.1770-4) before a codec sees it, as in the paper.
 
-The K-weighting filters are pyloudnorm's. The gating is here, because a measurement needs just the energy of each 0.1 s:
-that way it streams, and 20 minutes of audio need no more memory than 10 seconds.
+The K-weighting filters are pyloudnorm's. The gating is our own, because it needs only the energy of each 0.1 s: so it
+streams, and 20 minutes of audio take no more memory than 10 seconds.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from torch import Tensor
 
 #: The paper's target, in LUFS.
 TARGET = -24.0
-#: BS.1770's gating block is four of these, in seconds; blocks start one apart (75 % overlap).
+#: A quarter of BS.1770's gating block, in seconds; blocks start one step apart (75 % overlap).
 STEP = 0.1
 #: Blocks below this never count, in LUFS.
 ABSOLUTE_GATE = -70.0
 #: Samples filtered at a time.
-STRETCH = 1 << 19
+CHUNK_SAMPLES = 1 << 19
 
 
 def integrated_loudness(clip: np.ndarray, sample_rate: int) -> float:
-    """Integrated loudness of mono ``clip`` [sample] in LUFS; −inf where every block is below the −70 LUFS gate.
+    """Integrated loudness of mono ``clip`` [sample] in LUFS; −inf if every block is below the −70 LUFS gate.
 
-    A clip shorter than the standard's 0.4 s block is measured as one block of its own length, so that at 0.4 s the
-    rule goes over into the standard without a step.
+    A clip shorter than the standard's 0.4 s block is measured as one block of its own length, which is continuous with
+    the standard at 0.4 s.
 
     >>> tone = np.sin(2 * np.pi * 997 * np.arange(44100) / 44100)
     >>> abs(integrated_loudness(tone, 44100) - -3.01) < 0.1      # BS.1770: a full-scale 997 Hz sine reads −3.01
@@ -41,9 +41,9 @@ def integrated_loudness(clip: np.ndarray, sample_rate: int) -> float:
 def gains(audio: Tensor, sample_rate: int) -> Tensor:
     """The factor for each clip of ``audio`` [clip, sample] that brings it to −24 LUFS: float32 [clip, 1].
 
-    Two rules that the paper leaves open: a silent clip (nothing above the −70 LUFS gate) stays as it is, and a clip
-    whose peak would pass full scale is raised only until it reaches it, as descript-audio-codec's own pre-processing
-    does, since the codec has never seen anything louder.
+    The paper leaves two cases open. A silent clip (nothing above the −70 LUFS gate) is not changed. And a clip whose
+    peak would exceed full scale is raised only up to full scale, as in descript-audio-codec's own pre-processing, since
+    the codec has never seen anything louder.
     """
     result = []
     for clip in audio.detach().cpu().numpy():
@@ -55,23 +55,23 @@ def gains(audio: Tensor, sample_rate: int) -> Tensor:
 
 
 def _lufs(power: np.ndarray) -> np.ndarray:
-    """K-weighted mean square to LUFS."""
+    """K-weighted mean square [...] to LUFS [...]."""
     with np.errstate(divide="ignore"):
         return -0.691 + 10 * np.log10(power)
 
 
 def _block_power(clip: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Mean square of the K-weighted ``clip`` in every whole gating block: float64 [block]."""
-    from pyloudnorm import Meter  # slow to import, for scipy's sake, and not needed to import hear_multiview
+    """Mean square of the K-weighted ``clip`` [sample] in every whole gating block: float64 [block]."""
+    from pyloudnorm import Meter  # lazy: it imports scipy, which is slow
     from scipy.signal import lfilter
 
     stages = [(stage.b, stage.a) for stage in Meter(sample_rate)._filters.values()]
     states = [np.zeros(2) for _ in stages]
     step = min(round(STEP * sample_rate), -(-len(clip) // 4))
     energy = np.zeros(-(-len(clip) // step))
-    stretch = STRETCH // step * step
-    for start in range(0, len(clip), stretch):
-        x = clip[start : start + stretch].astype(np.float64)
+    chunk = CHUNK_SAMPLES // step * step
+    for start in range(0, len(clip), chunk):
+        x = clip[start : start + chunk].astype(np.float64)
         for k, (b, a) in enumerate(stages):
             x, states[k] = lfilter(b, a, x, zi=states[k])
         energy[start // step : -(-(start + len(x)) // step)] = np.add.reduceat(x * x, np.arange(0, len(x), step))

@@ -45,7 +45,7 @@ class Encoder(Protocol):
     def __call__(self, x: Tensor) -> tuple[Tensor, ...]:
         """Front-end frames x [clip, frame, dim] to the parts, each [clip, ceil(frame / stride), size]."""
 
-    # What it has as an nn.Module.
+    # What it has as an nn.Module:
 
     def state_dict(self) -> dict[str, Any]:
         """Its tensors by name."""

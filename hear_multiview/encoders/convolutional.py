@@ -19,8 +19,8 @@ from hear_multiview.encoders.linear import Linear
 class ChannelNorm(nn.LayerNorm):
     """LayerNorm over the channels of x [clip, channel, ...], at each place by itself.
 
-    Unlike batch normalisation it treats a frame the same in any company, also in training, where processes may share a
-    batch.
+    Unlike batch normalisation it treats a frame the same whatever else is in the batch, also in training, where
+    processes may share a batch.
     """
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """A linear layer that trains with oneDNN's matrix products on a CPU.
 
-torch takes its products from MKL, which on processors of other makers than its own computes at less than half of
-oneDNN's rate. Embedding keeps torch's own, to the bit: there the front end takes nearly all of the time.
+torch takes its products from MKL, which on processors of other makers than Intel runs at less than half of oneDNN's
+speed. Embedding keeps torch's own product, bit by bit, as the front end takes nearly all of the time there.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch.autograd.function import once_differentiable
 
 from hear_multiview import onednn
 
-#: Rows at a time of a weight's gradient: turned round, they stay in the cache.
+#: Rows at a time for the gradient of a weight: so few stay in the cache when they are transposed.
 ROWS = 2048
 
 
@@ -45,7 +45,7 @@ class _Layer(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
-        # Where the numbers of an input lie side by side, oneDNN takes the product that is faster for many rows.
+        # With the numbers of one input next to each other, oneDNN chooses the product that is faster for many rows.
         return onednn.linear(x, weight.t().contiguous().t(), bias)
 
     @staticmethod

@@ -17,7 +17,7 @@ def mlp(inputs: int, width: int, depth: int, outputs: int) -> nn.Sequential:
     """A multi-layer perceptron over the last axis: ``depth`` hidden layers of ``width``, each normalised, then GELU.
 
     The paper says only "MLP". LayerNorm keeps a learning rate of 1e-3 stable for every width and depth we tried, and
-    unlike batch statistics it treats a frame the same in any company.
+    unlike batch statistics it treats a frame the same whatever else is in the batch.
     """
     layers: list[nn.Module] = []
     for _ in range(depth):
@@ -29,8 +29,8 @@ def mlp(inputs: int, width: int, depth: int, outputs: int) -> nn.Sequential:
 class PrivateSharedEncoder(nn.Module):
     """Front-end frames x [..., dim] to z_private and z_shared [..., latent / 2].
 
-    Frames are standardised first with the per-dimension mean and scale of the training frames: the dimensions of a
-    codec's latents differ in scale by orders of magnitude, and an MSE over raw ones would see only the largest.
+    Frames are first standardised with the mean and scale of each dimension over the training frames: the dimensions of
+    a codec's latents differ in scale by orders of magnitude, and an MSE over raw latents would see only the largest.
 
     >>> encoder = PrivateSharedEncoder(dim=8, width=16, depth=1)
     >>> private, shared = encoder(torch.zeros(3, 5, 8))
@@ -44,13 +44,18 @@ class PrivateSharedEncoder(nn.Module):
     pool: Literal["mean", "max"] = "mean"
 
     def __init__(self, dim: int, width: int = 512, depth: int = 2, latent: int | None = None) -> None:
-        """``dim``: of a front-end frame. ``width``, ``depth``: of the MLP's hidden layers. ``latent``: of both halves
-        together, even; ``dim`` where it is None, as in the paper."""
+        """Make an untrained encoder.
+
+        Args:
+            dim: dimensions of a front-end frame.
+            width, depth: size and number of the MLP's hidden layers.
+            latent: size of both halves together, even; None is ``dim``, as in the paper.
+        """
         super().__init__()
         self.dim, self.width, self.depth, self.latent = dim, width, depth, latent or dim
         if self.latent % 2:
             what = "dim" if latent is None else "latent"
-            raise ValueError(f"{what} must be even, to be split into two halves; got {self.latent}")
+            raise ValueError(f"{what} must be even, to be split in halves, not {self.latent}; give an even number")
         self.parts = {"private": self.latent // 2, "shared": self.latent // 2}
         self.arguments = {"kind": "mlp", "dim": dim, "width": width, "depth": depth, "latent": self.latent}
         self.register_buffer("mean", torch.zeros(dim))

@@ -1,5 +1,5 @@
-"""Front ends: waveform [clip, sample] to frames [clip, frame, dim], frozen. One module each, one line here; and any
-HEAR module, by the name ``hear:<module>``. What a front end has is in `FrontEnd`; besides, it is an ``nn.Module``.
+"""Frozen front ends: waveform [clip, sample] to frames [clip, frame, dim]. One module each, one line here; and any HEAR
+module, by the name ``hear:<module>``. `FrontEnd` says what a front end has; it is also an ``nn.Module``.
 
 torch is imported by a front end's own module, when it is loaded: help and error messages name all of them without it.
 """
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-#: A HEAR module's name as a front end is this and the module's name, as one imports it.
+#: A HEAR module's name as a front end is this and the module's name, as it is imported.
 PREFIX = "hear:"
 #: How such a name is written in help and error messages.
 ANY_MODULE = f"{PREFIX}<module>"
@@ -23,31 +23,31 @@ PRECISIONS = ("fp32", "bf16")
 
 
 class FrontEnd(Protocol):
-    """What is used of a front end, which is an ``nn.Module`` in eval mode without gradients."""
+    """What is used of a front end: an ``nn.Module`` in eval mode without gradients."""
 
     @property
     def name(self) -> str:
-        """What `load_frontend` knows it by."""
+        """The name that `load_frontend` takes."""
 
     @property
     def sample_rate(self) -> int:
-        """Of the audio it takes, in Hz."""
+        """Sample rate of the audio it takes, in Hz."""
 
     @property
     def hop(self) -> float:
-        """Samples a frame."""
+        """Hop size: samples per frame; not always a whole number."""
 
     @property
     def dim(self) -> int:
-        """Of a frame; even, to be split into halves."""
+        """Number of dimensions of a frame; must be even, so that it can be split into halves."""
 
     @property
     def digest(self) -> str:
-        """The sha256 of its weights, which a checkpoint trained on it stores and later insists on."""
+        """The sha256 of its weights. A checkpoint stores it, and later accepts no other."""
 
     @property
     def precision(self) -> str:
-        """Of its arithmetic; one of `PRECISIONS`."""
+        """Precision of its arithmetic, one of `PRECISIONS`."""
 
     @property
     def padded(self) -> bool:
@@ -67,20 +67,20 @@ class FrontEnd(Protocol):
             float32 [frame] on the CPU.
         """
 
-    # What it has as an nn.Module.
+    # What it has as an nn.Module:
 
     @property
     def training(self) -> bool:
-        """False."""
+        """Always False."""
 
     def parameters(self) -> Iterator[nn.Parameter]:
-        """Its tensors, which ask for no gradient."""
+        """Its parameters, none of which requires a gradient."""
 
     def to(self, device: str) -> object:
-        """Move its tensors, in place."""
+        """Move its tensors in place."""
 
 
-#: Takes a weight file, or None (then it finds its own), and one of `PRECISIONS`.
+#: Takes a weight file, or None to find its own, and one of `PRECISIONS`.
 Loader = Callable[[Path | None, str], FrontEnd]
 
 
@@ -104,25 +104,25 @@ LOADERS: dict[str, Loader] = {
 
 
 def names() -> tuple[str, ...]:
-    """What `load_frontend` takes: every name in `LOADERS` by now, and the form of a HEAR module's."""
+    """What `load_frontend` takes: every name that is in `LOADERS` now, and the form of a HEAR module's name."""
     return *LOADERS, ANY_MODULE
 
 
 def load_frontend(name: str, weights: str | os.PathLike[str] | None = None, precision: str = "fp32") -> FrontEnd:
-    """The front end ``name`` (one of `names`), on the CPU, in eval mode, frozen.
+    """Load the front end ``name`` (one of `names`), on the CPU, in eval mode, frozen.
 
     Raises:
-        ValueError: an unknown name or precision, weights that are not this front end's, or a module that cannot be one.
+        ValueError: an unknown name or precision, weights of another front end, or a module that cannot be one.
         FileNotFoundError: ``weights`` does not exist.
     """
     import torch
 
     if name not in LOADERS and not name.startswith(PREFIX):
-        raise ValueError(f"unknown front end {name!r}: choose one of {', '.join(names())}")
+        raise ValueError(f"unknown front end {name!r}; choose from {', '.join(names())}")
     if precision not in PRECISIONS:
-        raise ValueError(f"unknown precision {precision!r}: choose one of {', '.join(PRECISIONS)}")
+        raise ValueError(f"unknown precision {precision!r}; choose from {', '.join(PRECISIONS)}")
     path = Path(weights) if weights else None
-    with torch.inference_mode(False):  # a tensor made in inference mode could not say later that it was written to
+    with torch.inference_mode(False):  # a tensor made in inference mode has no version counter
         if name in LOADERS:
             return LOADERS[name](path, precision)
         from hear_multiview.frontends.hear_module import HearModuleFrontEnd

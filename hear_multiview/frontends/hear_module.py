@@ -1,7 +1,7 @@
 """Any HEAR module as a front end: its timestamp embeddings are the frames.
 
-A clip is handed over whole and as it is, level included: what the module does with a clip may depend on all of it, so
-memory grows with the clip's length as the module's own does. The frames lie where the module's own timestamps say.
+The module gets each clip whole and unmodified, level included. What it does may depend on the whole clip, so memory
+grows with the clip's length, as it does in the module. The frames lie where the module's own timestamps say.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from hear_multiview import weight_file
 from hear_multiview.files import first_line, sha256
 from hear_multiview.frontends import PREFIX
 
-#: Seconds of faint noise that show how the module's frames are spaced; as long as hearvalidator's.
-PROBE = 2
-#: How far a spacing of timestamps may be from their mean, in milliseconds: hearvalidator's own limit.
+#: Length of the faint noise that shows how the module's frames are spaced; hearvalidator's is as long.
+PROBE_SECONDS = 2
+#: How far the spacing of two timestamps may be from the mean spacing, in milliseconds: hearvalidator's own limit.
 TOLERANCE = 1e-3
-#: How far the same audio's frames may differ when repeated, of their largest number: threads add in another order.
+#: How far the frames of repeated audio may differ, relative to their largest number: threads change the order of sums.
 REPEATED = 1e-3
 
 
@@ -35,27 +35,34 @@ class HearModuleFrontEnd(nn.Module):
     Attributes:
         name, sample_rate, digest, precision: as for every front end. The digest is of the module's name, the tensors
             of its model and the weight file; a change of the module's code alone does not show in it.
-        hop: the spacing of the module's timestamps in samples, to 1 / 1000; it need not be a whole number.
-        dim: of a frame. A module of an odd number of dimensions gets one more, always 0, for halves of equal size.
+        hop: the spacing of the module's timestamps in samples, to 1 / 1000; not always a whole number.
+        dim: of a frame. An odd number of dimensions gets one more, always 0, so that halves have equal sizes.
         model: what the module's ``load_model`` gave.
     """
 
-    _here: Tensor
+    _device_anchor: Tensor
 
     def __init__(self, name: str, weights: Path | None = None, precision: str = "fp32") -> None:
-        """``name``: `PREFIX` and a module's name. ``weights``: handed to the module's ``load_model``, if given.
+        """Load a HEAR module and try it on faint noise.
+
+        Args:
+            name: `PREFIX` and a module's name.
+            weights: what to give to the module's ``load_model``, if anything.
+            precision: fp32 only.
 
         Raises:
-            ValueError: the module cannot be imported or loaded, is no HEAR module for torch, or its frames of faint
-                noise are not regular, not in milliseconds, not finite, or others when repeated; or ``weights`` can be
-                no weight file.
+            ValueError: the module cannot be imported or loaded, or is not a HEAR module for torch; its frames of noise
+                are irregular, not in milliseconds, not finite, or differ when repeated; or ``weights`` cannot be a
+                weight file.
             FileNotFoundError: ``weights`` does not exist.
         """
         super().__init__()
         if precision != "fp32":
-            raise ValueError(f"front end {name} cannot run in {precision}, only the codecs can: take precision fp32")
+            raise ValueError(f"front end {name} cannot run in {precision}, only codecs can; use precision='fp32'")
         if weights is not None and not weights.is_file():
-            raise FileNotFoundError(f"weight file {weights} of front end {name} does not exist")
+            raise FileNotFoundError(
+                f"weight file {weights} of front end {name} does not exist; give the path of one that does"
+            )
         if weights is not None:
             weight_file.check(weights)
         self.name = name
@@ -63,10 +70,12 @@ class HearModuleFrontEnd(nn.Module):
         self.padded = False  # which frames there are is for the module to say
         self.model = _loaded(name, _module(name).load_model, weights)
         self.requires_grad_(False).eval()
-        self.register_buffer("_here", torch.empty(0), persistent=False)  # the module may have no tensors at all
+        self.register_buffer(
+            "_device_anchor", torch.empty(0), persistent=False
+        )  # the module may have no tensors at all
         self.sample_rate = int(self.model.sample_rate)  # type: ignore[arg-type]  # any attribute may be a Module
-        self.digest = _digest(name, self.model, weights)  # before the first clip: a model may remember what it saw
-        probe = self._noise(PROBE * self.sample_rate)
+        self.digest = _digest(name, self.model, weights)  # before the first clip: a model may keep state
+        probe = self._noise(PROBE_SECONDS * self.sample_rate)
         frames, times = self._embed(probe)
         spacing = _spacing(name, times)
         _require_milliseconds(name, times, spacing, self.sample_rate)
@@ -80,8 +89,8 @@ class HearModuleFrontEnd(nn.Module):
         its own timestamps in milliseconds, float32 [frame] on the CPU.
 
         Raises:
-            ValueError: the module fails, or gives no frame, none of the shape that HEAR asks for, or one that is not
-                finite.
+            ValueError: the module fails, or returns no frames, frames of another shape than HEAR asks for, or numbers
+                that are not finite.
         """
         yield self._embed(audio)
 
@@ -91,112 +100,112 @@ class HearModuleFrontEnd(nn.Module):
         try:
             with torch.no_grad():
                 frames, times = _module(self.name).get_timestamp_embeddings(audio, self.model)
-        except Exception as error:  # a module of somebody else may fail in any way at all
+        except Exception as error:  # someone else's module may fail in any way
             raise ValueError(
-                f"front end {self.name} fails on {seconds} ({first_line(error)}): where it takes no more than so many "
-                "seconds give shorter clips, else take another module"
+                f"front end {self.name} fails on {seconds} ({first_line(error)}); if it has a limit on length, give "
+                "shorter clips, else use another module"
             ) from error
         if frames.ndim != 3 or len(frames) != len(audio) or times.shape != frames.shape[:2]:
             raise ValueError(
-                f"front end {self.name} gives embeddings {tuple(frames.shape)} and timestamps {tuple(times.shape)} for "
-                f"{len(audio)} clips: HEAR asks for [clip, frame, dim] and [clip, frame]"
+                f"front end {self.name} returns embeddings {tuple(frames.shape)} and timestamps {tuple(times.shape)} "
+                f"for {len(audio)} clips, where HEAR asks for [clip, frame, dim] and [clip, frame]; correct the module"
             )
         if frames.shape[1] == 0:
-            raise ValueError(f"front end {self.name} gives no frame for {seconds}: give longer audio")
+            raise ValueError(f"front end {self.name} returns no frames for {seconds}; give longer audio")
         if not (torch.isfinite(frames).all() and torch.isfinite(times).all()):
             raise ValueError(
-                f"front end {self.name} gives NaN or infinite numbers for {seconds}: leave such a clip out, or take "
+                f"front end {self.name} returns NaN or infinite numbers for {seconds}; leave such clips out, or use "
                 "another module"
             )
         padded = nn.functional.pad(frames.to(audio.device, torch.float32), (0, frames.shape[2] % 2))
         return padded, times[0].to("cpu", torch.float32)
 
     def _noise(self, samples: int) -> Tensor:
-        """Faint seeded noise [1, ``samples``] where the model is: of silence, some modules make NaN."""
-        return 0.01 * torch.randn(1, samples, generator=torch.Generator().manual_seed(0)).to(self._here.device)
+        """Faint seeded noise [1, ``samples``] where the model is; some modules turn silence into NaN."""
+        return 0.01 * torch.randn(1, samples, generator=torch.Generator().manual_seed(0)).to(self._device_anchor.device)
 
 
 def _module(name: str) -> ModuleType:
-    """The module that ``name`` names; looked up for every clip, as its functions are not part of what is copied."""
+    """The module that ``name`` names; looked up for every clip, since a copy of the front end does not hold it."""
     module_name = name.removeprefix(PREFIX)
     if not re.fullmatch(r"\w+(\.\w+)*", module_name):
-        raise ValueError(f"front end {name!r} names no module: write {PREFIX} and a module as one imports it")
+        raise ValueError(f"front end {name!r} does not name a module; write {PREFIX} and a module as it is imported")
     try:
         module = import_module(module_name)
-    except Exception as error:  # a module of somebody else may fail in any way at all
+    except Exception as error:  # someone else's module may fail in any way
         raise ValueError(
-            f"front end {name}: module {module_name} cannot be imported ({first_line(error)}): install it with all "
-            "that it needs, or put its folder into PYTHONPATH"
+            f"front end {name}: module {module_name} cannot be imported ({first_line(error)}); install it and what it "
+            "needs, or add its folder to PYTHONPATH"
         ) from error
     needed = ("load_model", "get_timestamp_embeddings")
     if missing := [function for function in needed if not callable(getattr(module, function, None))]:
         raise ValueError(
-            f"front end {name}: module {module_name} is no HEAR module, it lacks {' and '.join(missing)}: name the "
+            f"front end {name}: module {module_name} is not a HEAR module, it lacks {' and '.join(missing)}; name the "
             "module that has the functions of the HEAR API"
         )
     return module
 
 
 def _loaded(name: str, load: Callable[..., Any], weights: Path | None) -> nn.Module:
-    """What the module's ``load_model`` gives, if that can be a front end."""
+    """The result of the module's ``load_model``, if that can be a front end."""
     try:
         model = load() if weights is None else load(str(weights))
     except Exception as error:  # as above
         source = "without a weight file" if weights is None else f"from {weights}"
         raise ValueError(
-            f"front end {name} cannot be loaded {source} ({first_line(error)}): give as frontend_weights the file "
-            "that this module loads, or nothing if it needs none"
+            f"front end {name} cannot be loaded {source} ({first_line(error)}); give the file that this module loads "
+            "as frontend_weights, or nothing if it needs none"
         ) from error
     if not isinstance(model, nn.Module):
         raise ValueError(
-            f"front end {name}: its load_model gives a {type(model).__name__}, not a torch.nn.Module: take a HEAR "
-            "module for torch"
+            f"front end {name}: load_model returns {type(model).__name__}, not torch.nn.Module; use a HEAR module for "
+            "torch"
         )
     if not hasattr(model, "sample_rate"):
-        raise ValueError(f"front end {name}: its model lacks sample_rate, which the HEAR API asks for: add it")
+        raise ValueError(f"front end {name}: its model lacks sample_rate, which the HEAR API asks for; add it")
     return model
 
 
 def _spacing(name: str, times: Tensor) -> float:
-    """The spacing of ``times`` in their unit, which must be regular."""
+    """The mean spacing of ``times`` [frame], which must be regular, in their own unit."""
     steps = times.double().diff()
     mean = float(steps.mean()) if len(steps) else 0.0
     rounding = torch.finfo(times.dtype).eps * float(times.abs().max())  # above the tolerance in units finer than ms
     if mean <= 0 or (steps - mean).abs().max() > max(TOLERANCE, rounding):
-        spaced = f" that lie {steps.min():.4g} to {steps.max():.4g} ms apart" if len(steps) else ""
+        spaced = f" that are {steps.min():.4g} to {steps.max():.4g} ms apart" if len(steps) else ""
         raise ValueError(
-            f"front end {name} gives {len(times)} timestamps{spaced} for {PROBE} s of noise: take a module with frames "
-            "at regular intervals, as hearvalidator asks for"
+            f"front end {name} returns {len(times)} timestamps{spaced} for {PROBE_SECONDS} s of noise; use a module "
+            "with regular frames, as hearvalidator asks for"
         )
     return mean
 
 
 def _require_milliseconds(name: str, times: Tensor, spacing: float, sample_rate: int) -> None:
-    """Raise ValueError unless the frames of the probe reach from its beginning to its end, to one frame.
+    """Raise ValueError unless the frames of the probe reach from its beginning to its end, to within one frame.
 
-    hearvalidator does not ask: it looks at the spacing alone, which is as regular in any other unit.
+    hearvalidator does not check this: it looks at the spacing alone, which is regular in any unit.
     """
 
     def fits(scale: float) -> bool:
         slack = spacing * scale + TOLERANCE
-        return abs(float(times[0]) * scale) <= slack and abs(float(times[-1]) * scale - 1000 * PROBE) <= slack
+        return abs(float(times[0]) * scale) <= slack and abs(float(times[-1]) * scale - 1000 * PROBE_SECONDS) <= slack
 
     if fits(1):
         return
     units = {"seconds": 1000.0, "samples": 1000 / sample_rate}
-    unit = next((f": these are {unit}" for unit, scale in units.items() if fits(scale)), "")
+    unit = next((f" (these are {unit})" for unit, scale in units.items() if fits(scale)), "")
     raise ValueError(
-        f"front end {name} gives timestamps from {float(times[0]):.4g} to {float(times[-1]):.4g} for {PROBE} s of "
-        f"audio{unit}; HEAR asks for milliseconds, from the first frame to the last: correct the module's timestamps"
+        f"front end {name} returns timestamps from {float(times[0]):.4g} to {float(times[-1]):.4g}{unit} for "
+        f"{PROBE_SECONDS} s of audio, where HEAR asks for milliseconds; correct the module's timestamps"
     )
 
 
 def _require_same(name: str, frames: Tensor, again: Tensor) -> None:
-    """Raise ValueError where the same audio got other frames the second time."""
+    """Raise ValueError if the same audio got different frames the second time."""
     if frames.shape != again.shape or (frames - again).abs().max() > REPEATED * frames.abs().max():
         raise ValueError(
-            f"front end {name} gives other embeddings when the same audio is repeated: its model draws at random, as "
-            "dropout does in train mode; take one that does not"
+            f"front end {name} returns different embeddings when the same audio is repeated, as dropout does in train "
+            "mode; use a module that is deterministic"
         )
 
 

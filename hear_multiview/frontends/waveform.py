@@ -34,8 +34,8 @@ class Waveform(nn.Module):
         self.eval()
 
     def stream(self, audio: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """``audio`` [clip, sample] to chunks of frames, each float32 [clip, frame, `BLOCK`], and the centres of these
-        frames in milliseconds, float32 [frame]."""
+        """Yield chunks of the frames of ``audio`` [clip, sample], each float32 [clip, frame, `BLOCK`], with the centres
+        of these frames in milliseconds, float32 [frame]."""
         frames = -(-audio.shape[1] // BLOCK)
         for start in range(0, frames, CHUNK_FRAMES):
             stop = min(start + CHUNK_FRAMES, frames)

@@ -206,9 +206,9 @@ def test_the_paper_s_codec_serves_as_a_frontend(official_codec_file: Path, noise
     ("options", "message"),
     [
         ({"view": "sideways"}, "view 'sideways'.* joint, private, shared, frontend"),
-        ({"frontend": "mp3"}, "unknown frontend 'mp3': choose one of dac_44khz, demo"),
-        ({"precision": "int4"}, "unknown precision 'int4': choose one of fp32, bf16"),
-        ({"frontend": "dac_44khz"}, "frontend 'dac_44khz' does not fit the bundled checkpoint"),
+        ({"frontend": "mp3"}, "frontend 'mp3'.* dac_44khz, demo"),
+        ({"precision": "int4"}, "precision 'int4'.* fp32, bf16"),
+        ({"frontend": "dac_44khz"}, "'dac_44khz' .*bundled checkpoint"),
     ],
 )
 def test_bad_options(options: dict[str, str], message: str) -> None:
@@ -217,19 +217,19 @@ def test_bad_options(options: dict[str, str], message: str) -> None:
 
 
 def test_missing_checkpoint() -> None:
-    with pytest.raises(FileNotFoundError, match=r"checkpoint nowhere\.safetensors does not exist"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.safetensors"):
         hear_multiview.load_model("nowhere.safetensors")
 
 
 def test_a_checkpoint_insists_on_its_codec(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"was trained on demo weights with sha256 000000000000…, but those found"):
+    with pytest.raises(ValueError, match=r"c\.safetensors .*demo.* 000000000000…"):
         hear_multiview.load_model(saved_checkpoint(tmp_path, sha256="0" * 64))
 
 
 def test_a_checkpoint_refuses_other_codec_weights(saved: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.pth"
     seeded_codec(9).save(str(other), package=False)
-    with pytest.raises(ValueError, match="give the matching file as frontend_weights"):
+    with pytest.raises(ValueError, match="frontend_weights"):
         hear_multiview.load_model(saved, frontend_weights=other)
 
 
@@ -239,19 +239,19 @@ def test_a_checkpoint_refuses_other_codec_weights(saved: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("audio", "message"),
     [
-        (torch.zeros(1, 4_410, dtype=torch.int16), r"floating-point tensor .* not a torch\.int16 tensor"),
-        (torch.zeros(1, 1, 4_410), r"audio must be \[clip, sample\], mono; got shape \(1, 1, 4410\)"),
-        (torch.zeros(4_410), r"audio must be \[clip, sample\]"),
+        (torch.zeros(1, 4_410, dtype=torch.int16), r"torch\.int16"),
+        (torch.zeros(1, 1, 4_410), r"\(1, 1, 4410\).*\[clip, sample\]"),
+        (torch.zeros(4_410), r"\[clip, sample\]"),
         (torch.zeros(1, 0), "audio is empty"),
         (torch.zeros(0, 4_410), "audio is empty"),
-        (torch.zeros(1, 255), "audio of 255 samples is shorter than half a frame: give at least 256 samples"),
+        (torch.zeros(1, 255), "255 samples .* 256 samples"),
         (
             torch.tensor([[0.0] * 999, [0.0] * 998 + [float("nan")]]),
-            "clip 1 of the batch holds NaN or infinite samples",
+            "clip 1 .*NaN or infinite",
         ),
-        (torch.zeros(88_200, 2), r"shape \(88200, 2\) looks like \[sample, channel\]"),
-        (torch.full((1, 999), float("inf")), "clip 0 of the batch holds NaN or infinite samples"),
-        ([0.0] * 4_410, "not list"),
+        (torch.zeros(88_200, 2), r"\(88200, 2\) .*\[sample, channel\]"),
+        (torch.full((1, 999), float("inf")), "clip 0 .*NaN or infinite"),
+        ([0.0] * 4_410, "list"),
     ],
 )
 def test_bad_audio(audio: Tensor, message: str) -> None:

@@ -50,7 +50,7 @@ def test_a_failed_save_leaves_the_old_file(saved: Path) -> None:
 
 
 def test_missing(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"nowhere\.safetensors does not exist"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.safetensors"):
         checkpoint.load(tmp_path / "nowhere.safetensors")
 
 
@@ -58,13 +58,13 @@ def test_missing(tmp_path: Path) -> None:
 def test_not_a_checkpoint(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.safetensors"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"x\.safetensors is not a hear_multiview checkpoint"):
+    with pytest.raises(ValueError, match=r"x\.safetensors .*checkpoint"):
         checkpoint.load(path)
 
 
 def test_someone_elses_safetensors(tmp_path: Path) -> None:
     save_file({"x": torch.zeros(1)}, tmp_path / "x.safetensors")
-    with pytest.raises(ValueError, match="is not a hear_multiview checkpoint"):
+    with pytest.raises(ValueError, match=r"x\.safetensors .*checkpoint"):
         checkpoint.load(tmp_path / "x.safetensors")
 
 
@@ -77,7 +77,7 @@ def test_truncated(saved: Path) -> None:
 @pytest.mark.parametrize("card", ["null", "[]", "1", "{"])
 def test_a_card_that_is_none(tmp_path: Path, card: str) -> None:
     save_file({"x": torch.zeros(1)}, tmp_path / "x.safetensors", metadata={"hear_multiview": card})
-    with pytest.raises(ValueError, match="is not a hear_multiview checkpoint"):
+    with pytest.raises(ValueError, match=r"x\.safetensors .*checkpoint"):
         checkpoint.load(tmp_path / "x.safetensors")
 
 
@@ -87,7 +87,7 @@ def test_a_card_that_is_none(tmp_path: Path, card: str) -> None:
 )
 def test_parts_that_do_not_fit(saved: Path, change: dict[str, Any]) -> None:
     checkpoint.save(saved, checkpoint.load(saved).tensors, {**CARD, **change})
-    with pytest.raises(ValueError, match=r"c\.safetensors is damaged \(.*\): take another, or train it again"):
+    with pytest.raises(ValueError, match=r"c\.safetensors is damaged \(.*\)"):
         checkpoint.load(saved)
 
 
@@ -98,12 +98,10 @@ def test_others_may_read_it(saved: Path) -> None:
 def test_a_format_from_the_future(tmp_path: Path) -> None:
     header = {"hear_multiview": json.dumps({"format": 99})}
     save_file({"x": torch.zeros(1)}, tmp_path / "x.safetensors", metadata=header)
-    with pytest.raises(ValueError, match="has format 99, this version of hear_multiview reads 1"):
+    with pytest.raises(ValueError, match=r"x\.safetensors.* 99"):
         checkpoint.load(tmp_path / "x.safetensors")
 
 
 def test_a_codec_file_is_recognised(official_codec_file: Path) -> None:
-    with pytest.raises(
-        ValueError, match="is a descript-audio-codec weight file, not a checkpoint: pass it as frontend_w"
-    ):
+    with pytest.raises(ValueError, match=r"descript-audio-codec.*frontend_weights"):
         checkpoint.load(official_codec_file)

@@ -75,46 +75,46 @@ def test_what_was_fetched_is_there_when_the_hub_is_not(hub: Any, monkeypatch: py
     "address", ["urban", "me/urban/c.safetensors", "me/urban@", "me/urban@../x", "../urban", "me/ur ban", ""]
 )
 def test_an_address_that_is_none(address: str) -> None:
-    assert failure(f"hf://{address}") == (
-        f"hf://{address} is no address on the Hub: give hf://org/name, or hf://org/name@revision"
-    )
+    message = failure(f"hf://{address}")
+    assert message.startswith(f"hf://{address} ")
+    assert "hf://org/name@revision" in message
 
 
 def test_no_such_repository(hub: Any) -> None:
-    assert failure("hf://me/nothing") == (
-        f"there is no model repository me/nothing at {hub.url}, or it is private: check the name, or log in with "
-        "`hf auth login` or set HF_TOKEN"
-    )
+    message = failure("hf://me/nothing")
+    assert all(fact in message for fact in ("me/nothing", hub.url, "private", "`hf auth login`", "HF_TOKEN"))
 
 
 def test_a_private_repository_needs_the_token(hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.commit(REPO, {FILE: b"some weights"}, private=True)
-    assert "or it is private" in failure(f"hf://{REPO}")
+    assert "private" in failure(f"hf://{REPO}")
     monkeypatch.setenv("HF_TOKEN", hub.TOKEN)
     assert local(f"hf://{REPO}").read_bytes() == b"some weights"
 
 
 def test_a_gated_repository(hub: Any) -> None:
     hub.commit(REPO, {FILE: b""}, gated=True)
-    assert failure(f"hf://{REPO}").startswith(f"the model repository {REPO} is gated: ask for access at {hub.url}/")
+    message = failure(f"hf://{REPO}")
+    assert all(fact in message for fact in (REPO, "gated", f"{hub.url}/{REPO}"))
 
 
 def test_no_such_revision(hub: Any) -> None:
     hub.commit(REPO, {FILE: b""})
-    assert failure(f"hf://{REPO}@v9").startswith(f"the model repository {REPO} has no revision v9: ")
+    message = failure(f"hf://{REPO}@v9")
+    assert all(fact in message for fact in (REPO, "no revision v9"))
 
 
 def test_no_checkpoint_in_the_repository(hub: Any) -> None:
     hub.commit(REPO, {"model.safetensors": b""})
-    assert failure(f"hf://{REPO}").startswith(f"the model repository {REPO} has no {FILE}: give one that ")
+    message = failure(f"hf://{REPO}")
+    assert all(fact in message for fact in (REPO, f"no {FILE}", "training publish"))
 
 
 def test_offline_and_not_in_the_cache(hub: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    assert failure(f"hf://{REPO}@v1") == (
-        f"{FILE} of {REPO}@v1 is not in the cache {tmp_path / 'hf' / 'hub'} and HF_HUB_OFFLINE is set: unset it, or "
-        "load it once online"
-    )
+    message = failure(f"hf://{REPO}@v1")
+    assert message.startswith(f"{FILE} of {REPO}@v1 is not in the cache {tmp_path / 'hf' / 'hub'}")
+    assert "HF_HUB_OFFLINE" in message
     assert not hub.requests
 
 
@@ -123,19 +123,18 @@ def test_nobody_answers(hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.stop()
     message = failure(f"hf://{REPO}")
     assert message.startswith(f"{FILE} of {REPO} is not in the cache ")
-    assert f"{hub.url} cannot be reached (" in message
+    assert hub.url in message
 
 
 def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    assert failure(f"hf://{REPO}") == (
-        f"hf://{REPO} needs huggingface_hub: `pip install huggingface_hub`, or fetch {FILE} and give its path"
-    )
+    message = failure(f"hf://{REPO}")
+    assert all(fact in message for fact in (f"hf://{REPO} ", "`pip install huggingface_hub`", FILE))
 
 
 def test_a_file_that_is_no_checkpoint_is_refused(hub: Any) -> None:
     hub.commit(REPO, {FILE: b"no safetensors"})
-    with pytest.raises(ValueError, match=r"models--me--urban.* is not a hear_multiview checkpoint"):
+    with pytest.raises(ValueError, match=r"models--me--urban.*checkpoint"):
         hear_multiview.load_model(f"hf://{REPO}")
 
 
@@ -172,7 +171,7 @@ def test_a_module_that_an_address_names_runs_only_if_the_caller_names_it_too(hub
     tensors = {f"encoder.{key}": tensor for key, tensor in encoder.state_dict().items()}
     checkpoint.save(tmp_path / "c.safetensors", tensors, card)
     hub.commit(REPO, {FILE: (tmp_path / "c.safetensors").read_bytes()})
-    with pytest.raises(ValueError, match=rf"asks to import and run .*: if you trust it, say so with frontend='{name}'"):
+    with pytest.raises(ValueError, match=rf"{REPO}.* frontend='{name}'"):
         hear_multiview.load_model(f"hf://{REPO}")
     assert hear_multiview.load_model(f"hf://{REPO}", frontend=name).frontend.name == name
     assert hear_multiview.load_model(tmp_path / "c.safetensors").frontend.name == name

@@ -18,7 +18,7 @@ def test_results_come_in_the_order_of_the_items(number: int, count: int) -> None
     before = torch.get_num_threads()
     torch.set_num_threads(number)
     try:
-        found = threads.each(lambda i, scale: torch.tensor(i * scale), [(i, 10) for i in range(count)])
+        found = threads.map_on_threads(lambda i, scale: torch.tensor(i * scale), [(i, 10) for i in range(count)])
         assert torch.get_num_threads() == number
     finally:
         torch.set_num_threads(before)
@@ -40,7 +40,7 @@ def test_items_are_computed_side_by_side_each_on_one_thread(two_threads: None) -
         meet.wait()  # nobody comes here alone
         return torch.tensor(torch.get_num_threads())
 
-    assert [int(each) for each in threads.each(work, [(0,), (1,)])] == [1, 1]
+    assert [int(each) for each in threads.map_on_threads(work, [(0,), (1,)])] == [1, 1]
     started = []
     new = threading.Thread(target=lambda: started.append(torch.get_num_threads()))
     new.start()
@@ -53,7 +53,7 @@ def test_an_error_is_raised_and_the_threads_are_given_back(two_threads: None) ->
         raise ValueError(f"item {i}")
 
     with pytest.raises(ValueError, match="item 0"):
-        threads.each(work, [(0,), (1,), (2,)])
+        threads.map_on_threads(work, [(0,), (1,), (2,)])
     assert torch.get_num_threads() == 2
 
 
@@ -86,7 +86,7 @@ def test_work_on_threads_has_the_modes_of_here(two_threads: None, modes: list[Ab
         for mode in modes:
             stack.enter_context(mode)
         here = found()
-        threads.each(work, [(k,) for k in range(4)])
+        threads.map_on_threads(work, [(k,) for k in range(4)])
     assert len(seen) == 2
     assert threading.get_ident() not in seen
     assert set.union(*seen.values()) == {here}

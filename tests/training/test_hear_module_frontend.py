@@ -38,12 +38,13 @@ REFERENCES = pytest.mark.parametrize(
 ONE_MORE = """
 import torch
 from hear_multiview.references import random_projection
-from hear_multiview.references.random_projection import HOP, get_scene_embeddings, load_model
+from hear_multiview.references.random_projection import HOP_LENGTH, get_scene_embeddings, load_model
 
 
 def get_timestamp_embeddings(audio, model):
-    frames, times = random_projection.get_timestamp_embeddings(torch.nn.functional.pad(audio, (HOP // 2, HOP)), model)
-    keep = audio.shape[1] // HOP + 1
+    padded = torch.nn.functional.pad(audio, (HOP_LENGTH // 2, HOP_LENGTH))
+    frames, times = random_projection.get_timestamp_embeddings(padded, model)
+    keep = audio.shape[1] // HOP_LENGTH + 1
     return frames[:, :keep], times[:, :keep] - times[0, 0]
 """
 
@@ -97,8 +98,8 @@ def test_the_command_says_what_is_wrong(work: Path, tmp_path: Path, capsys: pyte
 def test_from_audio_to_embeddings(module: ModuleType, work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     name = f"hear:{module.__name__}"
     store, path = trained(work, module.__name__)
-    assert (store.lengths(range(len(store.clips))) == round(1.5 * module.SAMPLE_RATE / module.HOP)).all()
-    about = {"name": name, "hop": module.HOP, "sample_rate": module.SAMPLE_RATE, "precision": "fp32"}
+    assert (store.lengths(range(len(store.clips))) == round(1.5 * module.SAMPLE_RATE / module.HOP_LENGTH)).all()
+    about = {"name": name, "hop": module.HOP_LENGTH, "sample_rate": module.SAMPLE_RATE, "precision": "fp32"}
     assert about.items() <= checkpoint.load(path).card["frontend"].items()
     assert latents(work, store.path, "demo") == 1
     assert "another frontend" in capsys.readouterr().err

@@ -67,7 +67,7 @@ def ours(folder: str) -> Repeat:
     """All latents of the clip in ``folder``: the peak of memory; how much of it is the libraries, the audio and the
     result; and the largest error of an excerpt from the middle, by descript-audio-codec, but for its edges."""
     from hear_multiview.frontends import load_frontend
-    from hear_multiview.frontends.dac.frontend import PIECE
+    from hear_multiview.frontends.dac.frontend import CHUNK_FRAMES
 
     front = load_frontend("demo", Path(folder) / "weights.pth")
     libraries = _peak()
@@ -84,7 +84,7 @@ def ours(folder: str) -> Repeat:
         from dac.model import DAC  # needs much memory of its own
 
         # Around the first place where two long pieces meet, if the clip has one.
-        middle = PIECE if frames > PIECE else frames // 2
+        middle = CHUNK_FRAMES if frames > CHUNK_FRAMES else frames // 2
         first, last = max(middle - 100, 0), min(middle + 100, frames)
         model = DAC.load(str(Path(folder) / "weights.pth")).eval()
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""One file over HTTP: resumed by byte range, with a progress bar, moved into place only when whole."""
+"""One file over HTTP: resumed by byte range, with a progress bar, moved into place only when complete."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ from tqdm import tqdm
 def download(
     url: str, path: Path, *, what: str, check: Callable[[Path], object] = lambda _: None, timeout: float = 30.0
 ) -> None:
-    """Fetch ``url`` to ``path``; an interrupted transfer lies beside it as ``.part`` and is continued by the next call.
+    """Fetch ``url`` to ``path``; an interrupted transfer is kept next to it as ``.part``, and the next call resumes it.
 
     Args:
-        check: called with the transferred file before it is moved to ``path``; what it raises ValueError for is
-            thrown away.
+        url: of the file.
+        path: where it goes.
+        what: what the progress bar calls it.
+        check: called with the transferred file before it is moved to ``path``; the file is deleted if it raises
+            ValueError.
+        timeout: in seconds, for an answer.
 
     Raises:
-        OSError: the server cannot be reached, refuses, sends fewer bytes than it announced, or something else than
-            the file.
+        OSError: the server cannot be reached, refuses, sends fewer bytes than it announced, or sends something else.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
@@ -31,7 +34,7 @@ def download(
     try:
         response = urllib.request.urlopen(request, timeout=timeout)
     except urllib.error.HTTPError as error:
-        if error.code != 416 or not have:  # 416: nothing lies beyond what we have, or what we have is not its beginning
+        if error.code != 416 or not have:  # 416: we have all of it already, or the beginning of something else
             raise
         part.unlink()
         return download(url, path, what=what, check=check, timeout=timeout)
@@ -48,11 +51,11 @@ def download(
                 while block := response.read(1 << 18):
                     file.write(block)
                     bar.update(len(block))
-            except HTTPException as error:  # a transfer in chunks that ends too early
-                raise OSError(f"the transfer broke off ({error!r}); the next try continues it") from error
+            except HTTPException as error:  # a chunked transfer that ends too early
+                raise OSError(f"the transfer broke off ({error!r}); try again to resume it") from error
     size = part.stat().st_size
     if total is not None and size != total:
-        raise OSError(f"the transfer ended after {size} of {total} bytes; the next try continues it")
+        raise OSError(f"the transfer ended after {size} of {total} bytes; try again to resume it")
     try:
         check(part)
     except ValueError as error:

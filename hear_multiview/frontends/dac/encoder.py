@@ -1,10 +1,10 @@
 """descript-audio-codec's encoder for inference: the same function, at the speed of the machine's own convolutions.
 
-It is written out here, from the tensors of a weight file, for importing the codec's own package takes seconds and half
-a gigabyte; the tests hold one against the other.
+It is written out here, from the tensors of a weight file, because importing the codec's own package takes seconds and
+half a gigabyte; the tests compare the two.
 
-On a CPU three things make the difference. Activations lie channels last and weights in oneDNN's own blocks, so that no
-convolution has to rearrange anything. A residual unit adds while it writes. And the activation is a single pass
+Three things make it fast on a CPU. Activations are channels last and weights in oneDNN's own blocks, so no convolution
+has to rearrange anything. A residual unit adds while it writes. And the activation is a single pass over memory
 (`hear_multiview.frontends.dac.snake`).
 """
 
@@ -21,19 +21,19 @@ from torch import Tensor, nn
 from hear_multiview import onednn
 from hear_multiview.frontends.dac.snake import Snake
 
-#: By name, as in a file of descript-audio-codec.
+#: Tensors by name, as in a file of descript-audio-codec.
 StateDict = Mapping[str, Tensor]
 
 
 class Convolution(nn.Module):
-    """A convolution over steps."""
+    """A weight-normalised convolution over the steps of x [clip, channel, 1, step]."""
 
     weight: Tensor
     bias: Tensor
 
     def __init__(self, tensors: StateDict, *, padding: int, stride: int = 1, dilation: int = 1) -> None:
-        """``tensors``: ``weight_v`` [out, in, tap] and ``weight_g`` [out, 1, 1] of the weight norm g · v / |v|, which
-        is computed once, and ``bias`` [out]."""
+        """``tensors``: ``bias`` [out], and of the weight norm g · v / |v|, which is computed once, ``weight_v`` [out,
+        in, tap] and ``weight_g`` [out, 1, 1]."""
         super().__init__()
         v = tensors["weight_v"].float()
         weight = v * (tensors["weight_g"].float() / torch.linalg.vector_norm(v, dim=(1, 2), keepdim=True))
@@ -44,7 +44,7 @@ class Convolution(nn.Module):
         self._packed: tuple[Tensor, int | None, Tensor] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the packed weights: they are made anew where they are needed, and cannot be copied or pickled."""
+        """Without the packed weights, which cannot be copied or pickled; they are made again when they are needed."""
         return {**self.__dict__, "_packed": None}
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
@@ -53,8 +53,8 @@ class Convolution(nn.Module):
         return onednn.convolution(x, weight, self.bias, self.geometry, residual)
 
     def _blocks(self, x: Tensor) -> Tensor:
-        """The weight in oneDNN's own blocks, kept until it is another tensor (moved, converted) or another version of
-        it (written to, as by ``load_state_dict``). StateDict made in inference mode have no versions."""
+        """The weight in oneDNN's own blocks, kept until the weight is another tensor (moved, converted) or has another
+        version (written to, as by ``load_state_dict``). Tensors made in inference mode have no version."""
         weight = self.weight
         version = None if weight.is_inference() else weight._version
         kept = self._packed
@@ -64,7 +64,7 @@ class Convolution(nn.Module):
 
 
 class ResidualUnit(nn.Module):
-    """Two activations and convolutions, the second onto the input, which is overwritten."""
+    """Two activations and convolutions; their result is added to the input in place."""
 
     def __init__(self, tensors: StateDict, dilation: int) -> None:
         super().__init__()
@@ -83,8 +83,8 @@ class Stage(nn.Module):
     """Consecutive layers of the encoder, which divide the number of steps by ``hop``.
 
     Attributes:
-        hop: input steps an output step.
-        context: output steps' worth of input on either side after which the layers' zero padding is not felt any more.
+        hop: input steps per output step.
+        context: how far the layers' zero padding reaches into the output on either side, in output steps.
     """
 
     def __init__(self, layers: Iterable[nn.Module]) -> None:
@@ -98,8 +98,12 @@ class Stage(nn.Module):
 
 
 def stages(tensors: StateDict, rates: Sequence[int]) -> list[Stage]:
-    """The encoder whose block k divides the number of steps by ``rates[k]``, with ``tensors`` named as in
-    ``dac.DAC.encoder``, in three parts: all but the last two blocks; the last but one; the last, and what follows."""
+    """The encoder in three parts: all but the last two blocks; the last but one; the last one and what follows.
+
+    Args:
+        tensors: named as in ``dac.DAC.encoder``.
+        rates: by which each block divides the number of steps.
+    """
     blocks = [list(_block(_under(f"block.{k}.block.", tensors), rate)) for k, rate in enumerate(rates, start=1)]
     first = Convolution(_under("block.0.", tensors), padding=3)
     snake = Snake(tensors[f"block.{len(rates) + 1}.alpha"])
@@ -116,8 +120,8 @@ def _block(tensors: StateDict, stride: int) -> Iterator[nn.Module]:
 
 
 def shapes(width: int, rates: Sequence[int], latent: int) -> dict[str, tuple[int, ...]]:
-    """What `stages` needs of ``tensors``: of an encoder of ``width`` channels at first, twice as many after each block,
-    and ``latent`` at last."""
+    """Shapes of the tensors that `stages` needs, by name, for an encoder with ``width`` channels at first, twice as
+    many after each block, and ``latent`` at the end."""
     found: dict[str, tuple[int, ...]] = {}
 
     def convolution(name: str, out: int, into: int, taps: int) -> None:
@@ -139,15 +143,15 @@ def shapes(width: int, rates: Sequence[int], latent: int) -> dict[str, tuple[int
 
 
 def _under(prefix: str, tensors: StateDict) -> StateDict:
-    """Those of ``tensors`` whose names begin with ``prefix``, without it."""
+    """The ``tensors`` whose names begin with ``prefix``, by the rest of the name."""
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def _reach(layers: nn.Module) -> tuple[int, int]:
     """A stage's hop and context.
 
-    The layers are a chain of convolutions (residual branches only add shorter paths), so reaches add up: each sees
-    ``padding`` of its input steps to the left and ``dilation · (kernel − 1) − padding`` to the right.
+    The layers are a chain of convolutions (residual branches only add shorter paths), so their reaches add up: each
+    sees ``padding`` input steps to the left and ``dilation · (kernel − 1) − padding`` to the right.
     """
     left = right = 0
     hop = 1  # of the stage's input steps, a step of this layer's input

@@ -1,4 +1,4 @@
-"""The codec's activation for inference. On a CPU it is one pass over memory."""
+"""The codec's activation for inference; on a CPU in one pass over memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 class Snake(nn.Module):
-    """The codec's activation x + sin²(αx) / α with fixed α; on a CPU within 1e-6 / α of it."""
+    """Snake, x + sin²(αx) / α (Ziyin et al. 2020, arXiv 2006.08195), with fixed α; on a CPU within 1e-6 / α of it."""
 
     alpha: Tensor
 
@@ -20,14 +20,14 @@ class Snake(nn.Module):
         self.register_buffer("alpha", alpha.detach()[..., None].clone())
 
     def forward(self, x: Tensor, *, overwrite: bool = False) -> Tensor:
-        """x [clip, channel, 1, step], and so is the result, which is computed in single precision. With ``overwrite``
-        it may lie where x did."""
+        """x [clip, channel, 1, step], and so is the result, computed in single precision. With ``overwrite`` it may be
+        written over x."""
         alpha = self.alpha.float()
         inverse = (alpha + 1e-9).reciprocal()
         if x.device.type != "cpu":
             exact = x.float()
             return torch.addcmul(exact, inverse, torch.mul(exact, alpha).sin_().square_()).to(x.dtype)
-        # Imports a compiler, which whoever computes nothing is spared.
+        # Lazy, because importing numba is slow.
         from hear_multiview.frontends.dac import snake_kernels
 
         x = x.contiguous(memory_format=torch.channels_last)
@@ -41,5 +41,5 @@ class Snake(nn.Module):
 
 
 def _rows(x: Tensor) -> NDArray:
-    """x, whose channels lie last, as [clip and step, channel] in the same memory."""
+    """x, which is channels last, as [clip and step, channel] in the same memory."""
     return x.permute(0, 2, 3, 1).flatten(0, 2).numpy()

@@ -91,7 +91,7 @@ def test_a_clip_that_cannot_be_embedded_is_named_by_its_number(encoder: Multivie
     for odd in (np.zeros(0), np.full(9, np.nan), np.zeros((88_200, 2)), np.zeros(9, np.int64)):
         with pytest.raises(ValueError, match=r"\bclip 3\b"):
             encoder.encode([{"audio": [good, good]}, {"audio": [good, clip(odd), good]}])
-    with pytest.raises(ValueError, match="clip 1 has a sampling rate of 0"):
+    with pytest.raises(ValueError, match=r"clip 1 .*sampling rate"):
         encoder.encode([{"audio": [good, clip(good["array"], 0)]}])
 
 

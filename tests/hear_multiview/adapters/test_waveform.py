@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import resample_poly
 
-from hear_multiview.adapters.waveform import CHANNELS, waveform
+from hear_multiview.adapters.waveform import MAX_CHANNELS, waveform
 
 RATE = 44_100
 
@@ -31,7 +31,7 @@ def sound(*shape: int, seed: int = 0) -> np.ndarray:
 
 
 @settings(deadline=None)
-@given(st.integers(1, CHANNELS), st.integers(1, 300), st.integers(0, 9))
+@given(st.integers(1, MAX_CHANNELS), st.integers(1, 300), st.integers(0, 9))
 def test_every_layout_is_averaged_over_channels_or_refused(channels: int, samples: int, seed: int) -> None:
     array = sound(channels, samples, seed=seed)
     with warnings.catch_warnings():
@@ -48,7 +48,7 @@ def test_every_layout_is_averaged_over_channels_or_refused(channels: int, sample
                 made(array)
 
 
-@pytest.mark.parametrize("shape", [(CHANNELS + 1, 9000), (1, 2, 9000), (88_200, 2), ()])
+@pytest.mark.parametrize("shape", [(MAX_CHANNELS + 1, 9000), (1, 2, 9000), (88_200, 2), ()])
 def test_what_cannot_be_channels_of_samples_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="clip 7 has shape"):
         made(sound(*shape) if shape else np.float64(0.1))
@@ -64,7 +64,7 @@ def test_channels_are_averaged() -> None:
 @pytest.mark.parametrize(("weights", "kept"), [((1, -1), 0), ((0.5, -0.52), 1), ((0.3, -0.6, 0.3), 1)])
 def test_of_channels_that_cancel_the_loudest_is_kept(weights: tuple[float, ...], kept: int) -> None:
     one = sound(2000)
-    with pytest.warns(UserWarning, match=rf"clip 7: .* channel {kept + 1} is taken"):
+    with pytest.warns(UserWarning, match=rf"clip 7: .* channel {kept + 1} "):
         found = made(np.outer(weights, one))
     np.testing.assert_allclose(found, weights[kept] * one, atol=1e-7)
 
@@ -92,26 +92,26 @@ def test_integers_are_brought_to_a_full_scale_of_one(dtype: type) -> None:
     "array", [np.zeros(9, np.int64), np.zeros(9, np.uint8), np.zeros(9, bool), [0, 1, -1], ["a", "b"]]
 )
 def test_other_types_are_refused(array: Any) -> None:
-    with pytest.raises(ValueError, match=f"clip 7 has samples of type {np.asarray(array).dtype}"):
+    with pytest.raises(ValueError, match=f"clip 7 .* {np.asarray(array).dtype}"):
         made(array)
 
 
 @pytest.mark.parametrize("value", [32_767.0, -3.0, 1e300])
 def test_samples_far_beyond_full_scale_are_refused(value: float) -> None:
-    with pytest.raises(ValueError, match=r"clip 7 holds samples up to .* full scale"):
+    with pytest.raises(ValueError, match=r"clip 7 .* full scale"):
         made(np.append(sound(99), value))
     assert made(np.append(sound(99), 1.3))[-1] == np.float32(1.3)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_samples_that_are_no_numbers_are_refused(value: float) -> None:
-    with pytest.raises(ValueError, match="clip 7 holds NaN or infinite samples"):
+    with pytest.raises(ValueError, match=r"clip 7 .*NaN or infinite"):
         made(np.append(sound(99), value))
 
 
 @pytest.mark.parametrize("shape", [(0,), (2, 0), (0, 2)])
 def test_a_clip_without_samples_is_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match="clip 7 holds no samples"):
+    with pytest.raises(ValueError, match=r"clip 7 .*no samples"):
         made(np.zeros(shape))
 
 
@@ -122,7 +122,7 @@ def test_a_clip_without_samples_is_refused(shape: tuple[int, ...]) -> None:
     "rate", [0, -44_100, 999, 1_000_001, 44_100.5, float("nan"), float("inf"), None, "44100", True]
 )
 def test_rates_of_no_sound_are_refused(rate: Any) -> None:
-    with pytest.raises(ValueError, match=r"clip 7 has a sampling rate of"):
+    with pytest.raises(ValueError, match=r"clip 7 .*sampling rate"):
         made(sound(9), rate)
 
 
@@ -154,7 +154,7 @@ def test_a_decoder_gives_its_channels_and_rate() -> None:
     """As torchcodec's; those of datasets can also be asked for an array, in which channels are averaged."""
     array = sound(16_000)
     decoded = SimpleNamespace(data=torch.from_numpy(np.stack([array, -array])), sample_rate=16_000)
-    with pytest.warns(UserWarning, match="clip 7: its channels cancel"):
+    with pytest.warns(UserWarning, match=r"clip 7: .*channels cancel"):
         found = waveform(SimpleNamespace(get_all_samples=lambda: decoded), 16_000, "clip 7")
     np.testing.assert_array_equal(found, array.astype(np.float32))
 

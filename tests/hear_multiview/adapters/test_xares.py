@@ -66,14 +66,14 @@ def test_short_clips_have_a_frame(encoder: MultiviewEncoder, noise: Noise, sampl
 
 def test_silence_is_embedded_and_nothing_is_refused(encoder: MultiviewEncoder) -> None:
     assert torch.isfinite(encoder(torch.zeros(2, 4410))).all()
-    with pytest.raises(ValueError, match="audio is empty"):
+    with pytest.raises(ValueError, match="empty"):
         encoder(torch.zeros(2, 0))
-    with pytest.raises(ValueError, match=r"shape \(88200, 2\) looks like \[sample, channel\]"):
+    with pytest.raises(ValueError, match=r"\(88200, 2\) .*\[sample, channel\]"):
         encoder(torch.zeros(88_200, 2))
     for odd in (torch.zeros(1, 2, 4410), torch.zeros(2, 4410, dtype=torch.int16)):
-        with pytest.raises(ValueError, match="audio must be"):
+        with pytest.raises(ValueError, match=r"\[clip, sample\]|floating-point"):
             encoder(odd)
-    with pytest.raises(ValueError, match="clip 1 of the batch"):
+    with pytest.raises(ValueError, match="clip 1"):
         encoder(torch.tensor([[0.1] * 9, [torch.nan] * 9]))
 
 

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hear_multiview.audio.loudness import STRETCH, TARGET, gains, integrated_loudness
+from hear_multiview.audio.loudness import CHUNK_SAMPLES, TARGET, gains, integrated_loudness
 
 
 @pytest.mark.parametrize("rate", [16_000, 22_050, 44_100, 48_000])
@@ -18,13 +18,13 @@ def test_agrees_with_pyloudnorm_on_whole_blocks(rate: int, seconds: float) -> No
     rng = np.random.default_rng(0)
     n = round(rate * seconds)
     clip = rng.normal(size=n) * 0.3 * np.linspace(0.01, 1, n) ** 2  # quiet parts, so that both gates have work
-    assert rate * 13 > STRETCH / 4, "the long clip should cross a stretch at some rate"
+    assert rate * 13 > CHUNK_SAMPLES / 4, "the long clip should cross a chunk at some rate"
     assert integrated_loudness(clip, rate) == pytest.approx(pyloudnorm.Meter(rate).integrated_loudness(clip), abs=1e-6)
 
 
 def test_a_stretch_boundary_changes_nothing() -> None:
     rng = np.random.default_rng(1)
-    clip = rng.normal(size=STRETCH * 2 + 12_345)
+    clip = rng.normal(size=CHUNK_SAMPLES * 2 + 12_345)
     whole = round(len(clip) / 4410) * 4410
     clip = clip[:whole] if whole <= len(clip) else clip[: whole - 4410]
     assert integrated_loudness(clip, 44_100) == pytest.approx(

@@ -24,6 +24,17 @@ def front(request: pytest.FixtureRequest) -> FrontEnd:
     return load_frontend(request.param, path)
 
 
+#: Checkpoints hold these digests: another one would disown all that were trained on the front end.
+DIGESTS = {
+    "demo": "478a385120a608a48a4c6189ddb3cf82227e51bf3acc473a22dd4c4cedd4d570",
+    "log_mel": "9b45ca0cdef7d1191f31d5e29f06a6d18fb91c10e4342ab4fbf401114f748f99",
+    "hear:hear_multiview.references.random_projection": (
+        "e3b18dd159aa301bf8ea59b16116fb910594c73e5ebbd9dea10a1ec38085523c"
+    ),
+    HEAR_MODULE: "7b68ddc7749aaeaa11df13f6abd453aba8f38af1491ca4b9cc1e5bd8bde6fe9b",
+}
+
+
 def sound(front: FrontEnd, samples: int, clips: int = 1, seed: int = 0) -> Tensor:
     return 0.1 * torch.randn(clips, samples, generator=torch.Generator().manual_seed(seed))
 
@@ -43,6 +54,11 @@ def test_what_it_says_of_itself(front: FrontEnd) -> None:
     assert isinstance(front, torch.nn.Module)
     assert not any(module.training for module in front.modules())
     assert not any(parameter.requires_grad for parameter in front.parameters())
+
+
+@pytest.mark.parametrize("name", DIGESTS)
+def test_digests_do_not_change(name: str) -> None:
+    assert load_frontend(name).digest == DIGESTS[name]
 
 
 @pytest.mark.parametrize("hops", [0.5, 1, 3.2, 7.7])

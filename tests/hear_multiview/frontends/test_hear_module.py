@@ -111,7 +111,11 @@ def saved(path: Path, front: FrontEnd, width: int = 8) -> Path:
 @pytest.mark.parametrize("seconds", [0.1, 1.0, 2.34])
 def test_frames_and_times_are_the_modules_own(module: ModuleType, seconds: float) -> None:
     front = load_frontend(f"hear:{module.__name__}")
-    assert (front.name, front.sample_rate, front.hop) == (f"hear:{module.__name__}", module.SAMPLE_RATE, module.HOP)
+    assert (front.name, front.sample_rate, front.hop) == (
+        f"hear:{module.__name__}",
+        module.SAMPLE_RATE,
+        module.HOP_LENGTH,
+    )
     audio = sound(front.sample_rate, 3, seconds)
     frames, times = module.get_timestamp_embeddings(audio, module.load_model())
     assert front.dim == frames.shape[2]
@@ -217,16 +221,16 @@ def test_a_checkpoint_refuses_other_weights_and_other_modules(theirs: ModuleType
     for frontend in (None, "hear:theirs"):
         model = hear_multiview.load_model(path, frontend=frontend, frontend_weights=weights)
         assert model.scene_embedding_size == 6
-    with pytest.raises(ValueError, match=r"was trained on hear:theirs weights with .* as frontend_weights"):
+    with pytest.raises(ValueError, match=r"c\.safetensors .*hear:theirs.* frontend_weights"):
         hear_multiview.load_model(path)
     torch.save({"scale": torch.zeros(5)}, weights)
-    with pytest.raises(ValueError, match=r"was trained on hear:theirs weights with sha256"):
+    with pytest.raises(ValueError, match=r"c\.safetensors .*hear:theirs.* sha256"):
         hear_multiview.load_model(path, frontend_weights=weights)
-    with pytest.raises(ValueError, match=r"frontend 'hear:other' does not fit checkpoint .* trained on 'hear:theirs'"):
+    with pytest.raises(ValueError, match=r"'hear:other' .*c\.safetensors.* 'hear:theirs'"):
         hear_multiview.load_model(path, frontend="hear:other")
     sys.modules.pop("theirs")
     (tmp_path / "theirs.py").unlink()
-    with pytest.raises(ValueError, match="hear:theirs: module theirs cannot be imported"):
+    with pytest.raises(ValueError, match="module theirs cannot be imported"):
         hear_multiview.load_model(path, frontend_weights=weights)
 
 
@@ -236,14 +240,14 @@ def test_a_checkpoint_refuses_other_weights_and_other_modules(theirs: ModuleType
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("hear:", "front end 'hear:' names no module: write hear: and a module as one imports it"),
-        ("hear:.relative", "names no module"),
-        ("hear:a b", "names no module"),
+        ("hear:", "'hear:' .*module"),
+        ("hear:.relative", r"hear:\.relative"),
+        ("hear:a b", "hear:a b"),
         (
             "hear:no_such_module",
-            r"module no_such_module cannot be imported \(No module named 'no_such_module'\): install",
+            r"no_such_module cannot be imported \(No module named",
         ),
-        ("hear:json", r"module json is no HEAR module, it lacks load_model and get_timestamp_embeddings: name"),
+        ("hear:json", r"json .*load_model and get_timestamp_embeddings"),
         ("hera:json", "hera:json.* dac_44khz, demo, log_mel, waveform, hear:<module>"),
     ],
 )
@@ -256,48 +260,48 @@ def test_names_that_are_no_hear_module(name: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("raise RuntimeError('broken')", r"module odd cannot be imported \(broken\)"),
+        ("raise RuntimeError('broken')", r"odd .*\(broken\)"),
         (
             "def load_model(path=''): raise OSError('no file\\nat all')",
-            r"loaded without a weight file \(no file\): give",
+            r"hear:odd .*\(no file\)",
         ),
-        ("def load_model(path=''): return 3", r"its load_model gives a int, not a torch\.nn\.Module"),
-        ("def load_model(path=''): return torch.nn.Identity()", "its model lacks sample_rate"),
-        ("HOP_MS = 5000", r"gives 1 timestamps for 2 s of noise: take a module with frames at regular intervals"),
+        ("def load_model(path=''): return 3", r"load_model .* int.* torch\.nn\.Module"),
+        ("def load_model(path=''): return torch.nn.Identity()", "hear:odd.* sample_rate"),
+        ("HOP_MS = 5000", r"1 timestamps .* 2 s .*regular"),
         (
             "@then\ndef get_timestamp_embeddings(z, t): return z, t ** 1.01",
-            r"201 timestamps that lie 10\.\d+ to 10\.\d+ ms",
+            r"201 timestamps .* 10\.\d+ to 10\.\d+ ms",
         ),
         (
             "@then\ndef get_timestamp_embeddings(z, t): return z, t[0]",
-            r"gives embeddings \(1, 201, 5\) and timestamps \(201,\) for 1 clips: HEAR asks for",
+            r"\(1, 201, 5\) .* \(201,\) ",
         ),
         (
             "@then\ndef get_timestamp_embeddings(z, t): return z[:, :0], t[:, :0]",
-            "gives no frame for 2 s of audio: give longer audio",
+            "no frame.* 2 s",
         ),
         (
             "@then\ndef get_timestamp_embeddings(z, t): return z, t / 1000",
-            r"timestamps from 0 to 2 for 2 s of audio: these are seconds; HEAR asks for milliseconds",
+            r"from 0 to 2 .*seconds.* for 2 s .*milliseconds",
         ),
         (
             "@then\ndef get_timestamp_embeddings(z, t): return z, t * 22.05",
-            "these are samples; HEAR asks for milliseconds",
+            "samples.* milliseconds",
         ),
-        ("@then\ndef get_timestamp_embeddings(z, t): return z, t * 2", r"from 0 to 4000 for 2 s of audio; HEAR asks"),
-        ("@then\ndef get_timestamp_embeddings(z, t): return z, t + 11", r"from 11 to 2011 for 2 s of audio; HEAR asks"),
+        ("@then\ndef get_timestamp_embeddings(z, t): return z, t * 2", r"from 0 to 4000 for 2 s .*milliseconds"),
+        ("@then\ndef get_timestamp_embeddings(z, t): return z, t + 11", r"from 11 to 2011 for 2 s .*milliseconds"),
         ("@then\ndef get_timestamp_embeddings(z, t): return z[:, 2:], t[:, 2:]", r"from 20 to 2000"),
         ("@then\ndef get_timestamp_embeddings(z, t): return z[:, :-2], t[:, :-2]", r"from 0 to 1980"),
-        ("@then\ndef get_timestamp_embeddings(z, t): return z, t.flip(1)", "timestamps that lie -10 to -10 ms apart"),
-        ("@then\ndef get_timestamp_embeddings(z, t): return z, t * float('nan')", "NaN or infinite numbers for 2 s"),
-        ("@then\ndef get_timestamp_embeddings(z, t): return z / 0, t", "NaN or infinite numbers for 2 s of audio"),
+        ("@then\ndef get_timestamp_embeddings(z, t): return z, t.flip(1)", "-10 to -10 ms"),
+        ("@then\ndef get_timestamp_embeddings(z, t): return z, t * float('nan')", "NaN or infinite .* 2 s"),
+        ("@then\ndef get_timestamp_embeddings(z, t): return z / 0, t", "NaN or infinite .* 2 s"),
         (
             "@then\ndef get_timestamp_embeddings(z, t): return torch.nn.functional.dropout(z), t",
-            "other embeddings when the same audio is repeated",
+            "hear:odd .*repeated",
         ),
         (
             "def get_timestamp_embeddings(audio, model): return model(audio)",
-            r"fails on 2 s of audio \(Module \[Model\] is missing the required .forward. function\): where",
+            r"2 s of audio \(Module \[Model\] is missing the required .forward. function\)",
         ),
     ],
 )
@@ -345,16 +349,16 @@ def test_what_a_module_raises_or_makes_of_a_clip_is_said_with_its_length(
 
 def test_precision_and_weights_that_do_not_fit() -> None:
     name = f"hear:{mel_statistics.__name__}"
-    with pytest.raises(ValueError, match="mel_statistics cannot run in bf16, only the codecs can: take precision fp32"):
+    with pytest.raises(ValueError, match=r"mel_statistics .*bf16.*fp32"):
         load_frontend(name, precision="bf16")
-    with pytest.raises(FileNotFoundError, match=r"weight file nowhere\.pt of front end hear:.*mel_statistics does not"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.pt .*hear:.*mel_statistics"):
         load_frontend(name, "nowhere.pt")
-    with pytest.raises(ValueError, match=r"cannot be loaded from .*\.py \(mel_statistics has no weights"):
+    with pytest.raises(ValueError, match=r"mel_statistics .*\.py \(mel_statistics has no weights"):
         load_frontend(name, __file__)
 
 
 def test_audio_too_short_for_it(theirs: ModuleType) -> None:
     model = Embedder(load_frontend("hear:theirs"), None, "frontend")
-    with pytest.raises(ValueError, match="shorter than half a frame: give at least 111 samples at 22050 Hz"):
+    with pytest.raises(ValueError, match=r"110 samples .* 111 samples .*22050 Hz"):
         hear_multiview.get_scene_embeddings(torch.rand(1, 110), model)
     assert hear_multiview.get_scene_embeddings(torch.rand(1, 111), model).shape == (1, 6)

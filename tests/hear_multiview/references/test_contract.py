@@ -42,7 +42,7 @@ def test_contract(module: ModuleType, seconds: float) -> None:
 def test_times_are_regular_and_within_the_audio(module: ModuleType) -> None:
     model = module.load_model()
     _, times = module.get_timestamp_embeddings(noise(module, 2, 2.0), model)
-    step = 1000 * module.HOP / module.SAMPLE_RATE
+    step = 1000 * module.HOP_LENGTH / module.SAMPLE_RATE
     assert step <= 50  # HEAR's advice
     torch.testing.assert_close(times.diff(), torch.full_like(times.diff(), step), atol=1e-3, rtol=0)
     assert times[0, 0] == pytest.approx(step / 2)
@@ -53,13 +53,13 @@ def test_times_are_regular_and_within_the_audio(module: ModuleType) -> None:
 @REFERENCES
 def test_silence_and_nothing_are_embedded(module: ModuleType) -> None:
     model = module.load_model()
-    for samples in (1, module.WINDOW):
+    for samples in (1, module.N_FFT):
         assert torch.isfinite(module.get_scene_embeddings(torch.zeros(1, samples), model)).all()
 
 
 @REFERENCES
 def test_it_has_no_weights(module: ModuleType) -> None:
     name = module.__name__.rsplit(".", 1)[1]
-    with pytest.raises(ValueError, match=rf"{name} has no weights to load from w\.pt"):
+    with pytest.raises(ValueError, match=rf"{name} .*w\.pt"):
         module.load_model("w.pt")
     assert module.load_model(None).sample_rate == module.SAMPLE_RATE

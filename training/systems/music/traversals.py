@@ -53,15 +53,15 @@ def render(frames: Tensor, front: LogMel) -> Tensor:
     Bands become bins by the pseudo-inverse of the filter bank, cut at 0; phases are Griffin and Lim's. Frequencies are
     as coarse as the bands are.
     """
-    hop = log_mel.WINDOW // 4  # a quarter of a window, as Griffin and Lim's algorithm needs it
-    power = (frames.exp() - log_mel.FLOOR).clamp(min=0) @ torch.linalg.pinv(front.bands)
+    hop = log_mel.N_FFT // 4  # a quarter of a window, as Griffin and Lim's algorithm needs it
+    power = (frames.exp() - log_mel.LOG_EPS).clamp(min=0) @ torch.linalg.pinv(front.filterbank)
     magnitude = power.clamp(min=0).sqrt().repeat_interleave(round(SECONDS * log_mel.SAMPLE_RATE / hop), dim=0)
     return griffinlim(
         magnitude.T,
         window=front.window,
-        n_fft=log_mel.WINDOW,
+        n_fft=log_mel.N_FFT,
         hop_length=hop,
-        win_length=log_mel.WINDOW,
+        win_length=log_mel.N_FFT,
         power=1.0,
         n_iter=ITERATIONS,
         momentum=0.99,

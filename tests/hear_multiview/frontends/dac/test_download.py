@@ -28,7 +28,7 @@ def test_whole(served: tuple[bytes, str, Any], tmp_path: Path) -> None:
 def test_a_broken_transfer_is_continued_where_it_stopped(served: tuple[bytes, str, Any], tmp_path: Path) -> None:
     data, url, handler = served
     handler.cut_after = 400_000
-    with pytest.raises(OSError, match="the transfer ended after 400000 of 1000000 bytes; the next try continues it"):
+    with pytest.raises(OSError, match="400000 of 1000000 bytes"):
         download(url, tmp_path / "w.bin", what="test")
     assert not (tmp_path / "w.bin").exists()
     download(url, tmp_path / "w.bin", what="test")

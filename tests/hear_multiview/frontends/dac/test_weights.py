@@ -44,7 +44,7 @@ def test_bundle_is_small_and_whole() -> None:
 
 
 def test_another_width_is_not_the_official_codec(small_file: Path) -> None:
-    with pytest.raises(ValueError, match="is a codec with encoder_dim 4, not 64; for a codec of another size use"):
+    with pytest.raises(ValueError, match=r"encoder_dim 4.* 64.*'demo'"):
         read_dac(small_file, official=True)
     assert read_dac(small_file, official=False).dim == 64
 
@@ -55,7 +55,7 @@ def test_another_width_is_not_the_official_codec(small_file: Path) -> None:
         ({"sample_rate": 16_000}, "is a codec with sample_rate 16000, not 44100"),
         (
             {"encoder_dim": 8},
-            "does not hold the encoder that its own arguments describe: .* tensors differ",
+            r"changed\.pth .*encoder.* tensors differ",
         ),
         ({"encoder_rates": None}, "is not a descript-audio-codec weight file"),
     ],
@@ -70,12 +70,12 @@ def test_another_hop(tmp_path: Path) -> None:
     seeded_codec(1, encoder_dim=4, decoder_dim=16, encoder_rates=[2, 4, 8], decoder_rates=[8, 4, 2]).save(
         str(path), package=False
     )
-    with pytest.raises(ValueError, match="is a codec with 64 samples a frame, not 512"):
+    with pytest.raises(ValueError, match=r" 64 .* 512"):
         read_dac(path, official=False)
 
 
 def test_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"codec weight file .*nothing\.pth does not exist"):
+    with pytest.raises(FileNotFoundError, match=r"nothing\.pth"):
         load_frontend("dac_44khz", tmp_path / "nothing.pth")
 
 
@@ -90,7 +90,7 @@ def test_a_truncated_file_of_torchs_older_format(small_file: Path, tmp_path: Pat
     torch.save(torch.load(small_file, weights_only=True), tmp_path / "old.pth", _use_new_zipfile_serialization=False)
     path = tmp_path / "half.pth"
     path.write_bytes((tmp_path / "old.pth").read_bytes()[:50_000])
-    with pytest.raises(ValueError, match=r"half\.pth \(0\.\d MB\) cannot be read as codec weights: it is truncated"):
+    with pytest.raises(ValueError, match=r"half\.pth \(0\.\d MB\).* truncated"):
         read_dac(path, official=False)
 
 
@@ -101,7 +101,7 @@ def test_a_page_in_place_of_the_weights_does_not_stay_in_the_cache(
     (folder / "weights.pth").write_bytes(b"<!DOCTYPE html><title>Log in to this network</title>")
     monkeypatch.setattr(codec_weights, "CACHE", tmp_path / "cache" / "w.pth")
     monkeypatch.setattr(codec_weights, "URL", f"{address}/weights.pth")
-    with pytest.raises(ValueError, match=r"web page.*give it as frontend_weights"):
+    with pytest.raises(ValueError, match=r"web page.*frontend_weights"):
         load_frontend("dac_44khz")
     assert not any((tmp_path / "cache").iterdir())
 
@@ -109,7 +109,7 @@ def test_a_page_in_place_of_the_weights_does_not_stay_in_the_cache(
 @pytest.mark.parametrize("stored", [torch.zeros(3), {"state_dict": {}}, {"state_dict": {}, "metadata": {}}])
 def test_other_torch_files(tmp_path: Path, stored: Any) -> None:
     torch.save(stored, tmp_path / "x.pth")
-    with pytest.raises(ValueError, match="is not a descript-audio-codec weight file"):
+    with pytest.raises(ValueError, match=r"x\.pth .*descript-audio-codec"):
         read_dac(tmp_path / "x.pth", official=False)
 
 
@@ -126,7 +126,7 @@ class Bomb:
 @pytest.mark.parametrize("writer", [torch.save, lambda x, path: path.write_bytes(pickle.dumps(x))])
 def test_pickled_code_is_refused_and_not_run(tmp_path: Path, writer: Any) -> None:
     writer({"state_dict": {}, "metadata": Bomb(tmp_path / "ran")}, tmp_path / "bomb.pth")
-    with pytest.raises(ValueError, match="holds more than tensors"):
+    with pytest.raises(ValueError, match=r"bomb\.pth .*tensors"):
         read_dac(tmp_path / "bomb.pth", official=False)
     assert not (tmp_path / "ran").exists()
 
@@ -135,7 +135,7 @@ def test_a_torch_package_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "package.pth"
     with torch.package.PackageExporter(path) as exporter:
         exporter.save_pickle("DAC", "DAC.pth", {"weights": torch.zeros(1)})
-    with pytest.raises(ValueError, match=r"is a torch\.package, which holds code and is not loaded"):
+    with pytest.raises(ValueError, match=r"torch\.package"):
         read_dac(path, official=False)
 
 
@@ -161,5 +161,5 @@ def test_downloaded_into_the_cache(
 def test_no_network_is_one_sentence_with_the_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(codec_weights, "CACHE", tmp_path / "weights.pth")
     monkeypatch.setattr(codec_weights, "URL", "http://127.0.0.1:9/weights.pth")
-    with pytest.raises(ValueError, match="give it as frontend_weights, or use frontend='demo'"):
+    with pytest.raises(ValueError, match=r"frontend_weights.*frontend='demo'"):
         load_frontend("dac_44khz")

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from hear_multiview import checkpoint
-from hear_multiview.frontends.log_mel import HOP, LogMel
+from hear_multiview.frontends.log_mel import HOP_LENGTH, LogMel
 from training.systems.music import sounds
 from training.systems.music.methods import MultiViewVAE
 from training.systems.music.traversals import STEPS, load_vae, render, traverse
@@ -45,7 +45,7 @@ def test_a_rendered_sound_is_heard_at_its_pitch() -> None:
         spectrum = torch.fft.rfft(sound * torch.hann_window(len(sound))).abs()
         pitches.append(spectrum.argmax().item() * front.sample_rate / len(sound))
     assert pitches == pytest.approx([sounds.FREQUENCIES[8], sounds.FREQUENCIES[20]], rel=0.08)
-    assert front.hop == HOP
+    assert front.hop == HOP_LENGTH
 
 
 def test_a_checkpoint_without_a_decoder_of_that_kind(tmp_path: Path) -> None:
