@@ -77,7 +77,7 @@ def test_what_two_empty_label_sets_count_as() -> None:
 
 
 def test_unknown_average() -> None:
-    with pytest.raises(ValueError, match="there is no Jaccard average 'weighted'; choose one of micro, macro, samples"):
+    with pytest.raises(ValueError, match=r"'weighted'.*micro, macro, samples"):
         jaccard(np.zeros((1, 1), bool), np.zeros((1, 1), bool), "weighted")
 
 
@@ -174,7 +174,7 @@ def test_a_weight_is_how_often_a_clip_is_there(metric: str) -> None:
 
 
 def test_no_such_weighted_score() -> None:
-    with pytest.raises(ValueError, match="the score 'd_prime' cannot be computed from predictions here"):
+    with pytest.raises(ValueError, match="'d_prime'"):
         weighted("d_prime", np.ones((1, 1), bool), np.ones((1, 1)), np.ones((1, 1)))
 
 

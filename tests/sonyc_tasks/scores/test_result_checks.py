@@ -211,7 +211,7 @@ def test_results_of_other_embeddings(tmp_path: Path, write: Write) -> None:
     record = EmbeddingRecord.read(folder)
     assert record is not None
     replace(record, weights={"tensors": "7" * 64}).write(folder)
-    with pytest.raises(ValueError, match="other embeddings") as caught:
+    with pytest.raises(ValueError, match="embedding_record") as caught:
         read_scores(tmp_path / "embeddings")
     assert str(folder) in str(caught.value)
 

@@ -85,12 +85,12 @@ def test_folds_of_one_clip(task: Task) -> None:
     assert len(errors) == 3  # each probe trains on one clip
 
 
-def test_folds_in_a_folder(task: Task, only: Callable[[Path], str]) -> None:
+def test_folds_in_a_folder(task: Task, only: Callable[..., None]) -> None:
     folds = {f"fold{n:02d}": {f"{n}a.wav": ["cat"], f"{n}b.wav": ["dog"]} for n in range(3)}
     folder = task({"split_mode": "presplit_kfold", "splits": list(folds)}, folds)
     assert validate_task(folder) == []
     (folder / "fold01.json").write_text('{"1a.wav": ["cat"], "1b.wav": ["cat"]}')
-    assert only(folder).startswith("fold01.json: warning: no clip has dog; ")
+    only(folder, "fold01.json: warning", "no clip has dog")
 
 
 @pytest.mark.parametrize(
