@@ -106,16 +106,16 @@ def _validate(options: argparse.Namespace) -> int:
 def _score(options: argparse.Namespace) -> int:
     from sonyc_tasks.scores.results import read_scores
     from sonyc_tasks.scores.score import score_table
-    from sonyc_tasks.scores.score_report import markdown, write_csv, write_json
+    from sonyc_tasks.scores.score_report import markdown, write_scores_csv, write_scores_json
 
     results = read_scores(options.embeddings_dir)
     tables = [
         score_table(model, views, resamples=options.resamples, seed=options.seed) for model, views in results.items()
     ]
     if options.csv:
-        write_csv(tables, options.csv)
+        write_scores_csv(tables, options.csv)
     if options.json:
-        write_json(tables, options.json)
+        write_scores_json(tables, options.json)
     print(markdown(tables))
     return 0
 

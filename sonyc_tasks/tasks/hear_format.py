@@ -31,7 +31,7 @@ from tqdm import tqdm
 
 from sonyc_tasks.dataset import audio
 from sonyc_tasks.dataset.duplicates import between_splits, listed
-from sonyc_tasks.launcher.embedding_record import file_digest
+from sonyc_tasks.files import file_digest
 from sonyc_tasks.tasks.build_folder import sweep, workshop
 from sonyc_tasks.tasks.probe_batches import lone_rows
 from sonyc_tasks.tasks.validate.task import errors_of, validate_task

@@ -15,6 +15,7 @@ import soundfile
 import torch
 
 import hear_multiview
+from sonyc_tasks.files import file_digest
 from sonyc_tasks.launcher import embedding_record
 from sonyc_tasks.launcher.embedding_record import (
     EmbeddingRecord,
@@ -198,4 +199,4 @@ def test_versions_and_files(tmp_path: Path) -> None:
     assert embedding_record.module_version("json.decoder") == json.__version__  # type: ignore[attr-defined]
     assert embedding_record.module_version("colorsys") is None
     (tmp_path / "file").write_bytes(bytes(3_000_000))
-    assert embedding_record.file_digest(tmp_path / "file") == hashlib.sha256(bytes(3_000_000)).hexdigest()
+    assert file_digest(tmp_path / "file") == hashlib.sha256(bytes(3_000_000)).hexdigest()

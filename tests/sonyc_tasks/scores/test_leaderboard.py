@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 
 from sonyc_tasks.__main__ import main
-from sonyc_tasks.scores.leaderboard import COLUMNS, FIRST, OFFICIAL, leaderboard, rank, read_own_score, read_published
+from sonyc_tasks.scores.leaderboard import COLUMNS, FIRST, OFFICIAL, leaderboard, rank, read_published
+from sonyc_tasks.scores.results import read_heareval_score
 
 # The folders hold results only; tests/sonyc_tasks/test_result_checks.py is about what else belongs there.
 pytestmark = pytest.mark.filterwarnings("ignore:.*nothing tells")
@@ -89,11 +90,11 @@ def test_the_row(tmp_path: Path, write: Write) -> None:
 def test_folds_are_averaged_as_heareval_does(write: Write) -> None:
     for values in ((0.1, 0.5, 0.9), (0.25, math.nan, 0.5)):
         file = write(f"net{values[0]}", "esc50-v2.0.0-full", *values, metric="aucroc") / "test.predicted-scores.json"
-        own = read_own_score(file)
+        own = read_heareval_score(file)
         expected = json.loads(file.read_text())["aggregated_scores"]
         assert own.value == pytest.approx(expected["test_score_mean"])
         assert (own.metric, list(own.values), own.larger_is_better) == ("aucroc", ["fold00", "fold01", "fold02"], True)
-    assert not read_own_score(write("net", "x", 0.1, mode="min") / "test.predicted-scores.json").larger_is_better
+    assert not read_heareval_score(write("net", "x", 0.1, mode="min") / "test.predicted-scores.json").larger_is_better
 
 
 def test_ranks_beside_the_published(tmp_path: Path, write: Write, published: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from sonyc_tasks.__main__ import main
 from sonyc_tasks.scores.compare import compare
-from sonyc_tasks.scores.compare_report import figure, grid, write_report
+from sonyc_tasks.scores.compare_report import figure, write_report
 
 TASK = "bees-v2-full"
 # The folders hold results only; tests/sonyc_tasks/test_result_checks.py is about what else belongs there.
@@ -89,10 +89,6 @@ def test_a_report_without_matplotlib(tmp_path: Path, write: Write, fold: Fold, m
     with pytest.raises(ValueError, match="matplotlib"):
         write_report(compare([tmp_path / "embeddings"], resamples=20), tmp_path / "out")
     assert not (tmp_path / "out").exists()
-
-
-def test_grid() -> None:
-    assert grid([["a", "bb"], ["c|d", "e"]]) == "| a    | bb |\n|------|----|\n| c\\|d | e  |"
 
 
 def test_help_says_what_is_read_and_written(capsys: pytest.CaptureFixture[str]) -> None:
