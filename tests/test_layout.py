@@ -20,7 +20,6 @@ MODULES = sorted(str(path.relative_to(ROOT)) for package in MAY_IMPORT for path 
 LONGEST = 60
 #: What may be longer: lists and texts, which no function would make clearer; the last is to be divided.
 LONG = {
-    "sonyc_tasks/__main__.py: _parser",
     "training/__main__.py: _parser",
     "training/reporting/model_card.py: published_card",
     "training/engine/pretrain.py: pretrain",
