@@ -76,7 +76,7 @@ def test_only_extra_files(data: Path, write_noise: Any) -> None:
     advice = check(data).advice()
     assert advice.startswith(str(data))
     assert "1 extra" in advice
-    assert "download" not in advice  # which would not help
+    assert "sonyc_tasks download" not in advice  # which would not help
 
 
 def test_a_clip_without_labels_is_not_extra(
@@ -168,7 +168,7 @@ def test_ambiguous_names(data: Path, write_noise: Any) -> None:
     write_noise(data / "audio" / "audio-0" / "01_000001.wav", seed=9)
     report = check(data)
     assert found(data) == {"ambiguous": ["01_000001.wav"]}
-    assert "download" not in report.advice()  # which would not help
+    assert "sonyc_tasks download" not in report.advice()  # which would not help
     assert "1 ambiguous" in report.advice()
 
 
