@@ -73,21 +73,6 @@ def duplicate_clips(clips: Sequence[Clip], split: SensorSplit, *, workers: int |
     return groups
 
 
-def between_splits(folder: Path, clips: Mapping[str, Iterable[str]]) -> list[list[tuple[str, str]]]:
-    """Group (split, clip) of a HEAR task folder that are the same recording and in two or more splits.
-
-    Args:
-        folder: The task folder. Only its lowest sample rate is read, as the others have the same audio.
-        clips: Split → clips; those without audio are skipped.
-    """
-    rates = sorted(int(path.name) for path in folder.iterdir() if path.is_dir() and path.name.isdecimal())
-    if not rates:
-        return []
-    places = {folder / str(rates[0]) / split / clip: (split, clip) for split, own in clips.items() for clip in own}
-    groups = [[places[path] for path in group] for group in duplicates(filter(Path.is_file, places))]
-    return [group for group in groups if len({split for split, _ in group}) > 1]
-
-
 def listed(groups: Sequence[Sequence[str]]) -> str:
     """List the first groups of names, and the number of the others, in words.
 

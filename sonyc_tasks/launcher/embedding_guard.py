@@ -29,6 +29,7 @@ from sonyc_tasks.launcher.embedding_record import (
 from sonyc_tasks.launcher.hooks import one_sentence, replaced, say, warn
 from sonyc_tasks.launcher.module_checks import check_module, sample_rate
 from sonyc_tasks.tasks.probe_batches import lone_rows
+from sonyc_tasks.tasks.validate.audio import sample_rates
 
 
 def guarded(runner: Callable[..., None], **options: Any) -> None:
@@ -272,7 +273,7 @@ def _options_suffix(options: Any) -> str:
 
 
 def _no_rate(task: Path, rate: int, module: str) -> str:
-    there = sorted(int(path.name) for path in task.iterdir() if path.is_dir() and path.name.isdecimal())
+    there = sample_rates(task)
     rates = " and ".join(f"{found} Hz" for found in there) or "no sample rate"
     every = " ".join(map(str, sorted({*there, rate})))
     return (

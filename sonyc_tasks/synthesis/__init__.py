@@ -28,7 +28,7 @@ from numpy.random import Generator, SeedSequence, default_rng
 from tqdm import tqdm
 
 from ..dataset.taxonomy import CLIP_SECONDS, COLUMNS, SAMPLE_RATE
-from ..tasks.build_folder import workshop
+from ..tasks.build_folder import build_dir
 from .annotators import VOLUNTEERS, Context, Listener, annotate, clip_time, make_volunteer
 from .scenes import Event, draw_scene, record
 from .sensors import Sensor, make_sensor, padded_length
@@ -154,7 +154,7 @@ def _check(out: Path, sensors: int, clips: int, seconds: float, seed: int, worke
 @contextmanager
 def _appear(out: Path) -> Iterator[Path]:
     """A new folder beside ``out`` that takes its place when the block ends well, and vanishes when it does not."""
-    with workshop(out) as work:
+    with build_dir(out) as work:
         folder = work / "new"
         folder.mkdir()
         yield folder

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from sonyc_tasks.tasks import hear_format
-from sonyc_tasks.tasks.hear_format import Task, Written, write_task
+from sonyc_tasks.tasks.hear_format import Task, WriteReport, write_task
 from sonyc_tasks.tasks.validate.task import validate_task
 
 RATE = 8000
@@ -44,7 +44,7 @@ def task() -> Task:
 
 @pytest.fixture
 def write(tmp_path: Path, sources: dict[str, Path]) -> Any:
-    def run(task: Task, **options: Any) -> Written:
+    def run(task: Task, **options: Any) -> WriteReport:
         return write_task(task, sources, tmp_path / "out" / "tasks", sample_rate=RATE, **options)
 
     return run
@@ -173,7 +173,7 @@ def test_a_grid_of_the_task_s_own_has_its_own_batches(tmp_path: Path, task: Task
 def test_the_folder_is_what_heareval_reads(tmp_path: Path, write: Any, task: Task, sources: dict[str, Path]) -> None:
     written = write(task)
     folder = tmp_path / "out" / "tasks" / "pets-v1-full"
-    assert written == Written(folder, clips=4, trimmed=1, padded=1)
+    assert written == WriteReport(folder, clips=4, trimmed=1, padded=1)
     assert names(tmp_path / "out") == ["tasks"]
     assert names(folder.parent) == ["pets-v1-full"]
     assert names(folder) == [
@@ -223,7 +223,7 @@ def test_the_same_input_is_not_written_again(write: Any, task: Task, sources: di
     folder = write(task).folder
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     os.utime(sources["a.wav"], (1, 1))  # what counts is the content
-    assert write(task) == Written(folder, clips=4, reused=True)
+    assert write(task) == WriteReport(folder, clips=4, reused=True)
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
