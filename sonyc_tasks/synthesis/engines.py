@@ -12,27 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
-from sonyc_tasks.synthesis.signals import (
-    Array,
-    Wave,
-    bandpass,
-    coloured,
-    filter_stft,
-    frame_times,
-    gain_curve,
-    harmonic_numbers,
-    harmonics,
-    log_uniform,
-    normalize_rms,
-    oscillate,
-    pass_by,
-    piecewise_linear,
-    resonances,
-    sample_count,
-    slow_noise,
-    upsample,
-    white,
-)
+from sonyc_tasks.synthesis import signals as dsp
+from sonyc_tasks.synthesis.signals import Array, Wave
 
 
 @dataclass(frozen=True)
@@ -65,21 +46,21 @@ def firing(rng: Generator, build: Build, rpm: Array, load: Array, samples: int, 
     """Render the engine itself [sample], unit rms, for curves [frame] of ``rpm`` and of ``load`` from 0 to 1."""
     cylinders = int(rng.choice(build.cylinders))
     cycle = np.maximum(rpm, 60.0) / (60.0 * build.turns)
-    numbers = harmonic_numbers(rate, float(cycle.max()), 6000.0)
+    numbers = dsp.harmonic_numbers(rate, float(cycle.max()), 6000.0)
     pitch = numbers * float(cycle.mean())
-    strength = 1 / (1 + (pitch / log_uniform(rng, *build.knee)) ** rng.uniform(1.0, 1.6))
+    strength = 1 / (1 + (pitch / dsp.log_uniform(rng, *build.knee)) ** rng.uniform(1.0, 1.6))
     between = rng.uniform(0.08, 0.5)
     strength *= np.where(numbers % cylinders == 0, 1.0, between * rng.random(len(numbers)))
     # No two firings are equal: jitter of the speed spreads the upper harmonics into noise.
-    cycle = cycle * (1 + rng.uniform(0.003, 0.02) * slow_noise(rng, samples, rate, rng.uniform(6, 20)))
-    pulses = oscillate(rng, harmonics(rng, strength), cycle, samples, rate)
-    hiss = white(rng, samples) * (0.3 + np.abs(pulses)) * np.float32(rng.uniform(*build.noise) / 3)
+    cycle = cycle * (1 + rng.uniform(0.003, 0.02) * dsp.slow_noise(rng, samples, rate, rng.uniform(6, 20)))
+    pulses = dsp.oscillate(rng, dsp.harmonics(rng, strength), cycle, samples, rate)
+    hiss = dsp.white(rng, samples) * (0.3 + np.abs(pulses)) * np.float32(rng.uniform(*build.noise) / 3)
     peaks = 7
-    centres = np.sort([log_uniform(rng, *build.exhaust) for _ in range(peaks)])
-    exhaust = resonances(rate, centres, centres * rng.uniform(0.15, 0.6, peaks), rng.uniform(0.3, 1.5, peaks))
-    body = exhaust + 0.15 * bandpass(rate, 25, rng.uniform(300, 1200), 1)
-    bright = bandpass(rate, rng.uniform(400, 900), rng.uniform(2000, 6000), 1) * rng.uniform(0.2, 0.7)
-    return normalize_rms(filter_stft(pulses + hiss, body + load[:, None].astype(np.float32) * bright))
+    centres = np.sort([dsp.log_uniform(rng, *build.exhaust) for _ in range(peaks)])
+    exhaust = dsp.resonances(rate, centres, centres * rng.uniform(0.15, 0.6, peaks), rng.uniform(0.3, 1.5, peaks))
+    body = exhaust + 0.15 * dsp.bandpass(rate, 25, rng.uniform(300, 1200), 1)
+    bright = dsp.bandpass(rate, rng.uniform(400, 900), rng.uniform(2000, 6000), 1) * rng.uniform(0.2, 0.7)
+    return dsp.normalize_rms(dsp.filter_stft(pulses + hiss, body + load[:, None].astype(np.float32) * bright))
 
 
 def _drive(rng: Generator, build: Build, times: Array) -> tuple[Array, Array]:
@@ -91,34 +72,38 @@ def _drive(rng: Generator, build: Build, times: Array) -> tuple[Array, Array]:
     if way == "idle":
         return np.full_like(times, idle), np.full_like(times, rng.uniform(0, 0.25))
     if way == "cruise":
-        pace = log_uniform(rng, idle, high)
-        return piecewise_linear(times, [(0, pace), (end, pace * rng.uniform(0.85, 1.15))]), np.full_like(
+        pace = dsp.log_uniform(rng, idle, high)
+        return dsp.piecewise_linear(times, [(0, pace), (end, pace * rng.uniform(0.85, 1.15))]), np.full_like(
             times, rng.uniform(0, 1)
         )
     knots, at, load = [(0.0, idle)], rng.uniform(0, 0.3) * end, [(0.0, 0.1)]
     while at < end:  # for each gear, the speed rises under load and drops with the clutch
-        span, top = rng.uniform(0.7, 2.5), log_uniform(rng, 1.3 * idle, high)
+        span, top = rng.uniform(0.7, 2.5), dsp.log_uniform(rng, 1.3 * idle, high)
         knots += [(at, knots[-1][1]), (at + span, top), (at + span + 0.3, max(idle, top * rng.uniform(0.5, 0.8)))]
         load += [(at, 0.1), (at + 0.15, rng.uniform(0.5, 1)), (at + span, rng.uniform(0.5, 1)), (at + span + 0.15, 0.1)]
         at += span + rng.uniform(0.35, 1.5)
-    return piecewise_linear(times, knots), piecewise_linear(times, load)
+    return dsp.piecewise_linear(times, knots), dsp.piecewise_linear(times, load)
 
 
 def _engine(rng: Generator, seconds: float, rate: int, build: Build) -> Wave:
     """Render an engine [sample] that stands, or passes by with the noise of its tyres."""
-    samples = sample_count(seconds, rate)
-    times = frame_times(samples, rate)
+    samples = dsp.sample_count(seconds, rate)
+    times = dsp.frame_times(samples, rate)
     rpm, load = _drive(rng, build, times)
-    rpm = rpm * (1 + 0.015 * slow_noise(rng, samples, rate, 0.7))
+    rpm = rpm * (1 + 0.015 * dsp.slow_noise(rng, samples, rate, 0.7))
     if rng.random() < 0.5:
         return firing(rng, build, rpm, load, samples, rate)
-    gain, doppler = pass_by(rng, samples, rate)
+    gain, doppler = dsp.pass_by(rng, samples, rate)
     sound = firing(rng, build, rpm * doppler, load, samples, rate)
-    tyres = white(rng, samples)
-    road = bandpass(rate, rng.uniform(250, 600), rng.uniform(900, 2200), 2)
+    tyres = dsp.white(rng, samples)
+    road = dsp.bandpass(rate, rng.uniform(250, 600), rng.uniform(900, 2200), 2)
     # Rolling noise is only audible nearby, hence the squared gain.
-    sound += upsample(gain, samples) * np.float32(rng.uniform(0.1, 1.2)) * normalize_rms(filter_stft(tyres, road))
-    return sound * upsample(gain, samples)
+    sound += (
+        dsp.upsample(gain, samples)
+        * np.float32(rng.uniform(0.1, 1.2))
+        * dsp.normalize_rms(dsp.filter_stft(tyres, road))
+    )
+    return sound * dsp.upsample(gain, samples)
 
 
 def small_engine(rng: Generator, seconds: float, rate: int) -> Wave:
@@ -133,14 +118,18 @@ def medium_engine(rng: Generator, seconds: float, rate: int) -> Wave:
 
 def large_engine(rng: Generator, seconds: float, rate: int) -> Wave:
     """A bus or lorry [sample]: a slow large diesel, sometimes with the hiss of its brakes."""
-    samples = sample_count(seconds, rate)
-    sound = normalize_rms(_engine(rng, seconds, rate, LARGE))
+    samples = dsp.sample_count(seconds, rate)
+    sound = dsp.normalize_rms(_engine(rng, seconds, rate, LARGE))
     if rng.random() < 0.3:
-        times = frame_times(samples, rate)
+        times = dsp.frame_times(samples, rate)
         start, span = rng.uniform(0, times[-1]), rng.uniform(0.15, 0.9)
-        puff = piecewise_linear(times, [(start, 0), (start + 0.03, 1), (start + span / 2, 0.5), (start + span, 0)])
-        hiss = gain_curve(np.linspace(0, rate / 2, samples // 2 + 2), [(500, -30), (3000, 0), (9000, -3), (15000, -12)])
+        puff = dsp.piecewise_linear(times, [(start, 0), (start + 0.03, 1), (start + span / 2, 0.5), (start + span, 0)])
+        hiss = dsp.gain_curve(
+            np.linspace(0, rate / 2, samples // 2 + 2), [(500, -30), (3000, 0), (9000, -3), (15000, -12)]
+        )
         sound += (
-            upsample(puff, samples) * np.float32(rng.uniform(0.3, 1.5)) * normalize_rms(coloured(rng, hiss, samples))
+            dsp.upsample(puff, samples)
+            * np.float32(rng.uniform(0.3, 1.5))
+            * dsp.normalize_rms(dsp.coloured(rng, hiss, samples))
         )
     return sound

@@ -11,28 +11,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.random import Generator
 
-from sonyc_tasks.synthesis.signals import (
-    HOP,
-    Array,
-    Wave,
-    bandpass,
-    damped_modes,
-    filter_stft,
-    frame_count,
-    harmonic_numbers,
-    harmonics,
-    log_uniform,
-    normalize_rms,
-    oscillate,
-    pass_by,
-    place_events,
-    resonances,
-    ring_down,
-    sample_count,
-    slow_noise,
-    upsample,
-    white,
-)
+from sonyc_tasks.synthesis import signals as dsp
+from sonyc_tasks.synthesis.signals import Array, Wave
 
 Instrument = Callable[[float, float, int], Wave]
 
@@ -42,14 +22,14 @@ _SCALES = ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10), (0, 2, 3, 5, 7, 9, 10
 def _plucked(rng: Generator) -> Instrument:
     """Draw a string, bell or key: partials (slightly inharmonic, as in stiff strings) with a decay each."""
     stiffness, fall, count = 10 ** rng.uniform(-5, -3), rng.uniform(0.7, 1.8), int(rng.integers(5, 16))
-    decay, damping = log_uniform(rng, 0.4, 3.0), rng.uniform(0.2, 0.8)
+    decay, damping = dsp.log_uniform(rng, 0.4, 3.0), rng.uniform(0.2, 0.8)
     ratios = np.arange(1, count + 1) if rng.random() < 0.7 else np.array([1, 2.76, 5.4, 8.9])[:count]
 
     def play(pitch: float, seconds: float, rate: int) -> Wave:
         tones = pitch * ratios * np.sqrt(1 + stiffness * ratios**2)
         tones = tones[tones < 0.45 * rate]
         order = np.arange(1, len(tones) + 1)
-        return damped_modes(rate, seconds, tones, decay * order**-damping, order**-fall, np.zeros(len(tones)))
+        return dsp.damped_modes(rate, seconds, tones, decay * order**-damping, order**-fall, np.zeros(len(tones)))
 
     return play
 
@@ -61,12 +41,12 @@ def _held(rng: Generator) -> Instrument:
     timbre = np.random.default_rng(rng.integers(2**63))
 
     def play(pitch: float, seconds: float, rate: int) -> Wave:
-        samples = sample_count(seconds, rate)
-        numbers = harmonic_numbers(rate, pitch * 1.02, 12_000.0)
+        samples = dsp.sample_count(seconds, rate)
+        numbers = dsp.harmonic_numbers(rate, pitch * 1.02, 12_000.0)
         strength = np.where(numbers % 2 == 0, hollow, 1.0) * numbers**-fall
-        turns = np.arange(frame_count(samples)) * (HOP / rate) * speed
-        tone = oscillate(
-            timbre, harmonics(timbre, strength), pitch * (1 + vibrato * np.sin(6.28 * turns)), samples, rate
+        turns = np.arange(dsp.frame_count(samples)) * (dsp.HOP / rate) * speed
+        tone = dsp.oscillate(
+            timbre, dsp.harmonics(timbre, strength), pitch * (1 + vibrato * np.sin(6.28 * turns)), samples, rate
         )
         edge = np.arange(samples, dtype=np.float32) / np.float32(rate)
         return tone * np.clip(np.minimum(edge / attack, (seconds - edge) / 0.04), 0, 1).astype(np.float32)
@@ -77,14 +57,16 @@ def _held(rng: Generator) -> Instrument:
 def _drums(rng: Generator, rate: int) -> list[Wave]:
     """Draw kick (low tone), snare (noise and short tone) and hat (high noise), waves [sample] of about unit peak."""
     one = np.ones(1)
-    kick = damped_modes(
+    kick = dsp.damped_modes(
         rate, 0.3, np.array([1, 2.1]) * rng.uniform(42, 65), np.array([0.4, 0.1]), np.ones(2), np.zeros(2)
     )
-    rattle = white(rng, sample_count(0.22, rate)) * ring_down(rate, 0.2, sample_count(0.22, rate))
-    skin = damped_modes(rate, 0.22, one * rng.uniform(150, 260), one * 0.15, one, 0 * one)
-    hiss = white(rng, sample_count(0.1, rate)) * ring_down(rate, rng.uniform(0.03, 0.12), sample_count(0.1, rate))
-    snare = 0.5 * skin + 0.5 * filter_stft(rattle, bandpass(rate, 400, 6000, 1))
-    return [kick, snare, 0.4 * filter_stft(hiss, bandpass(rate, 5000, 12000, 2))]
+    rattle = dsp.white(rng, dsp.sample_count(0.22, rate)) * dsp.ring_down(rate, 0.2, dsp.sample_count(0.22, rate))
+    skin = dsp.damped_modes(rate, 0.22, one * rng.uniform(150, 260), one * 0.15, one, 0 * one)
+    hiss = dsp.white(rng, dsp.sample_count(0.1, rate)) * dsp.ring_down(
+        rate, rng.uniform(0.03, 0.12), dsp.sample_count(0.1, rate)
+    )
+    snare = 0.5 * skin + 0.5 * dsp.filter_stft(rattle, dsp.bandpass(rate, 400, 6000, 1))
+    return [kick, snare, 0.4 * dsp.filter_stft(hiss, dsp.bandpass(rate, 5000, 12000, 2))]
 
 
 def _notes(
@@ -96,7 +78,9 @@ def _notes(
     """
     sounds = {pitch: play(pitch, hold, rate) for pitch in dict.fromkeys(pitches.tolist())}
     force = rng.uniform(0.6, 1.0, len(onsets))
-    return normalize_rms(place_events(onsets * rate, force, [sounds[pitch] for pitch in pitches.tolist()], samples))
+    return dsp.normalize_rms(
+        dsp.place_events(onsets * rate, force, [sounds[pitch] for pitch in pitches.tolist()], samples)
+    )
 
 
 def _melody(rng: Generator, count: int) -> Array:
@@ -113,7 +97,7 @@ def _piece(rng: Generator, samples: int, rate: int) -> Wave:
     """Draw a piece [sample]: bass, chords, tune and drums over a repeated sequence of four chords."""
     scale, root = np.array(_SCALES[rng.integers(len(_SCALES))]), 55.0 * 2 ** rng.uniform(-0.4, 0.6)
     beat = 60 / rng.uniform(70, 150)
-    loop = sample_count(16 * beat, rate)
+    loop = dsp.sample_count(16 * beat, rate)
     chords = np.r_[0, rng.integers(0, 7, 3)]
 
     def hertz(degrees: Array, octave: int) -> Array:
@@ -146,56 +130,56 @@ def _piece(rng: Generator, samples: int, rate: int) -> Wave:
         drums = np.zeros(loop, dtype=np.float32)
         for sound, likely in zip(kit, chance, strict=True):
             hits = grid[rng.random(len(grid)) < likely] * beat * rate
-            drums += place_events(hits, rng.uniform(0.6, 1.0, len(hits)), [sound], loop)
-        parts.append(rng.uniform(0.5, 1.8) * normalize_rms(drums))
+            drums += dsp.place_events(hits, rng.uniform(0.6, 1.0, len(hits)), [sound], loop)
+        parts.append(rng.uniform(0.5, 1.8) * dsp.normalize_rms(drums))
     start = int(rng.integers(loop))  # the piece is already playing
     whole = np.zeros(samples, dtype=np.float32)
     for part in parts:
         whole += np.resize(np.roll(part, -start), samples)
-    return normalize_rms(whole)
+    return dsp.normalize_rms(whole)
 
 
 def _box(rng: Generator, wave: Wave, rate: int, low: float, high: float) -> Wave:
     """Filter ``wave`` by a slightly overdriven loudspeaker with a range of ``low`` to ``high`` Hz."""
     peaks = 5
-    centres = np.array([log_uniform(rng, low, high) for _ in range(peaks)])
-    bumps = resonances(rate, centres, 0.4 * centres, rng.uniform(0.0, 0.8, peaks))
-    return filter_stft(np.tanh(rng.uniform(0.2, 1.2) * wave), bandpass(rate, low, high, 2) * (0.6 + bumps))
+    centres = np.array([dsp.log_uniform(rng, low, high) for _ in range(peaks)])
+    bumps = dsp.resonances(rate, centres, 0.4 * centres, rng.uniform(0.0, 0.8, peaks))
+    return dsp.filter_stft(np.tanh(rng.uniform(0.2, 1.2) * wave), dsp.bandpass(rate, low, high, 2) * (0.6 + bumps))
 
 
 def stationary_music(rng: Generator, seconds: float, rate: int) -> Wave:
     """Music from a shop, a portable player or a party [sample]; full-range or from a small speaker."""
-    wave = _piece(rng, sample_count(seconds, rate), rate)
-    return _box(rng, wave, rate, log_uniform(rng, 40, 350), log_uniform(rng, 3000, 14000))
+    wave = _piece(rng, dsp.sample_count(seconds, rate), rate)
+    return _box(rng, wave, rate, dsp.log_uniform(rng, 40, 350), dsp.log_uniform(rng, 3000, 14000))
 
 
 def mobile_music(rng: Generator, seconds: float, rate: int) -> Wave:
     """Music from a passing car or bicycle [sample]: heavy bass, muffled by the body of the car, with Doppler."""
-    samples = sample_count(seconds, rate)
-    gain, doppler = pass_by(rng, samples, rate)
-    wave = _box(rng, _piece(rng, samples, rate), rate, log_uniform(rng, 35, 80), log_uniform(rng, 500, 5000))
-    wave = normalize_rms(wave) + np.float32(rng.uniform(0.3, 1.5)) * normalize_rms(
-        filter_stft(wave, bandpass(rate, 40, 120, 3))
+    samples = dsp.sample_count(seconds, rate)
+    gain, doppler = dsp.pass_by(rng, samples, rate)
+    wave = _box(rng, _piece(rng, samples, rate), rate, dsp.log_uniform(rng, 35, 80), dsp.log_uniform(rng, 500, 5000))
+    wave = dsp.normalize_rms(wave) + np.float32(rng.uniform(0.3, 1.5)) * dsp.normalize_rms(
+        dsp.filter_stft(wave, dsp.bandpass(rate, 40, 120, 3))
     )
     # Doppler of finished sound: read it at the speed at which it arrives, slowed down if it would run out.
-    at = np.cumsum(upsample(doppler, samples).astype(np.float64))
+    at = np.cumsum(dsp.upsample(doppler, samples).astype(np.float64))
     at *= (samples - 2) / max(at[-1], samples - 2)
     index = np.minimum(at.astype(np.int64), samples - 2)
     between = (at - index).astype(np.float32)
-    return ((1 - between) * wave[index] + between * wave[index + 1]) * upsample(gain, samples)
+    return ((1 - between) * wave[index] + between * wave[index + 1]) * dsp.upsample(gain, samples)
 
 
 def ice_cream_truck(rng: Generator, seconds: float, rate: int) -> Wave:
     """The chime of an ice-cream van [sample]: a looped one-voice tune in major from a horn speaker, perhaps moving."""
-    samples = sample_count(seconds, rate)
+    samples = dsp.sample_count(seconds, rate)
     beat, root = rng.uniform(0.22, 0.42), rng.uniform(500, 900)
     lengths = rng.choice((0.5, 1.0, 1.0, 1.5, 2.0), 24)
     onsets = np.cumsum(lengths) * beat - lengths[0] * beat
     octaves, steps = np.divmod(_melody(rng, len(onsets)), 7)
     pitches = root * 2.0 ** (octaves + np.array(_SCALES[0])[steps] / 12)
     bells = _plucked(rng) if rng.random() < 0.75 else _held(rng)
-    loop = min(samples, sample_count(lengths.sum() * beat, rate))
+    loop = min(samples, dsp.sample_count(lengths.sum() * beat, rate))
     tune = np.resize(_notes(rng, bells, onsets, pitches, rng.uniform(0.4, 1.2), loop, rate), samples)
-    gain = pass_by(rng, samples, rate)[0] if rng.random() < 0.4 else np.ones(frame_count(samples))
-    wobble = 1 + 0.15 * slow_noise(rng, samples, rate, 2.0)
-    return _box(rng, tune, rate, rng.uniform(350, 700), rng.uniform(3000, 6000)) * upsample(gain * wobble, samples)
+    gain = dsp.pass_by(rng, samples, rate)[0] if rng.random() < 0.4 else np.ones(dsp.frame_count(samples))
+    wobble = 1 + 0.15 * dsp.slow_noise(rng, samples, rate, 2.0)
+    return _box(rng, tune, rate, rng.uniform(350, 700), rng.uniform(3000, 6000)) * dsp.upsample(gain * wobble, samples)

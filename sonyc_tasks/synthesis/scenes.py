@@ -15,18 +15,9 @@ from numpy.random import Generator
 from scipy import fft
 
 from sonyc_tasks.dataset.taxonomy import COARSE, FINE, coarse_of
+from sonyc_tasks.synthesis import signals as dsp
 from sonyc_tasks.synthesis.sensors import Sensor, a_weight, background_level, hear
-from sonyc_tasks.synthesis.signals import (
-    Array,
-    Spectrum,
-    Wave,
-    coloured,
-    gain_curve,
-    log_uniform,
-    sample_count,
-    slow_noise,
-    upsample,
-)
+from sonyc_tasks.synthesis.signals import Array, Spectrum, Wave
 from sonyc_tasks.synthesis.sources import BY_CLASS, SOURCES, sound_of
 
 #: Chance that a clip has a class. Relative frequencies as on the street, but none so rare that a small set lacks it.
@@ -91,13 +82,13 @@ def _draw_event(rng: Generator, coarse: str, seconds: float) -> Event:
     onset, stop = max(0.0, middle - whole / 2), min(seconds, middle + whole / 2)
     snr = rng.uniform(*SNR)
     # Loud sounds are mostly near, but a lorry carries further than a voice.
-    distance = float(np.clip(6 * 10 ** ((SNR[1] - snr) / 24) * log_uniform(rng, 0.6, 1.8), 3, 150))
+    distance = float(np.clip(6 * 10 ** ((SNR[1] - snr) / 24) * dsp.log_uniform(rng, 0.6, 1.8), 3, 150))
     return Event(fine, sound, onset, stop - onset, snr, distance, int(rng.integers(2**63)))
 
 
 def record(events: list[Event], sensor: Sensor, rng: Generator, seconds: float, rate: int) -> Wave:
     """Render the clip [sample] that ``sensor`` records of ``events``; ``rng`` draws weather and noises."""
-    samples = sample_count(seconds, rate)
+    samples = dsp.sample_count(seconds, rate)
     frequencies = np.linspace(0, rate / 2, len(sensor.place), dtype=np.float32)
     louder = rng.normal(0, 2.0)
     background = background_level(sensor, louder)
@@ -115,7 +106,7 @@ def _arrive(event: Event, sensor: Sensor, background: float, frequencies: Array,
     wave = source.render(np.random.default_rng(event.seed), event.duration, rate)
     start = min(int(event.onset * rate), samples - 1)
     wave = wave[: samples - start]
-    fade = min(sample_count(source.fade, rate), len(wave) // 2)
+    fade = min(dsp.sample_count(source.fade, rate), len(wave) // 2)
     slope = np.sin(np.linspace(0, np.pi / 2, fade, dtype=np.float32)) ** 2
     if start > 0:
         wave[:fade] *= slope
@@ -150,7 +141,7 @@ def _loudest(wave: Wave, frequencies: Array, gain: Array, rate: int) -> float:
         gain: Of the filter, [bin].
         rate: Sample rate in Hz.
     """
-    size = sample_count(_BLOCK_SECONDS, rate)
+    size = dsp.sample_count(_BLOCK_SECONDS, rate)
     padded = np.zeros(-(-len(wave) // size) * size, dtype=np.float32)
     padded[: len(wave)] = wave
     spectrum = fft.rfft(padded.reshape(-1, size), axis=1)
@@ -167,14 +158,14 @@ def _weather(rng: Generator, frequencies: Array, rate: int) -> Iterator[Wave]:
     """
     period = 2 * (len(frequencies) - 1)
     if rng.random() < 0.25:
-        gusts = np.clip(slow_noise(rng, period, rate, rng.uniform(0.3, 1.5)), 0, None) ** 1.5
-        rumble = coloured(rng, gain_curve(frequencies, [(20, 0), (60, -3), (250, -20), (1500, -50)]), period)
-        yield _level(rumble, rng.uniform(-52, -34)) * upsample(gusts, period)
+        gusts = np.clip(dsp.slow_noise(rng, period, rate, rng.uniform(0.3, 1.5)), 0, None) ** 1.5
+        rumble = dsp.coloured(rng, dsp.gain_curve(frequencies, [(20, 0), (60, -3), (250, -20), (1500, -50)]), period)
+        yield _level(rumble, rng.uniform(-52, -34)) * dsp.upsample(gusts, period)
     if rng.random() < 0.08:
         points = [(300, -20), (1500, -6), (5000, 0), (12_000, -8), (20_000, -20)]
-        patter = coloured(rng, gain_curve(frequencies, points), period)
-        uneven = 1 + 0.15 * slow_noise(rng, period, rate, 15.0)
-        yield _level(patter, rng.uniform(-70, -56)) * upsample(uneven, period)
+        patter = dsp.coloured(rng, dsp.gain_curve(frequencies, points), period)
+        uneven = 1 + 0.15 * dsp.slow_noise(rng, period, rate, 15.0)
+        yield _level(patter, rng.uniform(-70, -56)) * dsp.upsample(uneven, period)
 
 
 def _level(wave: Wave, db: float) -> Wave:

@@ -15,21 +15,8 @@ import numpy as np
 from numpy.random import Generator
 from scipy import fft
 
-from sonyc_tasks.synthesis.signals import (
-    Array,
-    Spectrum,
-    Wave,
-    bandpass,
-    coloured,
-    filter_stft,
-    gain_curve,
-    log_uniform,
-    noise_spectrum,
-    sample_count,
-    slow_noise,
-    upsample,
-    white,
-)
+from sonyc_tasks.synthesis import signals as dsp
+from sonyc_tasks.synthesis.signals import Array, Spectrum, Wave
 
 #: Longest echo in seconds, by which clips are padded.
 TAIL_SECONDS = 0.8
@@ -81,7 +68,7 @@ class Sensor:
 
 def padded_length(samples: int, rate: int) -> int:
     """Return the period in samples for convolving a clip of ``samples`` and its echoes, fast to transform."""
-    return 2 * fft.next_fast_len((samples + sample_count(TAIL_SECONDS, rate) + 1) // 2, real=True)
+    return 2 * fft.next_fast_len((samples + dsp.sample_count(TAIL_SECONDS, rate) + 1) // 2, real=True)
 
 
 def make_sensor(rng: Generator, number: int, period: int, rate: int) -> Sensor:
@@ -121,9 +108,9 @@ def hear(sensor: Sensor, rng: Generator, events: Spectrum, background_db: float,
     # Traffic, wind and doors vary: tilting the spectrum about 600 Hz keeps the A-weighted level.
     octaves = np.log2(np.linspace(1, rate / 2, len(sensor.place), dtype=np.float32) / 600)
     mood = np.exp2(np.float32(rng.normal(0, 0.17)) * np.maximum(octaves, -5) + np.float32(background_db / 6.02))
-    town = coloured(rng, sensor.place * mood, samples)
-    town *= upsample(10 ** (sensor.swell / 20 * slow_noise(rng, samples, rate, 0.4)), samples)
-    clip = fft.irfft(events + noise_spectrum(rng, sensor.floor), period)[:samples]
+    town = dsp.coloured(rng, sensor.place * mood, samples)
+    town *= dsp.upsample(10 ** (sensor.swell / 20 * dsp.slow_noise(rng, samples, rate, 0.4)), samples)
+    clip = fft.irfft(events + dsp.noise_spectrum(rng, sensor.floor), period)[:samples]
     return np.clip(clip + town + np.float32(sensor.offset), -1, 1)
 
 
@@ -137,11 +124,11 @@ def _site(rng: Generator) -> Site:
 def _microphone(rng: Generator, frequencies: Array) -> Wave:
     """Draw the gain [bin] of a microphone in a housing: low cut, ripple, a cavity resonance, high roll-off."""
     knots = np.geomspace(40, 20_000, 10)
-    uneven = gain_curve(frequencies, list(zip(knots, rng.normal(0, 1.5, 10), strict=True)))
-    centre, width = log_uniform(rng, 2500, 12_000), rng.uniform(0.1, 0.35)
+    uneven = dsp.gain_curve(frequencies, list(zip(knots, rng.normal(0, 1.5, 10), strict=True)))
+    centre, width = dsp.log_uniform(rng, 2500, 12_000), rng.uniform(0.1, 0.35)
     cavity = 1 + rng.uniform(0.2, 1.5) / (1 + ((frequencies / centre - 1) / width) ** 2)
     low_cut = 1 / np.sqrt(1 + (rng.uniform(10, 50) / np.maximum(frequencies, 1)) ** 4)
-    roll_off = 1 / np.sqrt(1 + (frequencies / log_uniform(rng, 6000, 20_000)) ** rng.uniform(2, 5))
+    roll_off = 1 / np.sqrt(1 + (frequencies / dsp.log_uniform(rng, 6000, 20_000)) ** rng.uniform(2, 5))
     return (uneven * cavity * low_cut * roll_off).astype(np.float32)
 
 
@@ -150,21 +137,21 @@ def _echoes(rng: Generator, rate: int) -> tuple[Wave, Wave]:
 
     Each has unit gain on average over the frequencies that it passes, so that their factors set the mix.
     """
-    samples = sample_count(TAIL_SECONDS, rate)
+    samples = dsp.sample_count(TAIL_SECONDS, rate)
     direct = np.zeros(samples, dtype=np.float32)
     direct[0] = 1
-    nearest = log_uniform(rng, 0.002, 0.02)  # delay in seconds of the first wall
+    nearest = dsp.log_uniform(rng, 0.002, 0.02)  # delay in seconds of the first wall
     for delay in nearest * np.cumsum(1 + rng.exponential(1.0, rng.integers(3, 12))):
         if delay < 0.15:  # distant walls reflect less, and blur high frequencies
             at, blur = int(delay * rate), int(rng.integers(2, 24))
             echo = rng.choice((-1, 1)) * rng.uniform(0.2, 0.7) * (nearest / delay) ** 0.7
             direct[at : at + blur] += np.float32(echo) * np.hanning(blur + 2)[1:-1] / (blur / 2)
     time = np.arange(samples, dtype=np.float32) / np.float32(rate)
-    decay = log_uniform(rng, 0.25, 1.6)
-    noise = white(rng, samples) * np.exp(-6.9 / decay * time) * np.minimum(time / rng.uniform(0.005, 0.06), 1)
+    decay = dsp.log_uniform(rng, 0.25, 1.6)
+    noise = dsp.white(rng, samples) * np.exp(-6.9 / decay * time) * np.minimum(time / rng.uniform(0.005, 0.06), 1)
     noise *= np.minimum((TAIL_SECONDS - time) / 0.05, 1)
-    tail = filter_stft(
-        noise / np.sqrt(np.sum(noise**2)), bandpass(rate, rng.uniform(80, 300), log_uniform(rng, 900, 5000), 1)
+    tail = dsp.filter_stft(
+        noise / np.sqrt(np.sum(noise**2)), dsp.bandpass(rate, rng.uniform(80, 300), dsp.log_uniform(rng, 900, 5000), 1)
     )
     return direct / np.float32(np.sqrt(np.sum(direct**2))), tail
 
@@ -175,10 +162,10 @@ def _place(rng: Generator, frequencies: Array) -> Wave:
     tilt, air = rng.normal(0, 0.8), rng.normal(0, 3.0)
     points = [(f, db + tilt * np.log2(f / 200) + rng.normal(0, 1.5)) for f, db in _STREET]
     points += [(f, db + tilt * 6 + air) for f, db in _STREET_END]
-    shape = gain_curve(frequencies, points)
+    shape = dsp.gain_curve(frequencies, points)
     shape[frequencies < 15] = 0
     for _ in range(rng.poisson(1.2)):  # fans: hum of the blades with a few unsteady harmonics
-        blades, width = log_uniform(rng, 60, 900), rng.uniform(0.002, 0.02)
+        blades, width = dsp.log_uniform(rng, 60, 900), rng.uniform(0.002, 0.02)
         for number in range(1, rng.integers(2, 7)):
             excess = 10 ** (rng.uniform(2, 14) / 20) / number**0.5
             shape *= 1 + excess / (1 + ((frequencies / (number * blades) - 1) / width) ** 2)
@@ -188,7 +175,7 @@ def _place(rng: Generator, frequencies: Array) -> Wave:
 def _floor(rng: Generator, frequencies: Array) -> Wave:
     """Draw the rms [bin] of the electronics: tilted hiss, in some devices mains hum or the whine of a power supply."""
     knots = ((50, rng.uniform(0, 15)), (1000, 0.0), (24_000, rng.uniform(-3, 5)))
-    shape = gain_curve(frequencies, knots)
+    shape = dsp.gain_curve(frequencies, knots)
     shape *= 10 ** (rng.uniform(-83, -75) / 20) / np.sqrt(np.sum(shape**2))
     if rng.random() < 0.35:  # mains: 60 Hz, odd harmonics strongest, much narrower than a bin
         for number in range(1, rng.integers(4, 12)):

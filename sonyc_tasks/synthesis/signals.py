@@ -161,7 +161,7 @@ def resonances(rate: int, centres: Array, widths: Array, gains: Array) -> Array:
 
 
 def bandpass(rate: int, low: float, high: float, order: int = 2) -> Array:
-    """Return the response [bin] of Butterworth high-pass at ``low`` Hz and low-pass at ``high`` Hz, each of ``order``."""
+    """Return the response [bin] of Butterworth high- and low-pass filters at ``low`` and ``high`` Hz, of ``order``."""
     frequencies = np.maximum(bins(rate), 1.0)
     return 1 / np.sqrt((1 + (low / frequencies) ** (2 * order)) * (1 + (frequencies / high) ** (2 * order)))
 

@@ -11,29 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
-from sonyc_tasks.synthesis.signals import (
-    Array,
-    Wave,
-    bandpass,
-    bins,
-    filter_stft,
-    frame_count,
-    frame_times,
-    harmonic_numbers,
-    harmonics,
-    log_uniform,
-    normalize_rms,
-    oscillate,
-    pass_by,
-    piecewise_linear,
-    place_events,
-    resonances,
-    ring_down,
-    sample_count,
-    slow_noise,
-    upsample,
-    white,
-)
+from sonyc_tasks.synthesis import signals as dsp
+from sonyc_tasks.synthesis.signals import Array, Wave
 
 # First three formants in Hz of a mid-sized vocal tract, spread over the corners and edges of the vowel space.
 _VOWELS = np.array(
@@ -94,7 +73,7 @@ def speaker(rng: Generator, manner: Manner, samples: int, rate: int) -> Wave:
     """Draw one person speaking [sample]; the size of tract and larynx makes an adult or a child, a man or a woman."""
     size = rng.uniform(0.85, 1.3)  # above 1: a shorter tract, higher formants
     pitch = 105 * (size / 0.85) ** 1.7 * rng.uniform(0.85, 1.2) * manner.lift
-    times = frame_times(samples, rate)
+    times = dsp.frame_times(samples, rate)
     voice, breath, tone, hiss, vowel = [(-9.0, 0.0)], [(-9.0, 0.0)], [(-9.0, 0.0)], [(-9.0, 4e3)], [(-9.0, _VOWELS[8])]
     at = -0.3 * rng.random()  # the person is already talking
     while at < times[-1]:
@@ -106,7 +85,7 @@ def speaker(rng: Generator, manner: Manner, samples: int, rate: int) -> Wave:
             if rng.random() < 0.55:  # an unvoiced consonant: voice stops, breath bursts
                 voice += [(at, 0.0), (at + onset, 0.0)]
                 breath += [(at, 0.0), (at + 0.3 * onset, rng.uniform(0.2, 1.0)), (at + onset, 0.05)]
-                hiss.append((at + 0.3 * onset, log_uniform(rng, 1500, 7500) * size))
+                hiss.append((at + 0.3 * onset, dsp.log_uniform(rng, 1500, 7500) * size))
             else:  # a voiced consonant: the mouth nearly closes
                 voice += [(at, rng.uniform(0.05, 0.3))]
             full = at + onset + min(0.025, 0.2 * span)
@@ -116,84 +95,92 @@ def speaker(rng: Generator, manner: Manner, samples: int, rate: int) -> Wave:
             at, height = at + span, height - 0.12
         voice.append((at + 0.03, 0.0))
         at += rng.exponential(manner.pause) + 0.08
-    curve = pitch * 2 ** (piecewise_linear(times, tone) + 0.012 * slow_noise(rng, samples, rate, 18.0))
-    formants = np.stack([piecewise_linear(times, [(t, v[k]) for t, v in vowel]) for k in range(3)], axis=-1) * size
+    curve = pitch * 2 ** (dsp.piecewise_linear(times, tone) + 0.012 * dsp.slow_noise(rng, samples, rate, 18.0))
+    formants = np.stack([dsp.piecewise_linear(times, [(t, v[k]) for t, v in vowel]) for k in range(3)], axis=-1) * size
     gesture = Gesture(
-        curve, piecewise_linear(times, voice), piecewise_linear(times, breath), formants, piecewise_linear(times, hiss)
+        curve,
+        dsp.piecewise_linear(times, voice),
+        dsp.piecewise_linear(times, breath),
+        formants,
+        dsp.piecewise_linear(times, hiss),
     )
     return utter(rng, gesture, manner.slope, manner.breath, samples, rate)
 
 
 def utter(rng: Generator, gesture: Gesture, slope: float, air: float, samples: int, rate: int) -> Wave:
     """Render larynx and tract [sample]: a buzz of ``slope`` dB per octave with an amount of ``air``."""
-    numbers = harmonic_numbers(rate, float(gesture.pitch.max()), 9000.0)
-    buzz = oscillate(rng, harmonics(rng, numbers ** (slope / 6.02)), gesture.pitch, samples, rate)
-    noise = white(rng, samples)
-    larynx = (buzz + np.float32(air) * noise) * upsample(gesture.voice, samples)
+    numbers = dsp.harmonic_numbers(rate, float(gesture.pitch.max()), 9000.0)
+    buzz = dsp.oscillate(rng, dsp.harmonics(rng, numbers ** (slope / 6.02)), gesture.pitch, samples, rate)
+    noise = dsp.white(rng, samples)
+    larynx = (buzz + np.float32(air) * noise) * dsp.upsample(gesture.voice, samples)
     fourth = np.full((len(gesture.formants), 1), 1.35 * float(np.mean(gesture.formants[:, -1])))
     peaks = np.array([1.0, 0.6, 0.35, 0.2]) * 10 ** (rng.uniform(-3, 3, 4) / 20)
-    tract = resonances(rate, np.hstack((gesture.formants, fourth)), np.array([70.0, 100.0, 160.0, 300.0]), peaks)
+    tract = dsp.resonances(rate, np.hstack((gesture.formants, fourth)), np.array([70.0, 100.0, 160.0, 300.0]), peaks)
     # The mouth radiates the derivative of the flow, which adds 6 dB per octave.
-    vowels = filter_stft(larynx, tract * (0.2 + bins(rate) / 1000))
-    narrow = resonances(rate, gesture.hiss[:, None], np.array([0.3 * float(gesture.hiss.mean())]), np.ones(1))
-    return vowels + np.float32(rng.uniform(0.05, 0.25)) * filter_stft(noise * upsample(gesture.breath, samples), narrow)
+    vowels = dsp.filter_stft(larynx, tract * (0.2 + dsp.bins(rate) / 1000))
+    narrow = dsp.resonances(rate, gesture.hiss[:, None], np.array([0.3 * float(gesture.hiss.mean())]), np.ones(1))
+    return vowels + np.float32(rng.uniform(0.05, 0.25)) * dsp.filter_stft(
+        noise * dsp.upsample(gesture.breath, samples), narrow
+    )
 
 
 def talking(rng: Generator, seconds: float, rate: int) -> Wave:
     """One to three people talking at different distances [sample]."""
-    samples = sample_count(seconds, rate)
+    samples = dsp.sample_count(seconds, rate)
     people = [
-        normalize_rms(speaker(rng, TALK, samples, rate)) for _ in range(rng.choice((1, 2, 3), p=(0.5, 0.38, 0.12)))
+        dsp.normalize_rms(speaker(rng, TALK, samples, rate)) for _ in range(rng.choice((1, 2, 3), p=(0.5, 0.38, 0.12)))
     ]
     return np.sum([10 ** (-rng.exponential(0.2)) * person for person in people], axis=0, dtype=np.float32)
 
 
 def shouting(rng: Generator, seconds: float, rate: int) -> Wave:
     """One or two people who shout or call [sample]: high pitch, long vowels, a bright buzz."""
-    samples = sample_count(seconds, rate)
-    people = [normalize_rms(speaker(rng, SHOUT, samples, rate)) for _ in range(1 + (rng.random() < 0.3))]
+    samples = dsp.sample_count(seconds, rate)
+    people = [dsp.normalize_rms(speaker(rng, SHOUT, samples, rate)) for _ in range(1 + (rng.random() < 0.3))]
     return np.sum([10 ** (-rng.exponential(0.15)) * person for person in people], axis=0, dtype=np.float32)
 
 
 def crowd(rng: Generator, seconds: float, rate: int) -> Wave:
     """A crowd [sample]: a few voices, each repeated at random delays, with cheers and claps."""
-    samples = sample_count(seconds, rate)
+    samples = dsp.sample_count(seconds, rate)
     excited = rng.random() < 0.4
     sound = np.zeros(samples, dtype=np.float32)
     for _ in range(5):
         manner = CHEER if excited and rng.random() < 0.6 else TALK
-        person = normalize_rms(speaker(rng, manner, min(samples, sample_count(rng.uniform(2.5, 4.5), rate)), rate))
+        person = dsp.normalize_rms(
+            speaker(rng, manner, min(samples, dsp.sample_count(rng.uniform(2.5, 4.5), rate)), rate)
+        )
         for copy in (person, person[::-1], person):  # reversed speech also sounds like babble
             turned = np.resize(np.roll(copy, int(rng.integers(len(copy)))), samples)
             sound += np.float32(10 ** (-rng.exponential(0.2))) * turned
-    sound = normalize_rms(sound)
+    sound = dsp.normalize_rms(sound)
     if rng.random() < 0.35:
-        clap = white(rng, sample_count(0.05, rate)) * ring_down(rate, 0.03, sample_count(0.05, rate))
+        clap = dsp.white(rng, dsp.sample_count(0.05, rate)) * dsp.ring_down(rate, 0.03, dsp.sample_count(0.05, rate))
         count = 1 + rng.poisson(seconds * rng.uniform(10, 60))
-        palms = [filter_stft(clap, bandpass(rate, log_uniform(rng, 400, 1200), 4000, 1)) for _ in range(4)]
-        claps = place_events(rng.random(count) * samples, rng.uniform(0.2, 1.0, count), palms, samples)
-        sound += np.float32(rng.uniform(0.2, 0.8)) * normalize_rms(claps)
+        palms = [dsp.filter_stft(clap, dsp.bandpass(rate, dsp.log_uniform(rng, 400, 1200), 4000, 1)) for _ in range(4)]
+        claps = dsp.place_events(rng.random(count) * samples, rng.uniform(0.2, 1.0, count), palms, samples)
+        sound += np.float32(rng.uniform(0.2, 0.8)) * dsp.normalize_rms(claps)
     return sound
 
 
 def amplified_speech(rng: Generator, seconds: float, rate: int) -> Wave:
     """Speech over a megaphone, public address or radio [sample]: narrow band, overdriven, with a slap echo."""
-    samples = sample_count(seconds, rate)
-    person = normalize_rms(speaker(rng, TALK if rng.random() < 0.7 else SHOUT, samples, rate))
-    driven = filter_stft(person, bandpass(rate, rng.uniform(250, 600), rng.uniform(2200, 4500), 3))
-    driven = np.tanh(normalize_rms(driven) * np.float32(log_uniform(rng, 0.5, 4.0)))
-    delay = sample_count(rng.uniform(0.04, 0.25), rate)
+    samples = dsp.sample_count(seconds, rate)
+    person = dsp.normalize_rms(speaker(rng, TALK if rng.random() < 0.7 else SHOUT, samples, rate))
+    driven = dsp.filter_stft(person, dsp.bandpass(rate, rng.uniform(250, 600), rng.uniform(2200, 4500), 3))
+    driven = np.tanh(dsp.normalize_rms(driven) * np.float32(dsp.log_uniform(rng, 0.5, 4.0)))
+    delay = dsp.sample_count(rng.uniform(0.04, 0.25), rate)
     if rng.random() < 0.5 and delay < samples:
         driven[delay:] += np.float32(rng.uniform(0.1, 0.5)) * driven[:-delay].copy()
-    gain = pass_by(rng, samples, rate)[0] if rng.random() < 0.25 else np.ones(frame_count(samples))
-    return driven * upsample(gain, samples)
+    gain = dsp.pass_by(rng, samples, rate)[0] if rng.random() < 0.25 else np.ones(dsp.frame_count(samples))
+    return driven * dsp.upsample(gain, samples)
 
 
 def dog(rng: Generator, seconds: float, rate: int) -> Wave:
     """A dog [sample]: series of barks (a pitch that jumps and falls, half noise, an opening muzzle), or long whines."""
-    samples = sample_count(seconds, rate)
-    times = frame_times(samples, rate)
-    small = log_uniform(rng, 0.7, 2.2)
+    samples = dsp.sample_count(seconds, rate)
+    times = dsp.frame_times(samples, rate)
+    small = dsp.log_uniform(rng, 0.7, 2.2)
     whines = rng.random() < 0.25
     top, length = 420 * small * rng.uniform(0.8, 1.3), rng.uniform(0.09, 0.24) / small**0.3
     voice, breath = [(0.0, 0.0)], [(0.0, 0.0)]
@@ -215,8 +202,8 @@ def dog(rng: Generator, seconds: float, rate: int) -> Wave:
             at += span + rng.uniform(0.03, 0.25)
         at += rng.exponential(0.6) + 0.1
     muzzle = np.array([650, 1350, 2700]) * small**0.5
-    formants = piecewise_linear(times, mouth)[:, None] * muzzle
-    pitch = piecewise_linear(times, tone) * (1 + 0.02 * slow_noise(rng, samples, rate, 40.0))
+    formants = dsp.piecewise_linear(times, mouth)[:, None] * muzzle
+    pitch = dsp.piecewise_linear(times, tone) * (1 + 0.02 * dsp.slow_noise(rng, samples, rate, 40.0))
     hiss = np.full_like(times, 2000.0 * small**0.5)
-    gesture = Gesture(pitch, piecewise_linear(times, voice), piecewise_linear(times, breath), formants, hiss)
+    gesture = Gesture(pitch, dsp.piecewise_linear(times, voice), dsp.piecewise_linear(times, breath), formants, hiss)
     return utter(rng, gesture, rng.uniform(-9, -4), rng.uniform(0.1, 0.9), samples, rate)

@@ -240,11 +240,3 @@ def test_a_data_set_that_is_none(tmp_path: Path, data: Path, capsys: pytest.Capt
 def test_what_is_sound_can_be_read(dataset: Path) -> None:
     assert check(dataset).sound
     assert len(read_clips(dataset)) == check(dataset).clips
-
-
-def test_help_says_what_is_read_and_written(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["check", "--help"])
-    out = " ".join(capsys.readouterr().out.split())
-    assert "Reads DIR/annotations.csv" in out
-    assert "Writes nothing" in out

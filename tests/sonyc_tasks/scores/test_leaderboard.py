@@ -189,8 +189,3 @@ def test_the_command(tmp_path: Path, write: Write, published: Path, capsys: pyte
     assert "nowhere" in capsys.readouterr().err
     assert main(["leaderboard", str(folder), "--published", str(tmp_path / "no.csv")]) == 1
     assert "no.csv" in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        main(["leaderboard", "--help"])
-    text = capsys.readouterr().out
-    assert "Reads" in text
-    assert "Writes" in text

@@ -228,12 +228,3 @@ def test_stopped_by_hand(
     monkeypatch.setattr(module, "fetch", stop)
     assert main(["download", str(data), "--record", server.record]) == 130
     assert capsys.readouterr().err.count("\n") == 1
-
-
-def test_help_says_what_is_read_and_written(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["download", "--help"])
-    out = " ".join(capsys.readouterr().out.split())
-    assert "Reads the Zenodo record" in out
-    assert "writes DIR/annotations.csv" in out
-    assert "CC BY 4.0" in out

@@ -89,11 +89,3 @@ def test_a_report_without_matplotlib(tmp_path: Path, write: Write, fold: Fold, m
     with pytest.raises(ValueError, match="matplotlib"):
         write_report(compare([tmp_path / "embeddings"], resamples=20), tmp_path / "out")
     assert not (tmp_path / "out").exists()
-
-
-def test_help_says_what_is_read_and_written(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["compare", "--help"])
-    text = capsys.readouterr().out
-    assert "Reads" in text
-    assert "Writes" in text
