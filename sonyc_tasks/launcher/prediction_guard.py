@@ -39,10 +39,7 @@ def guarded(runner: Callable[..., None], **options: Any) -> None:
     tasks: Any = import_module("heareval.predictions.task_predictions")
     with one_sentence():
         run = PredictionRun(options, runners.task_predictions, tasks)
-    with (
-        replaced(runners, task_predictions=run.probe),
-        replaced(tasks, task_predictions_train=run.train),
-    ):
+    with replaced(runners, task_predictions=run.probe), replaced(tasks, task_predictions_train=run.train):
         runner(**options)
     run.judge()
 

@@ -20,12 +20,7 @@ from sonyc_tasks.tasks.validate.vocabulary import read_vocabulary
 
 #: heareval's names of scores, for its two kinds of tasks.
 SCENE_SCORES = ("top1_acc", "pitch_acc", "chroma_acc", "mAP", "d_prime", "aucroc")
-EVENT_SCORES = (
-    "event_onset_200ms_fms",
-    "event_onset_50ms_fms",
-    "event_onset_offset_50ms_20perc_fms",
-    "segment_1s_er",
-)
+EVENT_SCORES = ("event_onset_200ms_fms", "event_onset_50ms_fms", "event_onset_offset_50ms_20perc_fms", "segment_1s_er")
 #: Scores of multilabel scene tasks that only the launcher adds to heareval.
 LAUNCHER_SCORES = tuple(f"jaccard_{average}" for average in JACCARD_AVERAGES)
 _CHOICES = {

@@ -84,11 +84,7 @@ def test_sensors_without_a_pair_are_left_out_with_a_warning() -> None:
         (dict.fromkeys(range(9), 50), {"train": 8}, "8 train, 1 valid and 2 probe.* 9 sensors"),
         (dict.fromkeys(range(9), 50), {"probe": 1}, r"\b1 probe.*\b2\b"),
         (dict.fromkeys(range(9), 50), {"valid": 0}, r"\b0 valid.*\b1\b"),
-        (
-            dict.fromkeys(range(9), 19),
-            {},
-            r"\b0\b.*\b20\b.*\b2\b.*min_probe_clips",
-        ),
+        (dict.fromkeys(range(9), 19), {}, r"\b0\b.*\b20\b.*\b2\b.*min_probe_clips"),
         (dict.fromkeys(range(9), 50), {"min_probe_clips": 2}, r"min_probe_clips.*\b2\b.*\b3\b"),
     ],
 )

@@ -58,10 +58,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [embedding_record.FILE]
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["", "{", "[]", "{}", '{"format": 1}', json.dumps({"format": 2}), b"\xff\xfe"],
-)
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format": 1}', json.dumps({"format": 2}), b"\xff\xfe"])
 def test_a_broken_record_is_named(text: str | bytes, tmp_path: Path) -> None:
     path = tmp_path / embedding_record.FILE
     path.write_bytes(text.encode() if isinstance(text, str) else text)

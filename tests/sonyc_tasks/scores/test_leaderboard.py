@@ -162,10 +162,7 @@ def test_several_modules(tmp_path: Path, write: Write) -> None:
 def test_what_is_no_leaderboard(tmp_path: Path, published: Path) -> None:
     whole = published.read_text()
     for content, message in (
-        (
-            whole.replace("Gunshot", "Guns"),
-            r"published\.csv.*Gunshot",
-        ),
+        (whole.replace("Gunshot", "Guns"), r"published\.csv.*Gunshot"),
         ("", r"published\.csv.*Model, Beehive"),
         (whole.replace("0.4", "good"), r"published\.csv.*\b3\b.*Model C"),
         (whole.replace("0.4", "nan"), r"published\.csv.*\b3\b.*Model C"),

@@ -122,15 +122,9 @@ def test_broken_predictions(tmp_path: Path) -> None:
     path = tmp_path / "x.pkl"
     good = tensors(3, 2)
     for content, message in (
-        (
-            {"target": good["target"]},
-            r"x\.pkl.*KeyError\('prediction'\)",
-        ),
+        ({"target": good["target"]}, r"x\.pkl.*KeyError\('prediction'\)"),
         ({**good, "target": torch.zeros(3)}, r"x\.pkl.*\(3,\).*\(3, 2\)"),
-        (
-            {**good, "prediction": good["prediction"] * torch.nan},
-            r"x\.pkl.*finite",
-        ),
+        ({**good, "prediction": good["prediction"] * torch.nan}, r"x\.pkl.*finite"),
     ):
         path.write_bytes(pickle.dumps(content))
         with pytest.raises(ValueError, match=message):

@@ -292,16 +292,10 @@ def test_folds_and_events(write: Any, task: Task) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (
-            {"splits": {"train": {"x/a.wav": []}}},
-            r"'x/a\.wav'.*train",
-        ),
+        ({"splits": {"train": {"x/a.wav": []}}}, r"'x/a\.wav'.*train"),
         ({"splits": {**SPLITS, "test": {"e.wav": []}}}, r"e\.wav.*test"),
         ({"evaluation": ["f1"]}, r"pets-v1-full.*task_metadata\.json.*'f1'"),
-        (
-            {"vocabulary": ["cat"]},
-            r"train\.json:3: .*'dog'.*b\.wav",
-        ),
+        ({"vocabulary": ["cat"]}, r"train\.json:3: .*'dog'.*b\.wav"),
     ],
 )
 def test_nothing_is_left_of_a_refused_task(

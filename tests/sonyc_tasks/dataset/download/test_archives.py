@@ -64,13 +64,7 @@ def test_unpacking_is_interrupted_and_done_again(server: Any, data: Path, monkey
     ],
 )
 def test_evil_members(
-    server: Any,
-    data: Path,
-    tar: Tar,
-    contents: Contents,
-    member: Any,
-    fault: str,
-    capsys: pytest.CaptureFixture[str],
+    server: Any, data: Path, tar: Tar, contents: Contents, member: Any, fault: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     name = member if isinstance(member, str) else member.name
     tar(server.folder / "audio-0.tar.gz", {"audio/01_000001.wav": b"fine", name: b"evil" if name is member else member})

@@ -35,12 +35,7 @@ def test_download_check_read(server: Any, data: Path, capsys: pytest.CaptureFixt
     assert "unpacking audio-0.tar.gz (3 of 4)" in captured.err
     assert "warning" not in captured.err
     server.assert_complete(data)
-    assert server.files_asked() == [
-        "annotations.csv",
-        "dcase-ust-taxonomy.yaml",
-        "audio-0.tar.gz",
-        "audio-10.tar.gz",
-    ]
+    assert server.files_asked() == ["annotations.csv", "dcase-ust-taxonomy.yaml", "audio-0.tar.gz", "audio-10.tar.gz"]
     assert main(["check", str(data)]) == 0
     assert [clip.name for clip in read_clips(data)] == sorted(path.name for path in (data / "audio").iterdir())
 

@@ -42,11 +42,7 @@ def test_score_names_are_those_of_heareval() -> None:
     [
         ({"embedding_type": "clip"}, 3, ["embedding_type", "'clip'", "scene, event"]),
         ({"prediction_type": "x"}, 4, ["prediction_type", "'x'", "multilabel, multiclass"]),
-        (
-            {"split_mode": "kfold"},
-            5,
-            ["split_mode", "'kfold'", "trainvaltest, presplit_kfold, new_split_kfold"],
-        ),
+        ({"split_mode": "kfold"}, 5, ["split_mode", "'kfold'", "trainvaltest, presplit_kfold, new_split_kfold"]),
         ({"splits": ["train", "test"]}, 6, ["splits", "['train', 'test']", "trainvaltest", "train, valid and test"]),
         ({"splits": "train"}, 6, ["splits", "'train'"]),
         ({"splits": ["test"] * 3}, 6, ["splits", "['test', 'test', 'test']"]),
