@@ -1,4 +1,4 @@
-"""Clips and their labels, from a folder in the layout of SONYC-UST-V2: ``annotations.csv`` beside the audio.
+"""Clips and their labels, from a folder in the layout of SONYC-UST-V2: ``annotations.csv`` next to the audio.
 
 The file has one row per clip and annotator. A presence column holds 1, 0, or -1 if that annotator was not asked.
 ``annotator_id`` is > 0 for a volunteer (three per clip), 0 for the agreed ground truth (some clips), and < 0 for a

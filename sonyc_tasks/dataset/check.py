@@ -8,17 +8,14 @@ beginnings are decoded, to find recordings with several names.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-
-from tqdm import tqdm
 
 from sonyc_tasks.dataset import audio
 from sonyc_tasks.dataset.annotations import find_audio, iter_rows, read_labels, require_dataset
 from sonyc_tasks.dataset.duplicates import duplicates
 from sonyc_tasks.dataset.taxonomy import SAMPLE_RATE
+from sonyc_tasks.threads import map_on_threads
 
 #: What can be wrong with a clip, and what that means.
 PROBLEMS = {
@@ -118,7 +115,8 @@ def check(root: str | Path) -> Report:
     problems["extra"] = sorted(_shown(root, path) for path in files.extra)
 
     notes: dict[str, list[str]] = {note: [] for note in NOTES}
-    faults = dict(_inspected(sorted(files.paths.values())))
+    paths = sorted(files.paths.values())
+    faults = dict(zip(paths, map_on_threads(_inspect, paths, "reading headers", 16), strict=True))  # waits for the disk
     headers = [header for header, _ in faults.values() if header is not None]
     rate = Counter(header.sample_rate for header in headers).most_common(1)[0][0] if headers else 0
     seconds = Counter(round(header.seconds, 3) for header in headers).most_common(1)[0][0] if headers else 0.0
@@ -143,12 +141,6 @@ def _shown(root: Path, path: Path) -> str:
     """Return the path of a file relative to the folder of the audio, or else of the data set."""
     base = root / "audio"
     return path.relative_to(base if path.is_relative_to(base) else root).as_posix()
-
-
-def _inspected(paths: list[Path]) -> Iterator[tuple[Path, tuple[audio.Header | None, str | None]]]:
-    """Yield every path with what `_inspect` finds; in threads, as most of the time is spent waiting for the disk."""
-    with ThreadPoolExecutor() as pool:
-        yield from zip(paths, tqdm(pool.map(_inspect, paths), desc="reading headers", total=len(paths)), strict=True)
 
 
 def _inspect(path: Path) -> tuple[audio.Header | None, str | None]:

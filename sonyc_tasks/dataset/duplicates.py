@@ -9,18 +9,16 @@ not found. Files of zeros are equal to each other but not recordings, and are ig
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from sonyc_tasks.dataset import audio
 from sonyc_tasks.dataset.annotations import Clip
 from sonyc_tasks.dataset.splits import PARTS, SensorSplit
+from sonyc_tasks.threads import map_on_threads
 
 #: Samples of each channel that are compared first; different recordings differ long before.
 _HEAD = 4096
@@ -107,9 +105,7 @@ def fingerprint(path: Path, samples: int | None = None) -> str:
 
 def _by_fingerprint(paths: Sequence[Path], samples: int | None, workers: int | None) -> Mapping[str, list[Path]]:
     groups: dict[str, list[Path]] = defaultdict(list)
-    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        marks = pool.map(lambda path: fingerprint(path, samples), paths)
-        shown = tqdm(marks, desc="comparing clips", total=len(paths), unit="clip", disable=None, leave=False)
-        for path, mark in zip(paths, shown, strict=True):
-            groups[mark].append(path)
+    marks = map_on_threads(lambda path: fingerprint(path, samples), paths, "comparing clips", workers)
+    for path, mark in zip(paths, marks, strict=True):
+        groups[mark].append(path)
     return groups

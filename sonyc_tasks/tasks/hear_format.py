@@ -20,14 +20,11 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypedDict
-
-from tqdm import tqdm
 
 from sonyc_tasks.dataset import audio
 from sonyc_tasks.dataset.duplicates import listed
@@ -36,6 +33,7 @@ from sonyc_tasks.tasks.build_folder import build_dir, sweep
 from sonyc_tasks.tasks.probe_batches import lone_rows
 from sonyc_tasks.tasks.validate.audio import between_splits
 from sonyc_tasks.tasks.validate.task import errors_of, validate_task
+from sonyc_tasks.threads import map_on_threads
 
 log = logging.getLogger(__name__)
 
@@ -251,7 +249,7 @@ def _render_audio(
     for rate in rates:
         for split in task.splits:
             (folder / str(rate) / split).mkdir(parents=True)
-    for excess, limited in _in_parallel(render, places, workers, f"{task.name} audio"):
+    for excess, limited in map_on_threads(render, places, f"{task.name} audio", workers):
         written.trimmed += excess > 0
         written.padded += excess < 0
         written.limited += limited
@@ -292,7 +290,7 @@ def _record(task: Task, sources: Mapping[str, Path], rates: Sequence[int], worke
     for clip, path in sources.items():
         if not path.is_file():
             raise ValueError(f"there is no audio file {path} for clip {clip}; correct the path, or leave the clip out")
-    files = dict(_in_parallel(content, sorted(sources), workers, f"{task.name} check"))
+    files = dict(map_on_threads(content, sorted(sources), f"{task.name} check", workers))
     labels = {split: dict(own) for split, own in task.splits.items()}
     return {
         "recipe": _RECIPE,
@@ -319,18 +317,6 @@ def _file_digest(path: Path, size: int, changed: int) -> str:
 
 def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def _in_parallel(work: Any, items: Sequence[Any], workers: int | None, title: str) -> Iterator[Any]:
-    """Yield ``work(item)`` in order, computed on threads: decoding, resampling and hashing release the GIL."""
-    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        futures = [pool.submit(work, item) for item in items]
-        try:
-            for future in tqdm(futures, desc=title, unit="clip", disable=None, leave=False):
-                yield future.result()
-        finally:
-            for future in futures:
-                future.cancel()
 
 
 def _wav(folder: Path, sample_rate: int, split: str, clip: str) -> Path:
