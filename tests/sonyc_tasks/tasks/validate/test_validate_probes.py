@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ def grid(**values: Any) -> dict[str, Any]:
     return {"evaluation_params": {"task_specific_param_grid": values}}
 
 
+@lru_cache
 def probe_trains(rows: int, batch: int) -> bool:
     """Whether torch's BatchNorm takes every batch that torch's own sampler makes of a training set."""
     sizes = {len(own) for own in BatchSampler(range(rows), batch, drop_last=False)}
