@@ -1,19 +1,19 @@
-"""Start unmodified heareval 2021.1.3 on machines and library versions of today.
+"""Run unmodified heareval 2021.1.3 with today's machines and libraries.
 
 ::
 
     python -m sonyc_tasks.heareval embeddings …     for  python -m heareval.embeddings.runner …
     python -m sonyc_tasks.heareval predictions …    for  python -m heareval.predictions.runner …
 
-with the same arguments, for any HEAR module; a ``+`` between the arguments of several calls makes them one after the
-other in one process, which saves the seconds that heareval's imports take. Nothing of heareval is changed on disk: what
-today's libraries lack for it is put in place in this process, one function of this module each, before its command is
-called. Besides that, the three averages of the Jaccard index become scores that a task's ``evaluation`` may name.
+with the same arguments, for any HEAR module. A ``+`` separates the arguments of several calls, which then run one after
+the other in one process and import heareval only once. Nothing of heareval changes on disk: each function of this
+module patches, in this process, one thing that today's libraries no longer provide. In addition, a task's
+``evaluation`` may name the three averages of the Jaccard index as scores.
 
-heareval checks little, and late. What would end it after hours, or give a score that means nothing, is refused before
-any work, in one sentence: see `sonyc_tasks.launcher.embedding_guard` and `sonyc_tasks.launcher.prediction_guard`.
+heareval checks little, and late. What would crash it after hours or give a meaningless score is refused before any
+work, in one sentence: see `sonyc_tasks.launcher.embedding_guard` and `sonyc_tasks.launcher.prediction_guard`.
 
-``import heareval`` is the installed package here too, as imports in this project are absolute.
+``import heareval`` finds the installed package here too, because imports in this project are absolute.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ COMMANDS = ("embeddings", "predictions")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one of heareval's commands, once or several times; exits, as heareval's own commands do, where one fails."""
+    """Run one of heareval's commands once or several times; exit, as they do, if one fails."""
     command, *rest = (sys.argv[1:] if arguments is None else arguments) or [""]
     if command not in COMMANDS:
         wanted = f"{'|'.join(COMMANDS)} … (each with --help, and with the arguments of heareval.<command>.runner)"
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def calls(arguments: Sequence[str]) -> list[list[str]]:
-    """The arguments of each call.
+    """Split the arguments into calls.
 
     >>> calls(["a", "--task", "t", "+", "b"])
     [['a', '--task', 't'], ['b']]
@@ -88,7 +88,7 @@ def calls(arguments: Sequence[str]) -> list[list[str]]:
 
 
 def guarded(command: str) -> Any:
-    """heareval's click command of that name, `prepared`, with our checks around the function that it calls."""
+    """Return heareval's click command of that name, `prepared`, with our checks around the function behind it."""
     runner = copy(prepared(command))
     guard = embedding_guard if command == "embeddings" else prediction_guard
     runner.callback = partial(guard.guarded, runner.callback)
@@ -96,7 +96,7 @@ def guarded(command: str) -> Any:
 
 
 def prepared(command: str) -> Any:
-    """heareval's click command of that name, with everything in place that it needs."""
+    """Return heareval's click command of that name, with everything that it needs patched in."""
     if command == "embeddings":
         with tensorflow_or_stand_in():
             runner = import_module("heareval.embeddings.runner").runner
@@ -111,9 +111,9 @@ def prepared(command: str) -> Any:
 
 @contextmanager
 def tensorflow_or_stand_in() -> Iterator[Any]:
-    """TensorFlow, or, where it is not installed, the little of it that heareval asks for before it meets a model."""
-    # Without it, heareval.embeddings ends at its first import on a machine without TensorFlow of any version, torch
-    # model or not. The stand-in goes when heareval is imported, so that others still find TensorFlow missing.
+    """Provide TensorFlow or, if it is not installed, the little of it that heareval needs for torch models."""
+    # Without it, heareval.embeddings fails to import on a machine without TensorFlow, even for torch models. The
+    # stand-in is removed once heareval is imported, so that other code still finds TensorFlow missing.
     try:
         tensorflow = import_module("tensorflow")
     except ModuleNotFoundError as error:
@@ -123,11 +123,11 @@ def tensorflow_or_stand_in() -> Iterator[Any]:
         with gpu_without_tensorflow(tensorflow):
             yield tensorflow
         return
-    print("TensorFlow is not installed: heareval can embed with torch models only", file=sys.stderr, flush=True)
-    stand_in: Any = ModuleType("tensorflow", "What heareval asks of TensorFlow, for torch models.")
+    print("TensorFlow is not installed: heareval can embed only with torch models", file=sys.stderr, flush=True)
+    stand_in: Any = ModuleType("tensorflow", "What heareval needs of TensorFlow for torch models.")
     stand_in.__spec__ = ModuleSpec("tensorflow", loader=None)
-    stand_in.Module = type("Module", (), {"__doc__": "The class of TensorFlow models: no object is one."})
-    stand_in.test = SimpleNamespace(is_gpu_available=lambda **_: True)  # there is no model that could miss it
+    stand_in.Module = type("Module", (), {"__doc__": "The class of TensorFlow models, which has no instances."})
+    stand_in.test = SimpleNamespace(is_gpu_available=lambda **_: True)  # no TensorFlow model can exist
     sys.modules["tensorflow"] = stand_in
     try:
         yield stand_in
@@ -137,14 +137,14 @@ def tensorflow_or_stand_in() -> Iterator[Any]:
 
 @contextmanager
 def gpu_without_tensorflow(tensorflow: Any) -> Iterator[None]:
-    """Let torch use a GPU that ``tensorflow`` does not see; a line says so."""
+    """Let torch use a GPU that ``tensorflow`` does not see, and print a line about it."""
 
-    # Without it, heareval.embeddings.runner raises at import where torch sees a GPU and TensorFlow none: any version
-    # without GPU support or for another CUDA. heareval asks only where torch sees one. is_gpu_available, deprecated
-    # since TensorFlow 2.1, would also take the GPU's memory.
+    # Without it, heareval.embeddings.runner raises at import if torch sees a GPU and TensorFlow does not, as without
+    # GPU support or with another CUDA. heareval only asks if torch sees a GPU. is_gpu_available, deprecated since
+    # TensorFlow 2.1, would also allocate the GPU's memory.
     def yes(**_: object) -> bool:
         if not tensorflow.config.list_physical_devices("GPU"):
-            print("TensorFlow sees no GPU: torch models use it, others do not", file=sys.stderr, flush=True)
+            print("TensorFlow sees no GPU: only torch models use it", file=sys.stderr, flush=True)
         return True
 
     original = getattr(tensorflow.test, "is_gpu_available", None)
@@ -157,12 +157,12 @@ def gpu_without_tensorflow(tensorflow: Any) -> Iterator[None]:
 
 
 def give_gpu_names_as_bytes() -> None:
-    """Give heareval the GPU's name in the type that it decodes."""
-    # Without it, `device_name` fails after the first task with "'str' object has no attribute 'decode'" on pynvml and
+    """Give heareval the GPU's name as bytes, which it decodes."""
+    # Without it, `device_name` fails after the first task with "'str' object has no attribute 'decode'" with pynvml and
     # nvidia-ml-py from 11.5 on.
     gpu_max_mem: Any = import_module("heareval.gpu_max_mem")
     original = getattr(gpu_max_mem, "nvmlDeviceGetName", None)
-    if original is None:  # torch sees no GPU, and heareval has not asked for pynvml
+    if original is None:  # torch sees no GPU, so heareval did not import pynvml
         return
 
     def name(handle: Any) -> bytes:
@@ -173,9 +173,9 @@ def give_gpu_names_as_bytes() -> None:
 
 
 def allow_checkpoint_classes() -> None:
-    """Let torch load what heareval notes in a probe's checkpoint: the classes and functions of its grids, no others."""
+    """Let torch load the classes and functions of heareval's grids from a probe's checkpoint, and no others."""
     # Without it, torch from 2.6 on refuses heareval's own checkpoints ("Weights only load failed"), unless its check
-    # is switched off for every file with TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD. torch before 2.4 has neither.
+    # is disabled for all files with TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD. torch before 2.4 has neither.
     import torch
 
     probes = import_module("heareval.predictions.task_predictions")
@@ -187,8 +187,8 @@ def allow_checkpoint_classes() -> None:
 
 def let_the_epoch_be_set() -> None:
     """Make ``trainer.fit_loop.current_epoch = epoch`` set the epoch of pytorch-lightning's trainer."""
-    # Without it, event tasks end at their test with KeyError on pytorch-lightning 1.9.5: heareval sets the epoch whose
-    # post-processing is to be used, but since 1.6 the trainer reads it elsewhere, and stays at the one after the last.
+    # Without it, event tasks fail in their test with KeyError on pytorch-lightning 1.9.5: heareval sets the epoch whose
+    # post-processing it needs, but since 1.6 the trainer reads it elsewhere and stays after the last epoch.
     fit_loop: Any = import_module("pytorch_lightning.loops").FitLoop
     if hasattr(fit_loop, "current_epoch"):
         return
@@ -204,7 +204,7 @@ def let_the_epoch_be_set() -> None:
 
 def register_jaccard() -> None:
     """Add ``jaccard_micro``, ``jaccard_macro`` and ``jaccard_samples`` to the scores of scene tasks."""
-    # Without it, heareval, which in no version has this score, ends with KeyError on a task whose evaluation names it.
+    # Without it, heareval, which has no such score in any version, fails with KeyError on a task that names it.
     score = import_module("heareval.score")
 
     def compute(self: Any, predictions: Any, targets: Any, **_: object) -> float:

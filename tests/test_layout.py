@@ -19,7 +19,6 @@ OF_A_SYSTEM = ("README.md", "recipes.py", "methods.py", "objectives.py", "experi
 LONGEST = 60
 #: What may be longer: lists and texts, which no function would make clearer; the last is to be divided.
 LONG = {
-    "sonyc_tasks/__main__.py: _parser",
     "training/__main__.py: _parser",
     "training/engine/pretrain.py: pretrain",
 }

@@ -1,15 +1,14 @@
-"""Clips and their labels, from a folder in the layout of SONYC-UST-V2: ``annotations.csv`` beside the audio.
+"""Clips and their labels, from a folder in the layout of SONYC-UST-V2: ``annotations.csv`` next to the audio.
 
-The file has one row per clip and annotator. A presence column holds 1, 0, or -1 where that annotator was not asked.
-``annotator_id`` tells who: a volunteer (> 0, three to a clip), the agreed ground truth (0, some clips), or one member
-of the SONYC team (< 0), whose rows cover single coarse classes, went into the ground truth and are not used here.
+The file has one row per clip and annotator. A presence column holds 1, 0, or -1 if that annotator was not asked.
+``annotator_id`` is > 0 for a volunteer (three per clip), 0 for the agreed ground truth (some clips), and < 0 for a
+member of the SONYC team, whose rows cover single coarse classes, went into the ground truth and are not used here.
 
-The rules that make one label set of a clip's rows:
+The rules that turn a clip's rows into one set of labels:
 
-- ``majority``: the ground truth of the clip if it has one, else the classes that more than half of the volunteers
-  marked (2 of 3);
-- ``minority``: the same, with at least one volunteer;
-- ``verified``: only clips with a ground truth.
+- ``majority``: the ground truth if there is one, else the classes that more than half of the volunteers marked;
+- ``minority``: the ground truth if there is one, else the classes that at least one volunteer marked;
+- ``verified``: the ground truth; clips without one are left out.
 """
 
 from __future__ import annotations
@@ -33,9 +32,13 @@ _NEEDED = ("sensor_id", "audio_filename", "annotator_id", *_PRESENCE)
 
 @dataclass(frozen=True)
 class Clip:
-    """One recording: its name in ``annotations.csv``, its sensor, where it lies, the coarse classes heard in it.
+    """One recording.
 
-    The name is the whole path that the csv gives. Two folders may hold files of one name.
+    Attributes:
+        name: The whole path that ``annotations.csv`` gives, as two folders may hold files with the same name.
+        sensor: Number of the sensor.
+        path: The audio file.
+        sources: The coarse classes heard in it.
     """
 
     name: str
@@ -45,17 +48,19 @@ class Clip:
 
 
 def read_clips(root: str | Path, labels: str = "majority") -> list[Clip]:
-    """The clips of the data set in ``root``, sorted by name, labelled by the rule ``labels`` (see the module).
+    """Read the clips of a data set, sorted by name.
 
-    The audio is what :func:`find_audio` finds. Clips that the rule leaves without any label information are left out,
-    with a warning that counts them.
+    Clips for which the label rule finds no answers are left out, with a warning that counts them.
 
-    Raises ValueError for a missing folder or file, a malformed csv, and clips that are not on disk or whose name fits
-    several files.
+    Args:
+        root: Folder with ``annotations.csv`` and the audio (see `find_audio`).
+        labels: The label rule (see the module).
+
+    Raises:
+        ValueError: The folder or file is missing, the csv is malformed, or a clip is not on disk or its name matches
+            several files.
     """
-    root = Path(root)
-    if not root.is_dir():
-        raise ValueError(f"there is no folder {root}; give the one that holds annotations.csv and the audio")
+    root = require_dataset(root)
     file = root / "annotations.csv"
     labelled = read_labels(file, labels)
     found = find_audio(root, labelled)
@@ -75,28 +80,33 @@ def read_clips(root: str | Path, labels: str = "majority") -> list[Clip]:
     return [Clip(name, sensor, found.paths[name], sources) for name, (sensor, sources) in labelled.items()]
 
 
-def read_labels(file: str | Path, labels: str = "majority") -> dict[str, tuple[int, tuple[str, ...]]]:
-    """Clip name → (sensor, coarse classes) from an ``annotations.csv`` alone, in order of the names; needs no audio.
+def require_dataset(root: str | Path) -> Path:
+    """Return the folder of a data set; ValueError if it is missing."""
+    if not Path(root).is_dir():
+        raise ValueError(f"there is no folder {root}; give the one that holds annotations.csv and the audio")
+    return Path(root)
 
-    Warns and raises as :func:`read_clips` does, but for the audio.
+
+def read_labels(file: str | Path, labels: str = "majority") -> dict[str, tuple[int, tuple[str, ...]]]:
+    """Read clip name → (sensor, coarse classes), sorted by name, from an ``annotations.csv`` without its audio.
+
+    Warns and raises as `read_clips` does.
     """
     if labels not in LABEL_RULES:
-        raise ValueError(f"there is no label rule {labels!r}; choose one of {', '.join(LABEL_RULES)}")
+        raise ValueError(f"there is no label rule {labels!r}; choose from {', '.join(LABEL_RULES)}")
     file = Path(file)
     if not file.is_file():
         raise ValueError(f"there is no {file}; give the folder of a data set in the layout of SONYC-UST-V2")
     clips: dict[str, _Answers] = {}
-    with file.open(newline="", encoding="utf-8-sig") as stream:
-        for where, sensor, name, annotator, presence in _rows(file, csv.reader(stream)):
-            answers = clips.setdefault(name, _Answers(sensor))
-            if answers.sensor != sensor:
-                raise ValueError(
-                    f"{where}: {name} is given sensor {sensor} here and sensor {answers.sensor} further up; "
-                    "correct one of the rows"
-                )
-            answers.add(annotator, presence)
+    for where, sensor, name, annotator, presence in iter_rows(file):
+        answers = clips.setdefault(name, _Answers(sensor))
+        if answers.sensor != sensor:
+            raise ValueError(
+                f"{where}: {name} has sensor {sensor}, but sensor {answers.sensor} in an earlier row; correct one"
+            )
+        answers.add(annotator, presence)
     if not clips:
-        raise ValueError(f"{file} has no annotations in it; fetch it again")
+        raise ValueError(f"{file} has no annotations; download it again")
     result = {}
     for name in sorted(clips):
         sources = clips[name].sources(labels)
@@ -104,7 +114,9 @@ def read_labels(file: str | Path, labels: str = "majority") -> dict[str, tuple[i
             result[name] = (clips[name].sensor, sources)
     unusable = len(clips) - len(result)
     if unusable:
-        warnings.warn(f'{file}: {unusable} clips have no label under "{labels}" and are left out', stacklevel=2)
+        warnings.warn(
+            f'{file}: {unusable} clips have no label under the rule "{labels}" and are left out', stacklevel=2
+        )
     if not result:
         raise ValueError(f'no clip of {file} has a label under the rule "{labels}"; choose another label rule')
     return result
@@ -112,7 +124,7 @@ def read_labels(file: str | Path, labels: str = "majority") -> dict[str, tuple[i
 
 @dataclass
 class _Answers:
-    """What the annotators said about one clip, counted per coarse class."""
+    """What the annotators said about one clip, counted for each coarse class."""
 
     sensor: int
     truth: list[int] | None = None
@@ -128,7 +140,7 @@ class _Answers:
                 self.asked[i] += answer != NOT_LABELLED
 
     def sources(self, rule: str) -> tuple[str, ...] | None:
-        """The classes present under a label rule; None if nobody the rule listens to was asked about any class."""
+        """Return the classes present under a label rule; None if no annotator it uses was asked about any class."""
         if self.truth is not None:
             present = [answer == 1 for answer in self.truth]
         elif rule == "verified" or not any(self.asked):
@@ -140,26 +152,32 @@ class _Answers:
         return tuple(name for name, here in zip(COARSE, present, strict=True) if here)
 
 
-def _rows(file: Path, reader: Iterator[list[str]]) -> Iterator[tuple[str, int, str, int, list[int]]]:
-    """(file:line, sensor, clip name, annotator, presence of the 8 coarse classes) for each row."""
-    header = next(reader, None)
-    if header is None:
-        raise ValueError(f"{file} is empty; fetch it again")
-    missing = [column for column in _NEEDED if column not in header]
-    if missing:
-        raise ValueError(f"{file} lacks the columns {', '.join(missing)}; fetch the file of SONYC-UST-V2 again")
-    sensor, name, annotator, *presence = (header.index(column) for column in _NEEDED)
-    for line, row in enumerate(reader, start=2):  # no field of this file spans lines
-        where = f"{file}:{line}"
-        if len(row) != len(header):
-            raise ValueError(f"{where}: {len(row)} columns where the header has {len(header)}; fetch the file again")
-        yield (
-            where,
-            _integer(row[sensor], "sensor_id", where),
-            row[name],
-            _integer(row[annotator], "annotator_id", where),
-            [_presence(row[column], header[column], where) for column in presence],
-        )
+def iter_rows(file: Path) -> Iterator[tuple[str, int, str, int, list[int]]]:
+    """Yield (file:line, sensor, clip name, annotator, presence of the 8 coarse classes) for each row.
+
+    Raises:
+        ValueError: The file is malformed.
+    """
+    with file.open(newline="", encoding="utf-8-sig") as stream:
+        reader = csv.reader(stream)
+        header = next(reader, None)
+        if header is None:
+            raise ValueError(f"{file} is empty; download it again")
+        missing = [column for column in _NEEDED if column not in header]
+        if missing:
+            raise ValueError(f"{file} lacks the columns {', '.join(missing)}; download SONYC-UST-V2's file again")
+        sensor, name, annotator, *presence = (header.index(column) for column in _NEEDED)
+        for line, row in enumerate(reader, start=2):  # no field of this file spans lines
+            where = f"{file}:{line}"
+            if len(row) != len(header):
+                raise ValueError(f"{where}: {len(row)} columns, not {len(header)} as in the header; download it again")
+            yield (
+                where,
+                _integer(row[sensor], "sensor_id", where),
+                row[name],
+                _integer(row[annotator], "annotator_id", where),
+                [_presence(row[column], header[column], where) for column in presence],
+            )
 
 
 def _integer(text: str, column: str, where: str) -> int:
@@ -170,20 +188,20 @@ def _integer(text: str, column: str, where: str) -> int:
 
 
 def _presence(text: str, column: str, where: str) -> int:
-    value = _KNOWN_PRESENCE.get(text)
-    if value is None:
+    if text not in ("1", "0", "-1"):
         raise ValueError(f"{where}: {column} is {text!r}, not 1, 0 or -1 (not labelled); correct the row")
-    return value
-
-
-_KNOWN_PRESENCE = {"1": 1, "0": 0, "-1": NOT_LABELLED}
+    return int(text)
 
 
 @dataclass
 class Found:
-    """Where the clips of a data set lie. ``paths``: name → file, of the names that fit one file of their own.
+    """Where the clips of a data set are.
 
-    ``ambiguous``: name → what is wrong and what to do. ``extra``: audio files that no name fits.
+    Attributes:
+        paths: Name → file, for names that match exactly one file, which no other name matches.
+        missing: Names without a file.
+        ambiguous: Name → what is wrong and what to do.
+        extra: Audio files that no name matches.
     """
 
     paths: dict[str, Path] = field(default_factory=dict)
@@ -193,20 +211,20 @@ class Found:
 
 
 def find_audio(root: Path, names: Iterable[str]) -> Found:
-    """The audio file of every clip of ``names``, which are paths as annotations.csv gives them.
+    """Find the audio file of every clip in ``names``, which are paths as in annotations.csv.
 
-    A name with folders is a path below ``root`` or ``root/audio``. One without is looked for in ``root``, ``audio/``
-    and the archives' own folders ``audio-0/`` … ``audio-18/`` (in either). Where no file has that very name, one with
-    another ending stands in: ``x.WAV`` or ``x.flac`` for ``x.wav``.
+    A name with folders is a path below ``root`` or ``root/audio``. A name without is looked up in ``root``, ``audio/``
+    and, in either, the archives' own folders ``audio-0/`` … ``audio-18/``. If no file has exactly that name, a file
+    with another suffix counts: ``x.WAV`` or ``x.flac`` for ``x.wav``.
     """
     listings = {folder: _audio_files(folder) for folder in _usual_folders(root)}
-    places = {"": list(listings.values())}  # folder in a name → what lies where it may be
+    places = {"": list(listings.values())}  # folder in a name → files in the folders that it may mean
     found = Found()
     owners: dict[Path, str] = {}
     fitting: set[Path] = set()
     for name in names:
         folder, file = posixpath.split(posixpath.normpath(name.replace("\\", "/")))
-        if folder == ".." or folder.startswith(("/", "../")):  # nothing outside of root is a clip of it
+        if folder == ".." or folder.startswith(("/", "../")):  # a clip is never outside of root
             found.missing.append(name)
             continue
         if folder not in places:
@@ -219,7 +237,7 @@ def find_audio(root: Path, names: Iterable[str]) -> Found:
             found.missing.append(name)
         elif len(files) > 1:
             found.ambiguous[name] = (
-                f"{name} can be {files[0]} or {files[1]}; give folder and ending in the csv, or remove one of the files"
+                f"{name} can be {files[0]} or {files[1]}; give folder and suffix in the csv, or remove one of the files"
             )
         elif (owner := owners.setdefault(files[0], name)) != name:
             found.ambiguous[name] = (
@@ -232,12 +250,12 @@ def find_audio(root: Path, names: Iterable[str]) -> Found:
 
 
 def _usual_folders(root: Path) -> list[Path]:
-    """Every place where the data set's archives may have been unpacked."""
+    """List the folders into which the data set's archives may have been unpacked."""
     return [folder for base in (root, root / "audio") for folder in (base, *sorted(base.glob("audio-*")))]
 
 
 def _audio_files(folder: Path) -> dict[str, list[Path]]:
-    """Name without ending → the audio files of that name in ``folder``, which need not exist."""
+    """List the audio files of ``folder``, which need not exist, by name without suffix."""
     files: dict[str, list[Path]] = {}
     for name in sorted(os.listdir(folder)) if folder.is_dir() else ():
         stem, ending = posixpath.splitext(name)
@@ -247,7 +265,7 @@ def _audio_files(folder: Path) -> dict[str, list[Path]]:
 
 
 def _fitting(name: str, listings: Iterable[dict[str, list[Path]]]) -> list[Path]:
-    """The different files called ``name``; if there are none, those that differ in their ending only."""
+    """List the distinct files called ``name``, or else those that differ only in their suffix."""
     stem, ending = posixpath.splitext(name)
     stem = stem if ending.lower() in AUDIO_SUFFIXES else name
     files = [file for listing in listings for file in listing.get(stem, ())]

@@ -1,44 +1,40 @@
-"""Is the audio of a data set all there and whole: ``annotations.csv`` against the files on disk.
+"""Check that the audio of a data set is complete and intact, by ``annotations.csv`` and the files on disk.
 
-Headers and sizes are enough to find what a broken transfer or a full disk leaves behind. Only files that have several
-channels, samples in floating point or no known length are decoded whole: the others cannot have the faults that this
-finds. Of the rest the beginnings are decoded, to find recordings that are there under several names.
+Headers and sizes reveal what a broken transfer or a full disk leaves behind. Only files with several channels, floating
+point samples or unknown length are fully decoded; the others cannot have the faults that this finds. Of all files the
+beginnings are decoded, to find recordings with several names.
 """
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
 from sonyc_tasks.dataset import audio
-from sonyc_tasks.dataset.annotations import _rows, find_audio, read_labels
+from sonyc_tasks.dataset.annotations import find_audio, iter_rows, read_labels, require_dataset
 from sonyc_tasks.dataset.duplicates import duplicates
 from sonyc_tasks.dataset.taxonomy import SAMPLE_RATE
+from sonyc_tasks.threads import map_on_threads
 
 #: What can be wrong with a clip, and what that means.
 PROBLEMS = {
     "missing": "in annotations.csv, not on disk",
     "extra": "on disk, not in annotations.csv",
-    "ambiguous": "its name fits several files, or its file several names",
-    "unreadable": "no audio",
-    "truncated": "ends elsewhere than its header says, or over 1 % shorter than most",
+    "ambiguous": "its name matches several files, or its file several names",
+    "unreadable": "not audio",
+    "truncated": "length contradicts the header, or over 1 % shorter than most",
     "wrong rate": "not the sample rate of most",
     "two sensors": "the same recording under two sensors",
     "off scale": "samples that are NaN, infinite, or far beyond full scale",
 }
-#: What is no fault, and good to know.
+#: What is not a fault, but good to know.
 NOTES = {
-    "duplicate": "the same recording twice under one sensor; build keeps them in one set",
-    "antiphase": "channels cancel each other; the loudest is read alone",
+    "duplicate": "the same recording twice under one sensor; build keeps both in one set",
+    "antiphase": "channels cancel each other; only the loudest is read",
 }
 
-# What fetching a file again does not mend, and what does.
+# Problems that downloading again does not fix, and what does.
 _BY_HAND = {
     "extra": "remove them, or add their rows",
     "ambiguous": "give folder and ending in annotations.csv, or remove the other files",
@@ -51,11 +47,14 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class Report:
-    """What :func:`check` found. ``problems``: problem → names of the files, for each of :data:`PROBLEMS`; ``notes``:
-    the same for :data:`NOTES`. Files that are the same recording are one name, ``a.wav = b.wav``.
+    """What `check` found.
 
-    ``clips`` and ``sensors`` count what annotations.csv names. ``sample_rate`` (Hz) and ``seconds`` are those of most
-    files, and 0 where none can be read.
+    Attributes:
+        clips, sensors: Their numbers in annotations.csv.
+        sample_rate: In Hz, of most files; 0 if none can be read.
+        seconds: Length of most files; 0 if none can be read.
+        problems: Problem → names of files, for each of `PROBLEMS`. Equal recordings are one name, ``a.wav = b.wav``.
+        notes: The same for `NOTES`.
     """
 
     root: Path
@@ -68,11 +67,11 @@ class Report:
 
     @property
     def sound(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether there are no problems."""
         return not any(self.problems.values())
 
     def table(self) -> str:
-        """One line a problem, with the count and the first names, and a line of totals."""
+        """Format one line per problem, with the count and the first names, and a line of totals."""
         rows = [("problem", "files", "meaning, and the first names")]
         for problem, names in [*self.problems.items(), *self.notes.items()]:
             more = ", …" if len(names) > _SHOWN else ""
@@ -85,32 +84,30 @@ class Report:
         return "\n".join(lines)
 
     def advice(self) -> str:
-        """One sentence that names the problems and the way out."""
+        """Return one sentence that names the problems and the way out."""
         found = ", ".join(f"{len(names)} {problem}" for problem, names in self.problems.items() if names)
         concerned = {problem for problem, names in self.problems.items() if names}
         if concerned == {"extra"}:
             return f"{self.root} has files that annotations.csv does not name ({found}); {_BY_HAND['extra']}"
         if concerned <= set(_BY_HAND):
             ways = "; ".join(f"{problem} files: {_BY_HAND[problem]}" for problem in _BY_HAND if problem in concerned)
-            return f"{self.root} has files that fetching again does not mend ({found}); {ways}"
+            return f"{self.root} has problems that downloading again does not fix ({found}); {ways}"
         delete = "delete the damaged files and " if concerned - {"missing", *_BY_HAND} else ""
-        return f"{self.root} is not whole ({found}); {delete}run python -m sonyc_tasks download {self.root} again"
+        return f"{self.root} is incomplete ({found}); {delete}run python -m sonyc_tasks download {self.root} again"
 
 
 def check(root: str | Path) -> Report:
-    """Compare ``root/annotations.csv`` with the audio on disk, and read the audio as far as it takes.
+    """Compare ``root/annotations.csv`` with the audio on disk, and read as much of the audio as needed.
 
-    Audio is looked for where :func:`sonyc_tasks.dataset.annotations.read_clips` does. Writes nothing.
+    Audio is looked up as in `annotations.read_clips`. Nothing is written.
 
-    Raises ValueError for a missing folder and for an annotations.csv that is missing or malformed.
+    Raises:
+        ValueError: The folder is missing, or its annotations.csv is missing or malformed.
     """
-    root = Path(root)
-    if not root.is_dir():
-        raise ValueError(f"there is no folder {root}; give the one that holds annotations.csv and the audio")
+    root = require_dataset(root)
     file = root / "annotations.csv"
-    read_labels(file)  # for its checks; it leaves out clips without labels, which are no extra files
-    with file.open(newline="", encoding="utf-8-sig") as stream:
-        sensors = {name: sensor for _, sensor, name, _, _ in _rows(file, csv.reader(stream))}
+    read_labels(file)  # only to check the file: it leaves out clips without labels, whose audio is not extra
+    sensors = {name: sensor for _, sensor, name, _, _ in iter_rows(file)}
     files = find_audio(root, sensors)
     problems: dict[str, list[str]] = {problem: [] for problem in PROBLEMS}
     problems["missing"] = sorted(files.missing)
@@ -118,7 +115,8 @@ def check(root: str | Path) -> Report:
     problems["extra"] = sorted(_shown(root, path) for path in files.extra)
 
     notes: dict[str, list[str]] = {note: [] for note in NOTES}
-    faults = dict(_inspected(sorted(files.paths.values())))
+    paths = sorted(files.paths.values())
+    faults = dict(zip(paths, map_on_threads(_inspect, paths, "reading headers", 16), strict=True))  # waits for the disk
     headers = [header for header, _ in faults.values() if header is not None]
     rate = Counter(header.sample_rate for header in headers).most_common(1)[0][0] if headers else 0
     seconds = Counter(round(header.seconds, 3) for header in headers).most_common(1)[0][0] if headers else 0.0
@@ -140,19 +138,13 @@ def check(root: str | Path) -> Report:
 
 
 def _shown(root: Path, path: Path) -> str:
-    """A file below the folder of the audio, or of the data set."""
+    """Return the path of a file relative to the folder of the audio, or else of the data set."""
     base = root / "audio"
     return path.relative_to(base if path.is_relative_to(base) else root).as_posix()
 
 
-def _inspected(paths: list[Path]) -> Iterator[tuple[Path, tuple[audio.Header | None, str | None]]]:
-    """Every path with what is found in it. In threads: it is waiting for the disk, mostly."""
-    with ThreadPoolExecutor() as pool:
-        yield from zip(paths, tqdm(pool.map(_inspect, paths), desc="reading headers", total=len(paths)), strict=True)
-
-
 def _inspect(path: Path) -> tuple[audio.Header | None, str | None]:
-    """The header of a file, None where there is none, and the first problem or note that holds of it."""
+    """Return the header of a file (None if it has none), and the first problem or note that applies."""
     try:
         header = audio.read_header(path, thorough=True)
     except ValueError:

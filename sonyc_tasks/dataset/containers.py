@@ -1,8 +1,8 @@
-"""How long the samples of a sound file are: what its container announces, against what the file holds.
+"""The length of the samples in a sound file: what its container announces, and what the file holds.
 
-libsndfile takes a file that ends early for a shorter one, leaves out what lies behind an announced length that is too
-small, and passes over damaged pages of Ogg, all without a word. Most containers are lists of chunks (an identifier, a
-length, content), of which a few bytes tell.
+libsndfile silently reads a truncated file as a shorter one, ignores everything after an announced length that is too
+small, and skips damaged pages of Ogg. Most containers are lists of chunks (identifier, length, content), so that a few
+bytes are enough to check.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import BinaryIO, Literal, NamedTuple
 
 
 class Lengths(NamedTuple):
-    """Bytes of samples: as they are announced, and as far as the file goes whole."""
+    """Bytes of samples: as announced, and as the file holds intact."""
 
     announced: int
     held: int
 
     @property
     def agree(self) -> bool:
-        """Whether the two differ by 1 % at most: writers that forget to count a header or a tag do no harm."""
+        """Whether the two differ by at most 1 %, as writers may forget to count a header or a tag."""
         return abs(self.held - self.announced) <= 0.01 * self.announced
 
 
@@ -44,19 +44,23 @@ _CHUNKS = {
         40, b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a", 8, "little", align=8, counted=24
     ),  # W64
 }
-# Programs that write into a pipe cannot know the length. They put one of the largest numbers of 31 or 32 bits there.
+# Programs that write to a pipe do not know the length, and announce one of the largest numbers of 31 or 32 bits.
 _UNKNOWN = 0x7FFF_F000
 
 
 def sample_lengths(path: str | Path) -> Lengths | None:
-    """The lengths of WAV, RF64, W64, AIFF, CAF, AU and Ogg files; None for others, and where none is announced.
+    """Read the lengths of a WAV, RF64, W64, AIFF, CAF, AU or Ogg file.
 
-    Raises OSError where the file cannot be read.
+    Returns:
+        None for other formats, or if no length is announced.
+
+    Raises:
+        OSError: The file cannot be read.
     """
     with open(path, "rb") as file:
         end = os.fstat(file.fileno()).st_size
         magic = file.read(4)
-        if magic in (b".snd", b"dns."):  # AU: a header of fixed form, then samples to the end
+        if magic in (b".snd", b"dns."):  # AU: a fixed header, then samples to the end
             order: Literal["little", "big"] = "big" if magic == b".snd" else "little"
             start, announced = (int.from_bytes(file.read(4), order) for _ in range(2))
             return None if announced >= _UNKNOWN else Lengths(announced, max(0, end - start))
@@ -77,7 +81,7 @@ def _chunk_lengths(file: BinaryIO, kind: _Chunks, end: int, rf64: bool) -> Lengt
         name, length = head[: len(kind.samples)], int.from_bytes(head[len(kind.samples) :], kind.order) - kind.counted
         start = position + head_bytes
         if data is None and name == kind.samples:
-            if rf64 and length == 0xFFFF_FFFF:  # then the chunk ds64, always the first, has the length
+            if rf64 and length == 0xFFFF_FFFF:  # then the length is in the chunk ds64, which is always first
                 file.seek(28)
                 length = int.from_bytes(file.read(8), "little")
             if (kind.length_bytes == 4 and not rf64 and length >= _UNKNOWN) or length >= 1 << 62:
@@ -86,7 +90,7 @@ def _chunk_lengths(file: BinaryIO, kind: _Chunks, end: int, rf64: bool) -> Lengt
         elif data is not None and not (
             name[:4].isascii() and name[:4].decode().isprintable() and length <= end - start
         ):
-            break  # no chunk: the samples go on
+            break  # not a chunk: the samples continue
         position = start + max(0, length)
         position += -position % kind.align
         if data is not None and position >= end:
@@ -97,17 +101,17 @@ def _chunk_lengths(file: BinaryIO, kind: _Chunks, end: int, rf64: bool) -> Lengt
     if start + announced >= end:
         return Lengths(announced, end - start)
     file.seek(position)
-    rest = len(file.read().rstrip(b"\0")) if position < end else 0  # zeros behind the last chunk are padding
+    rest = len(file.read().rstrip(b"\0")) if position < end else 0  # zeros after the last chunk are padding
     return Lengths(announced, announced + rest)
 
 
 def _page_lengths(content: bytes) -> Lengths:
-    """Of Ogg (RFC 3533), whose pages have checksums and of which the last is marked as such."""
+    """Check the pages of an Ogg file (RFC 3533) by their checksums; the last page is marked."""
     position, last = 0, False
     while content[position : position + 4] == b"OggS" and len(content) >= position + 27:
         table = content[position + 27 : position + 27 + content[position + 26]]
         page = content[position : position + 27 + len(table) + sum(table)]
-        blank = page[:22] + bytes(4) + page[26:]  # the checksum is taken with zeros in its place
+        blank = page[:22] + bytes(4) + page[26:]  # its own field counts as zeros in the checksum
         if len(page) < 27 + len(table) + sum(table) or _ogg_checksum(blank) != int.from_bytes(page[22:26], "little"):
             break
         last = bool(page[5] & 4)
@@ -119,6 +123,6 @@ _MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 def _ogg_checksum(page: bytes) -> int:
-    """zlib's CRC-32 has Ogg's polynomial, with the bits of each byte mirrored and two inversions, undone here."""
+    """Compute Ogg's CRC-32 with zlib's: the same polynomial, but with mirrored bits and two inversions."""
     crc = zlib.crc32(page.translate(_MIRRORED), 0xFFFF_FFFF) ^ 0xFFFF_FFFF
     return int(f"{crc:032b}"[::-1], 2)

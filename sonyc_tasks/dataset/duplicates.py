@@ -1,40 +1,43 @@
-"""The same recording under several names: audio files that are equal by their samples.
+"""Find the same recording under several names: audio files with equal samples.
 
-Such a recording in two sets makes the second set measure what was learned by heart. Two files are the same recording if
-they decode to the same samples at the same rate. So a WAV file and its FLAC copy are, a mono file and its copy in two
-equal channels, and a file and its copy with zeros appended. A copy that was resampled, made louder, cut, or coded with
-loss is not found. Files that hold nothing but zeros are equal to each other and no recording of anything: they are
-left out.
+If such a recording is in two sets, the second set measures what was memorised. Two files are the same recording if they
+decode to the same samples at the same rate: a WAV file and its FLAC copy, a mono file and its copy in two equal
+channels, a file and its copy with zeros appended. Copies that were resampled, made louder, cut, or lossily coded are
+not found. Files of zeros are equal to each other but not recordings, and are ignored.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from sonyc_tasks.dataset import audio
 from sonyc_tasks.dataset.annotations import Clip
 from sonyc_tasks.dataset.splits import PARTS, SensorSplit
+from sonyc_tasks.threads import map_on_threads
 
-#: Samples of each channel that are compared first. Recordings of one place differ long before.
+#: Samples of each channel that are compared first; different recordings differ long before.
 _HEAD = 4096
 _BLOCK = 1 << 16
 _SHOWN = 3
 
 
 def duplicates(paths: Iterable[Path], *, workers: int | None = None) -> list[list[Path]]:
-    """Groups of two or more of ``paths`` that are the same recording, in the order of ``paths``.
+    """Group files that are the same recording.
 
-    Every file's first samples are decoded, and those files to the end whose beginnings are equal; the time is linear
-    in the number of files. Files that cannot be decoded are in no group: whoever reads them says so.
-    ``workers``: threads (default: one a core).
+    The beginning of every file is decoded, and files with equal beginnings to the end, so the time is linear in the
+    number of files.
+
+    Args:
+        paths: Audio files. Those that cannot be decoded are in no group; reading them later gives an error.
+        workers: Number of threads; by default one per core.
+
+    Returns:
+        Groups of two or more, in the order of ``paths``.
     """
     beginnings = _by_fingerprint(list(dict.fromkeys(paths)), _HEAD, workers)
     alike = [path for group in beginnings.values() if len(group) > 1 for path in group]
@@ -43,10 +46,11 @@ def duplicates(paths: Iterable[Path], *, workers: int | None = None) -> list[lis
 
 
 def duplicate_clips(clips: Sequence[Clip], split: SensorSplit, *, workers: int | None = None) -> list[list[Clip]]:
-    """Groups of clips of the split's sensors that are the same recording.
+    """Group clips of the split's sensors that are the same recording.
 
-    Raises ValueError where a recording is in two parts of ``split``: what pretraining has seen, or what it chose its
-    best epoch by, must not come again in the next part.
+    Raises:
+        ValueError: A recording is in two parts of ``split``. What pretraining has seen, or chosen its best epoch by,
+            must not appear in another part.
     """
     part = {sensor: name for name in PARTS for sensor in getattr(split, name)}
     of_path: dict[Path, list[Clip]] = defaultdict(list)
@@ -67,22 +71,8 @@ def duplicate_clips(clips: Sequence[Clip], split: SensorSplit, *, workers: int |
     return groups
 
 
-def between_splits(folder: Path, clips: Mapping[str, Iterable[str]]) -> list[list[tuple[str, str]]]:
-    """Groups of (split, clip) that are the same recording and lie in two or more splits of a HEAR task folder.
-
-    ``clips``: split → clips. One sample rate is looked at, as the audio of the others is the same. Clips without audio
-    are left out.
-    """
-    rates = sorted(int(path.name) for path in folder.iterdir() if path.is_dir() and path.name.isdecimal())
-    if not rates:
-        return []
-    places = {folder / str(rates[0]) / split / clip: (split, clip) for split, own in clips.items() for clip in own}
-    groups = [[places[path] for path in group] for group in duplicates(filter(Path.is_file, places))]
-    return [group for group in groups if len({split for split, _ in group}) > 1]
-
-
 def listed(groups: Sequence[Sequence[str]]) -> str:
-    """The first groups of names in words, and how many there are.
+    """List the first groups of names, and the number of the others, in words.
 
     >>> listed([["a.wav", "b.wav"]]), listed([["a", "b"]] * 5)
     ('a.wav = b.wav', 'a = b, a = b, a = b and 2 more')
@@ -92,7 +82,7 @@ def listed(groups: Sequence[Sequence[str]]) -> str:
 
 
 def fingerprint(path: Path, samples: int | None = None) -> str:
-    """A digest of a file's audio, of its first ``samples`` or of all; empty if they are all 0, or unreadable."""
+    """Return a digest of a file's audio, or of its first ``samples``; empty if they are all 0, or unreadable."""
     digest, heard, silence, left = hashlib.sha256(), False, 0, samples
     try:
         with audio.Stream(str(path)) as file:
@@ -115,9 +105,7 @@ def fingerprint(path: Path, samples: int | None = None) -> str:
 
 def _by_fingerprint(paths: Sequence[Path], samples: int | None, workers: int | None) -> Mapping[str, list[Path]]:
     groups: dict[str, list[Path]] = defaultdict(list)
-    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        marks = pool.map(lambda path: fingerprint(path, samples), paths)
-        shown = tqdm(marks, desc="comparing clips", total=len(paths), unit="clip", disable=None, leave=False)
-        for path, mark in zip(paths, shown, strict=True):
-            groups[mark].append(path)
+    marks = map_on_threads(lambda path: fingerprint(path, samples), paths, "comparing clips", workers)
+    for path, mark in zip(paths, marks, strict=True):
+        groups[mark].append(path)
     return groups

@@ -1,12 +1,12 @@
 """Corrections to a stratified division of recordings into train, valid and test.
 
-Stratification keeps the shares of frequent labels. What only a few recordings have it leaves where they happen to
-fall, mostly in train, and it knows nothing of batches. Three corrections, each of which does nothing where it is not
-needed, so that most divisions stay as they were drawn:
+Stratification preserves the shares of frequent labels. Labels of few recordings stay where they happen to fall, mostly
+in train, and batches are not considered. Three corrections, each applied only if needed, so that most divisions stay as
+they were drawn:
 
 1. every sensor is in every set;
-2. every source is in as many sets as it has recordings: in test first, then in train, then in valid;
-3. train has no size that ends heareval's training (:mod:`sonyc_tasks.tasks.probe_batches`).
+2. every source is in as many sets as it has recordings: in test first, then train, then valid;
+3. train does not have a size that crashes heareval's training (`sonyc_tasks.tasks.probe_batches`).
 """
 
 from __future__ import annotations
@@ -20,37 +20,39 @@ from operator import itemgetter
 from sonyc_tasks.dataset.annotations import Clip
 from sonyc_tasks.tasks.probe_batches import has_lone_row
 
-#: The order in which a source that few recordings have gets into the sets.
+#: The order in which a source with few recordings gets into the sets.
 _ORDER = ("test", "train", "valid")
-#: Steps of the search for seats of sources. Mostly a few are enough; sources that contradict each other take them all.
+#: Steps of the search for seats of sources. A few are usually enough; contradicting sources take all of them.
 _STEPS = 1000
-#: Moves that are compared in a step.
+#: Moves compared in a step.
 _MOVES = 100
-#: Share of steps that take any move, once the best one has brought no gain: it leads out of circles.
+#: Share of steps with a random move, once the best move has brought no gain; it leads out of cycles.
 _NOISE = 0.3
 
 
 @dataclass(frozen=True)
 class Recording:
-    """One recording and its names: ``clips`` are several where the same audio is there several times."""
+    """One recording; it has several ``clips`` if the same audio has several names."""
 
     clips: tuple[Clip, ...]
 
     @property
     def sensors(self) -> frozenset[int]:
-        """The sensors that its clips are said to be from; more than one is a fault of the data."""
+        """The sensors of its clips; more than one is an error of the data."""
         return frozenset(clip.sensor for clip in self.clips)
 
     @property
     def sources(self) -> frozenset[str]:
-        """The classes heard in any of its clips."""
+        """The classes of any of its clips."""
         return frozenset(source for clip in self.clips for source in clip.sources)
 
 
 class Seats:
-    """Which set each recording is in.
+    """Which set each recording is in. A move is {position: new set}.
 
-    ``place``: set of each of ``recordings``, by position. A move is {position: new set}.
+    Args:
+        recordings: The recordings.
+        place: The set of each recording.
     """
 
     def __init__(self, recordings: Sequence[Recording], place: Sequence[str]) -> None:
@@ -63,9 +65,10 @@ class Seats:
         self.total = Counter(source for sources in self.sources for source in sources)
 
     def seat_sensors(self) -> None:
-        """A set without a sensor takes a recording from the set where that sensor has most.
+        """Move recordings so that every sensor is in every set, from the set where that sensor has most.
 
-        Raises ValueError where that cannot be, as recordings that bear two sensors' names are too many.
+        Raises:
+            ValueError: It is impossible, because too many recordings have the names of two sensors.
         """
         for sensor in sorted({sensor for sensors in self.sensors for sensor in sensors}):
             for name in ("train", "valid", "test"):
@@ -73,10 +76,10 @@ class Seats:
                     self._move(self._spare_of(sensor, name))
 
     def seat_sources(self, seed: int) -> None:
-        """Seat as many sources as can be, mostly by swapping two recordings of a sensor, which keeps the sets' sizes.
+        """Seat as many sources as possible, mostly by swaps within a sensor, which keep the sizes of the sets.
 
-        A search by least conflicts (Minton et al. 1992), with noise (Selman et al. 1994): the best move for one missing
-        seat at a time, even one that takes away another. The best division met is kept.
+        A min-conflicts search (Minton et al. 1992) with noise (Selman et al. 1994): it takes the best move for one
+        missing seat at a time, even if it removes another, and keeps the best division found.
         """
         draw = random.Random(seed)
         best, least, stuck = list(self.place), self.missing(), False
@@ -97,14 +100,14 @@ class Seats:
         self._move(dict(enumerate(best)))
 
     def avoid_lone_row(self) -> None:
-        """Move a recording from train to valid, or else back, where train's last batch would have a single clip."""
+        """Move a recording from train to valid, or from valid to train, if train's last batch had a single clip."""
         for source, target in (("train", "valid"), ("valid", "train")):
             clips = sum(len(r.clips) for r, name in zip(self.recordings, self.place, strict=True) if name == "train")
             if not has_lone_row(clips):
                 return
             sign = -1 if source == "train" else 1
             moves = [
-                # The sensor with most in the set, and of that the last recording.
+                # Prefer the sensor with most recordings in the set, and its last recording.
                 (-min(self.count[source, sensor] for sensor in self.sensors[position]), -position, {position: target})
                 for position, name in enumerate(self.place)
                 if name == source and not has_lone_row(clips + sign * len(self.recordings[position].clips))
@@ -115,8 +118,12 @@ class Seats:
                 self._move(min(fitting)[2])
 
     def missing(self) -> tuple[int, int, int]:
-        """How many seats are missing, the worst first: of sources that cannot be both learned and measured though they
-        have two recordings, of sources that cannot be validated, and of those with a single recording."""
+        """Count missing seats, the worst first.
+
+        Returns:
+            Seats of sources that cannot be both learned and measured although they have two recordings; of sources that
+            cannot be validated; and of sources with a single recording.
+        """
         vacant = self._vacant()
         single = sum(self.total[source] == 1 for source, _ in vacant)
         valid = sum(name == "valid" for _, name in vacant)
@@ -138,8 +145,8 @@ class Seats:
                 if self.place[position] == name and sensor in self.sensors[position] and self._keeps_sensors(move):
                     return move
         raise ValueError(
-            f"sensor {sensor} cannot have a clip in each set, as its recordings are also under other sensors' names; "
-            "remove the wrong rows from annotations.csv"
+            f"sensor {sensor} cannot have a clip in each set, as its recordings have other sensors' names, too; remove "
+            "the wrong rows from annotations.csv"
         )
 
     def _moves_into(self, source: str, target: str) -> Iterator[dict[int, str]]:
@@ -152,11 +159,11 @@ class Seats:
                     yield {position: target}
 
     def _keeps_sensors(self, move: dict[int, str]) -> bool:
-        """Whether no sensor loses its last recording in a set. For moves of one recording."""
+        """Return whether every sensor keeps a recording in its set after a move of one recording."""
         return all(self.count[self.place[p], sensor] > 1 for p in move for sensor in self.sensors[p])
 
     def _cost(self, move: dict[int, str]) -> tuple[int, int, int, int, int]:
-        """First what is missing after a move, then by how much it changes the sets' sizes and their sources."""
+        """Return what is missing after a move, then how much it changes the sizes and the sources of the sets."""
         changed: set[str] = set()
         for position in move:
             changed ^= self.sources[position]

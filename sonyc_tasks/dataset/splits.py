@@ -1,17 +1,16 @@
-"""Which sensors and clips serve for what: pretraining, model selection, and the probes that measure the embeddings.
+"""Splits of sensors and clips into pretraining, model selection, and the probes that evaluate the embeddings.
 
-Two splits, one inside the other. Whole **sensors** are divided first, so that no place heard in pretraining is heard
-again in the evaluation. The **clips** of the probe sensors are then divided into the train, valid and test sets of the
-probes, where every sensor and, as far as possible, every source keeps its share.
+Two nested splits. First the **sensors** are divided, so that no place of pretraining appears in the evaluation. Then
+the **clips** of the probe sensors are divided into the train, valid and test sets of the probes, in which every sensor
+and, as far as possible, every source keeps its share.
 
-The paper fixes the counts (39, 5 and 12 of 56 sensors), not which sensors. :func:`published_split` is the choice that
-this project reports its results on; ``sonyc_ust_v2_split.json`` holds it together with the rule that chose it.
+The paper fixes the counts (39, 5 and 12 of 56 sensors), but not which sensors. `published_split` is this project's
+choice for its reported results; ``sonyc_ust_v2_split.json`` holds it with the rule behind it.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import random
 import warnings
 from collections import Counter
@@ -22,10 +21,11 @@ from pathlib import Path
 from sonyc_tasks.dataset.annotations import Clip
 from sonyc_tasks.dataset.seats import Recording, Seats
 from sonyc_tasks.dataset.taxonomy import COARSE
+from sonyc_tasks.files import read_json_object, write_atomic
 
 PARTS = ("train", "valid", "probe")
 _PUBLISHED = {"train": 39, "valid": 5, "probe": 12}
-#: A sensor's clips go into three probe sets, and none of them may be without it.
+#: Each of the three probe sets needs a clip of every sensor.
 LEAST_PROBE_CLIPS = 3
 _DRAWS = 10
 
@@ -34,7 +34,9 @@ _DRAWS = 10
 class SensorSplit:
     """Sensor ids for pretraining (train, valid) and for the probes; sorted, no sensor in two of them.
 
-    ``rule`` says in words how the sensors were chosen and ``seed`` with which seed, so that the file is its own record.
+    Attributes:
+        rule: How the sensors were chosen, in words.
+        seed: The seed of the draw, if any.
 
     >>> SensorSplit(train=(3, 1), valid=(7,), probe=(5, 4)).train
     (1, 3)
@@ -52,7 +54,7 @@ class SensorSplit:
         seen = Counter(self.sensors)
         twice = sorted(sensor for sensor, count in seen.items() if count > 1)
         if twice:
-            raise ValueError(f"sensors {_listed(twice)} stand in a split twice; keep each sensor in one part only")
+            raise ValueError(f"sensors {_listed(twice)} are twice in the split; keep each sensor in only one part")
 
     @property
     def sensors(self) -> tuple[int, ...]:
@@ -60,37 +62,31 @@ class SensorSplit:
         return self.train + self.valid + self.probe
 
     def check(self, known: Iterable[int]) -> None:
-        """Raise ValueError if the split names a sensor that is not among ``known``, those of the data set."""
+        """Raise ValueError if the split has a sensor that is not among ``known``, those of the data set."""
         unknown = sorted(set(self.sensors) - set(known))
         if unknown:
             raise ValueError(
-                f"the sensor split names sensors {_listed(unknown)}, which have no clips in this data set; "
-                "use the split made for it, or draw a new one"
+                f"the sensor split has sensors {_listed(unknown)} without clips in this data set; use the split made "
+                "for it, or draw a new one"
             )
 
     def save(self, path: str | Path) -> None:
-        """Write the split as JSON; the file appears whole or not at all."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            partial.write_text(json.dumps(asdict(self)) + "\n", encoding="utf-8")
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        """Write the split as JSON."""
+        write_atomic(Path(path), json.dumps(asdict(self)) + "\n")
 
     @classmethod
     def load(cls, path: str | Path) -> SensorSplit:
-        """Read what :meth:`save` wrote, or a JSON object written by hand with ``train``, ``valid`` and ``probe``."""
+        """Read what `save` wrote, or a JSON object written by hand.
+
+        Raises:
+            ValueError: The file is missing or is not a sensor split.
+        """
         path = Path(path)
         if not path.is_file():
             raise ValueError(f"there is no sensor split {path}; check the path")
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ValueError(f"{path} is not JSON ({error}); write it again, or take another file") from None
-        if not isinstance(content, dict) or not all(_is_id_list(content.get(part)) for part in PARTS):
-            raise ValueError(f"{path} is no sensor split; it needs lists of sensor ids under {_listed(PARTS)}")
+        content = read_json_object(path, "write it again, or give another file")
+        if not all(_is_id_list(content.get(part)) for part in PARTS):
+            raise ValueError(f"{path} is not a sensor split; write lists of sensor ids under {_listed(PARTS)}")
         try:
             parts = {part: tuple(content[part]) for part in PARTS}
             return cls(**parts, rule=str(content.get("rule", cls.rule)), seed=content.get("seed"))
@@ -99,7 +95,7 @@ class SensorSplit:
 
 
 def published_split() -> SensorSplit:
-    """The split of SONYC-UST-V2's sensors that this project's published results stand on."""
+    """Load the split of SONYC-UST-V2's sensors behind this project's published results."""
     return SensorSplit.load(Path(__file__).with_name("sonyc_ust_v2_split.json"))
 
 
@@ -112,14 +108,21 @@ def sensor_split(
     min_probe_clips: int = 20,
     seed: int = 0,
 ) -> SensorSplit:
-    """Draw a :class:`SensorSplit` at random, from how many clips each sensor has.
+    """Draw a `SensorSplit` at random.
 
-    ``train``, ``valid`` and ``probe`` are numbers of sensors. By default ``probe`` and ``valid`` are 12/56 and 5/56 of
-    the usable sensors, as in the paper, and ``train`` is all that are left. Probe sensors need ``min_probe_clips``
-    clips, or their test sets would be too small to mean anything; the others need 2, to form one pair. Sensors with
-    fewer than 2 clips are left out, with a warning. The same arguments always give the same split.
+    Sensors with fewer than 2 clips, which cannot form a pair, are left out with a warning. The same arguments always
+    give the same split.
 
-    Raises ValueError where the sensors do not suffice.
+    Args:
+        clips_per_sensor: Sensor → number of clips.
+        train: Number of training sensors; by default all the others.
+        valid: Number of validation sensors; by default 5/56 of the usable sensors, as in the paper.
+        probe: Number of probe sensors; by default 12/56 of the usable sensors, as in the paper.
+        min_probe_clips: Clips that a probe sensor needs, for meaningful test sets.
+        seed: Seed of the draw.
+
+    Raises:
+        ValueError: There are not enough sensors.
     """
     single = sorted(sensor for sensor, clips in clips_per_sensor.items() if clips < 2)
     if single:
@@ -128,15 +131,15 @@ def sensor_split(
     counts = _part_sizes(len(usable), {"train": train, "valid": valid, "probe": probe})
     if min_probe_clips < LEAST_PROBE_CLIPS:
         raise ValueError(
-            f"min_probe_clips is {min_probe_clips}; ask for {LEAST_PROBE_CLIPS} or more, one per probe set"
+            f"min_probe_clips is {min_probe_clips}; set it to {LEAST_PROBE_CLIPS} or more, one clip per probe set"
         )
     eligible = [sensor for sensor in usable if clips_per_sensor[sensor] >= min_probe_clips]
     if len(eligible) < counts["probe"]:
         raise ValueError(
-            f"only {len(eligible)} sensors have the {min_probe_clips} clips that a probe sensor needs, and "
-            f"{counts['probe']} are wanted; lower min_probe_clips or the number of probe sensors"
+            f"only {len(eligible)} sensors have the {min_probe_clips} clips that each of the {counts['probe']} probe "
+            "sensors needs; lower min_probe_clips or the number of probe sensors"
         )
-    # The standard library's generator, because its stream is the same on every machine and in every version.
+    # The standard library's generator has the same stream on every machine and in every version.
     draw = random.Random(seed)
     probe_sensors = draw.sample(eligible, counts["probe"])
     others = [sensor for sensor in usable if sensor not in probe_sensors]
@@ -162,24 +165,29 @@ def probe_split(
 ) -> dict[str, list[Clip]]:
     """Divide the probe sensors' clips into ``train``, ``valid`` and ``test``, stratified by sensor and source together.
 
-    Iterative stratification (Sechidis et al. 2011) treats the sensor, one-hot, and the sources, multi-hot, as labels of
-    one multilabel problem: the test set is split off first, then the valid set. It prefers the labels' shares to the
-    set's size, so of ten draws the one nearest to that size is taken, and sets may still differ from it by a few clips.
-    Where it leaves a sensor out of a set, or a source that few clips have, or gives train a size that ends heareval's
-    training, a few clips change places (`sonyc_tasks.dataset.seats`): every sensor is in every set, a source of two
-    clips or more in train and in test, unless two sources contradict each other. Within a set, clips keep the order of
-    ``clips``; the same clips, fractions and seed always give the same sets.
+    Iterative stratification (Sechidis et al. 2011) treats the sensor (one-hot) and the sources (multi-hot) as labels of
+    one multilabel problem: the test set is split off first, then the valid set. It favours the shares of the labels
+    over the size of the set, so the draw of ten that is closest in size is taken, and may still be off by a few clips.
+    Then a few clips change places if needed (`sonyc_tasks.dataset.seats`), so that every sensor is in every set, a
+    source with two or more clips is in train and test (unless two sources contradict each other), and the size of train
+    does not crash heareval's training. The same arguments always give the same sets.
 
-    ``duplicates``: groups of clips that are the same recording, each of which stays in one set.
+    Args:
+        clips: The probe sensors' clips; each set keeps their order.
+        fractions: Shares of the three sets.
+        seed: Seed of the draws.
+        duplicates: Groups of clips that are the same recording; each group stays in one set.
 
-    Raises ValueError for fewer than 2 sensors, a sensor with fewer than 3 recordings, or impossible fractions.
+    Raises:
+        ValueError: There are fewer than 2 sensors, a sensor has fewer than 3 recordings, or the fractions are
+            impossible.
     """
     if len(fractions) != 3 or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
-        raise ValueError(f"the fractions {fractions} cannot divide clips; give three positive numbers that sum to 1")
+        raise ValueError(f"the fractions {fractions} are impossible; give three positive numbers that sum to 1")
     recordings = as_recordings(clips, duplicates)
     per_sensor = Counter(sensor for recording in recordings for sensor in recording.sensors)
     if len(per_sensor) < 2:
-        raise ValueError(f"{len(per_sensor)} sensor cannot make a task of telling sensors apart; give at least 2")
+        raise ValueError(f"{len(per_sensor)} sensor is too few for a task of telling sensors apart; give at least 2")
     for sensor, count in sorted(per_sensor.items()):
         if count < LEAST_PROBE_CLIPS:
             raise ValueError(f"sensor {sensor} has {count} clips, too few for three sets; leave it out of the probes")
@@ -193,7 +201,7 @@ def probe_split(
 
 
 def as_recordings(clips: Sequence[Clip], duplicates: Sequence[Sequence[Clip]]) -> list[Recording]:
-    """The recordings of ``clips``, in their order, where those of a group of ``duplicates`` are one."""
+    """Group ``clips`` into recordings, in order; a group of ``duplicates`` is one recording."""
     first = {clip: group[0] for group in duplicates for clip in group}
     recordings: dict[Clip, list[Clip]] = {}
     for clip in clips:
@@ -202,7 +210,7 @@ def as_recordings(clips: Sequence[Clip], duplicates: Sequence[Sequence[Clip]]) -
 
 
 def _stratified(recordings: Sequence[Recording], fractions: Sequence[float], seed: int) -> list[str]:
-    """The set of each recording."""
+    """Draw the set of each recording by iterative stratification."""
     import numpy as np
     from iterstrat.ml_stratifiers import MultilabelStratifiedShuffleSplit
 
@@ -231,7 +239,7 @@ def _stratified(recordings: Sequence[Recording], fractions: Sequence[float], see
 
 
 def _part_sizes(n: int, wanted: Mapping[str, int | None]) -> dict[str, int]:
-    """Sensors per part: as wanted, else the paper's share of ``n`` (but all that are left for train)."""
+    """Return the number of sensors of each part: as wanted, or else the paper's share of ``n`` (train: the rest)."""
     least = {"train": 1, "valid": 1, "probe": 2}
     total = sum(_PUBLISHED.values())
     sizes: dict[str, int] = {}
@@ -243,8 +251,8 @@ def _part_sizes(n: int, wanted: Mapping[str, int | None]) -> dict[str, int]:
             raise ValueError(f"{sizes[part]} {part} sensors are too few; ask for at least {least[part]}")
     if sum(sizes.values()) > n:
         raise ValueError(
-            f"{sizes['train']} train, {sizes['valid']} valid and {sizes['probe']} probe sensors are wanted, and only "
-            f"{n} sensors have 2 clips or more; ask for fewer sensors, or give more data"
+            f"{sizes['train']} train, {sizes['valid']} valid and {sizes['probe']} probe sensors are more than the {n} "
+            "sensors with 2 clips or more; ask for fewer sensors, or give more data"
         )
     return sizes
 

@@ -1,24 +1,14 @@
-"""The SONYC-UST-V2 taxonomy and the columns of its ``annotations.csv``, in the data set's own order and spelling."""
+"""The SONYC-UST-V2 taxonomy and the columns of its ``annotations.csv``, in its own order and spelling."""
 
 from __future__ import annotations
 
 #: Context columns, first in the file: who annotated which clip, and where and when it was recorded.
 CONTEXT = (
-    "split",
-    "sensor_id",
-    "audio_filename",
-    "annotator_id",
-    "borough",
-    "block",
-    "latitude",
-    "longitude",
-    "year",
-    "week",
-    "day",
-    "hour",
+    *("split", "sensor_id", "audio_filename", "annotator_id", "borough", "block", "latitude", "longitude"),
+    *("year", "week", "day", "hour"),
 )
 
-#: The 29 fine tags, grouped under the coarse class that their first digit names; "X" is "of this class, unsure which".
+#: The 29 fine tags; the first digit is the coarse class, and "X" means "of this class, unsure which".
 FINE = (
     "1-1_small-sounding-engine",
     "1-2_medium-sounding-engine",
@@ -80,7 +70,7 @@ CLIP_SECONDS = 10.0
 
 
 def coarse_of(fine: str) -> str:
-    """The coarse class of a fine tag.
+    """Return the coarse class of a fine tag.
 
     >>> coarse_of("5-4_reverse-beeper")
     '5_alert-signal'

@@ -1,9 +1,8 @@
-"""What the launcher checks around heareval's embeddings runner.
+"""Checks around heareval's embeddings runner.
 
-Before the first clip is embedded: that every task can be embedded and probed, that folders which are there already were
-made by this model from these tasks, and that the module's embeddings mean something. While embedding: that they are
-finite. After each task: the record of what made it. heareval deletes a folder that it has not finished and embeds the
-task anew, so such a folder needs no check.
+Before the first clip is embedded: every task can be embedded and probed, existing folders were made by this model from
+these tasks, and the module's embeddings are meaningful. During embedding: they are finite. After each task, the record
+of what made it is written. heareval deletes unfinished folders and embeds their tasks again, so they need no check.
 """
 
 from __future__ import annotations
@@ -16,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from sonyc_tasks.files import file_digest, first_line
 from sonyc_tasks.launcher.embedding_record import (
     DONE,
     EmbeddingRecord,
     differences,
-    file_digest,
     labels_digest,
     module_version,
     read_task,
@@ -28,12 +27,13 @@ from sonyc_tasks.launcher.embedding_record import (
     tensor_digest,
 )
 from sonyc_tasks.launcher.hooks import one_sentence, replaced, say, warn
-from sonyc_tasks.launcher.module_checks import check_module, first_line, sample_rate
+from sonyc_tasks.launcher.module_checks import check_module, sample_rate
 from sonyc_tasks.tasks.probe_batches import lone_rows
+from sonyc_tasks.tasks.validate.audio import sample_rates
 
 
 def guarded(runner: Callable[..., None], **options: Any) -> None:
-    """``runner``, the function behind heareval's command, with everything of this module around it."""
+    """Call ``runner``, the function behind heareval's command, with the checks of this module around it."""
     runners: Any = import_module("heareval.embeddings.runner")
     tasks: Any = import_module("heareval.embeddings.task_embeddings")
     with one_sentence():
@@ -48,11 +48,12 @@ def guarded(runner: Callable[..., None], **options: Any) -> None:
 class EmbeddingRun:
     """One call of heareval's embeddings runner.
 
-    options: of its command line. task_embeddings, dataloader: heareval's functions that :meth:`embed` and
-    :meth:`batches` stand for.
+    Args:
+        options: Those of its command line.
+        task_embeddings, dataloader: heareval's functions that `embed` and `batches` replace.
 
     Raises:
-        ValueError, FileNotFoundError: the options or a task would end heareval later.
+        ValueError, FileNotFoundError: The options or a task would crash heareval later.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class EmbeddingRun:
                 '{"view": "shared"}'
             ) from None
         if not isinstance(self.model_options, dict):
-            raise ValueError(f"--model-options {options['model_options']!r} is no JSON object; write {{…}}")
+            raise ValueError(f"--model-options {options['model_options']!r} is not a JSON object; write {{…}}")
         self.out = Path(options["embeddings_dir"])
         self.tasks = _task_folders(Path(options["tasks_dir"]), options["task"])
         self.metadata = {}
@@ -78,14 +79,14 @@ class EmbeddingRun:
                 sizes = {split: len(clips) for split, clips in splits.items()}
                 if fault := lone_row(self.metadata[task], sizes):
                     raise ValueError(f"{task}: {fault}")
-        #: What is embedded just now, as messages name it.
+        #: What is being embedded, for messages.
         self.place = ""
 
     def plan(self, embedding: Any) -> None:
-        """Settle what is to be done for each task by the loaded model, and say so.
+        """Decide what to do for each task with the loaded model, and say so.
 
         Raises:
-            ValueError, FileNotFoundError: a task or the model does not allow it; nothing has been embedded.
+            ValueError, FileNotFoundError: A task or the model does not allow it; nothing has been embedded.
         """
         record = self._record(embedding)
         folder = self.out / (embedding.name + _options_suffix(self.model_options))
@@ -100,14 +101,14 @@ class EmbeddingRun:
                 self._check_finished(place, self.records[task])
             else:
                 waiting.append(task)
-                state = ", anew, as an earlier run did not finish" if place.exists() else ""
+                state = " again, as an earlier run did not finish" if place.exists() else ""
                 say(f"{task.name}: to be embedded into {place}{state}")
         kinds = {str(self.metadata[task].get("embedding_type")) for task in waiting}
         for doubt in check_module(embedding, kinds) if waiting else ():
             warn(doubt)
 
     def _record(self, embedding: Any) -> dict[str, Any]:
-        """The record of any task, but for the task."""
+        """Return the fields of a record that do not depend on the task."""
         weights = {"tensors": tensor_digest(embedding.model)}
         if self.model_file is not None and Path(self.model_file).is_file():
             weights["file"] = file_digest(self.model_file)
@@ -125,51 +126,48 @@ class EmbeddingRun:
         if found is not None:
             told = differences(found, record)
         else:
-            # heareval's own copies of the task's files tell half of it.
+            # At least the labels can be compared with heareval's copies.
             told = [] if labels_digest(place) == record.task["labels"] else ["the task's metadata, labels or splits"]
         if told:
             raise ValueError(
-                f"{place} holds other embeddings, as these differ: {'; '.join(told)}. Delete that folder, or give "
-                "another --embeddings-dir"
+                f"{place} has other embeddings ({', '.join(told)} differ); delete that folder, or give another "
+                "--embeddings-dir"
             )
         if found is None:
-            warn(
-                f"{place} has no record of what embedded it: heareval skips it, and nobody can tell whether it is of "
-                "this model"
-            )
+            warn(f"{place} has no record of what embedded it; heareval skips it, although it may be from another model")
         else:
-            say(f"{place.name}: skipped, as {place} was embedded by the same model from the same task already")
+            say(f"{place.name}: skipped, {place} already has the embeddings of this model and task")
 
     def embed(self, embedding: Any, task_path: Path, embed_task_dir: Path) -> None:
-        """Stands for heareval's ``task_embeddings``: the same, and the record."""
+        """Call heareval's ``task_embeddings`` and write the record."""
         record = self.records[task_path]
         with one_sentence():
             self._task_embeddings(embedding, task_path, embed_task_dir)
             if task_digest(task_path, record.sample_rate) != record.task:
-                raise ValueError(f"{task_path} was changed while it was embedded; start again")
+                raise ValueError(f"{task_path} changed while it was embedded; start again")
         record.write(embed_task_dir)
         if fault := lone_row(self.metadata[task_path], rows_of(embed_task_dir, self.metadata[task_path])):
             warn(f"{embed_task_dir}: {fault}")
 
     def batches(self, data: Mapping[str, Any], audio_dir: Path, embedding: Any, batch_size: int) -> _Batches:
-        """Stands for heareval's ``get_dataloader_for_embedding``: the same, which knows what is embedded just now."""
+        """Call heareval's ``get_dataloader_for_embedding`` and keep track of what is being embedded."""
         if not audio_dir.is_dir():
-            raise FileNotFoundError(f"{audio_dir} is not there; add its audio, or build the task again")
+            raise FileNotFoundError(f"{audio_dir} is missing; add the audio, or build the task again")
         return _Batches(
             self, self._dataloader(data, audio_dir, embedding, batch_size), list(data), audio_dir, batch_size
         )
 
     def checked(self, embedding: Any, audio: Any, call: Callable[[Any], Any]) -> Any:
-        """What ``call`` makes of a batch of a task, which must be finite."""
-        if not self.place:  # the noise of `plan`, which has its own checks
+        """Return ``call(audio)``, which must be finite, for a batch of a task."""
+        if not self.place:  # the noise of `check_module`, which has its own checks
             return call(audio)
         try:
             result = call(audio)
-        except Exception as error:  # a module of somebody else may fail in any way at all
+        except Exception as error:  # somebody else's module can raise anything
             seconds = audio.shape[-1] / sample_rate(embedding)
             raise ValueError(
                 f"module {embedding.name} fails on {self.place}, {len(audio)} × {seconds:g} s ({audio.shape[-1]} "
-                f"samples): {first_line(error)}; correct the module, or build the task with clips that it takes"
+                f"samples): {first_line(error)}; correct the module, or build the task with other clips"
             ) from error
         for array in result if isinstance(result, tuple) else (result,):
             if not np.isfinite(array).all():
@@ -181,7 +179,7 @@ class EmbeddingRun:
 
 
 class _Batches:
-    """heareval's loader of audio; whoever takes a batch from it finds in the run which clips are in it."""
+    """heareval's loader of audio, which notes in the run which clips the current batch holds."""
 
     def __init__(self, run: EmbeddingRun, loader: Any, names: list[str], folder: Path, size: int) -> None:
         self._run, self._loader, self._names, self._folder, self._size = run, loader, names, folder, size
@@ -199,13 +197,13 @@ class _Batches:
             except Exception as error:
                 raise ValueError(
                     f"heareval cannot read or batch {self._run.place} ({first_line(error)}); "
-                    f"python -m sonyc_tasks validate {self._folder.parents[1]} says what is wrong with them"
+                    f"run python -m sonyc_tasks validate {self._folder.parents[1]} to see why"
                 ) from error
             yield batch
 
 
 def _checked(run: EmbeddingRun, embedding_class: Any) -> Any:
-    """heareval's class ``Embedding``, which checks everything once the model is loaded."""
+    """Subclass heareval's ``Embedding`` so that everything is checked once the model is loaded."""
 
     class Checked(embedding_class):  # type: ignore[misc]  # known at run time only
         def __init__(self, *arguments: Any) -> None:
@@ -223,21 +221,21 @@ def _checked(run: EmbeddingRun, embedding_class: Any) -> Any:
 
 
 def lone_row(metadata: Mapping[str, Any], sizes: Mapping[str, int]) -> str:
-    """Why a probe on training sets of these ``sizes`` (split → rows) would end heareval, and what to do; "" if not."""
+    """Return why a probe would crash on training sets of these ``sizes`` (split → rows), and what to do; or ""."""
     row = "clip" if metadata.get("embedding_type") == "scene" else "frame"
     for name, rows, batch_size in lone_rows(metadata, sizes):
         return (
-            f"{name} has {rows} {row}s, so the last of heareval's batches of {batch_size} would be a single one, at "
-            "which its probes end (BatchNorm); leave out a clip of it"
+            f"{name} has {rows} {row}s, so the last of heareval's batches of {batch_size} has only one, on which "
+            "BatchNorm fails; leave out a clip"
         )
     return ""
 
 
 def rows_of(embedded: Path, metadata: Mapping[str, Any]) -> dict[str, int]:
-    """Split → how many embeddings heareval noted beside them.
+    """Return split → number of embeddings, as noted by heareval.
 
     Raises:
-        FileNotFoundError, ValueError: a note is not there or broken.
+        FileNotFoundError, ValueError: A note is missing or broken.
     """
     rows = {}
     for split in metadata["splits"]:
@@ -245,26 +243,26 @@ def rows_of(embedded: Path, metadata: Mapping[str, Any]) -> dict[str, int]:
         try:
             rows[split] = int(json.loads(path.read_text(encoding="utf-8"))[0])
         except FileNotFoundError:
-            raise FileNotFoundError(f"{path} is not there; embed the task again") from None
+            raise FileNotFoundError(f"{path} is missing; embed the task again") from None
         except (ValueError, TypeError, IndexError, KeyError) as error:
-            raise ValueError(f"{path} is not heareval's ({error}); embed the task again") from None
+            raise ValueError(f"{path} is broken ({error}); embed the task again") from None
     return rows
 
 
 def _task_folders(tasks_dir: Path, task: str) -> list[Path]:
-    """The folders that heareval will embed, by name; heareval takes the same in any order."""
+    """Return the folders that heareval will embed, sorted by name."""
     if not tasks_dir.is_dir():
         raise FileNotFoundError(f"there is no folder {tasks_dir}; give the folder of the tasks as --tasks-dir")
     if task == "all":
         return sorted(tasks_dir.iterdir())
     if not (tasks_dir / task).is_dir():
         there = ", ".join(sorted(path.name for path in tasks_dir.iterdir() if path.is_dir())) or "none"
-        raise FileNotFoundError(f"{tasks_dir} has no task {task}; give as --task one of those there: {there}")
+        raise FileNotFoundError(f"{tasks_dir} has no task {task}; choose as --task from {there}")
     return [tasks_dir / task]
 
 
 def _options_suffix(options: Any) -> str:
-    """What heareval adds to the module's name for the folder of its embeddings.
+    """Return what heareval appends to the module's name for the folder of its embeddings.
 
     >>> _options_suffix({"view": "private", "depth": 2})
     '-view=private-depth=2'
@@ -275,10 +273,10 @@ def _options_suffix(options: Any) -> str:
 
 
 def _no_rate(task: Path, rate: int, module: str) -> str:
-    there = sorted(int(path.name) for path in task.iterdir() if path.is_dir() and path.name.isdecimal())
+    there = sample_rates(task)
     rates = " and ".join(f"{found} Hz" for found in there) or "no sample rate"
     every = " ".join(map(str, sorted({*there, rate})))
     return (
-        f"task {task} has audio at {rates}, and the model of module {module} takes {rate} Hz; build the task with "
+        f"task {task} has audio at {rates}, but the model of module {module} takes {rate} Hz; build the task with "
         f"--sample-rate {every}"
     )

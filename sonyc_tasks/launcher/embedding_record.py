@@ -1,41 +1,46 @@
-"""What made the embeddings of a task: a record beside them, so that others are never taken for them.
+"""A record of what made the embeddings of a task, kept next to them so that they are not mistaken for others.
 
-heareval names a folder of embeddings by module, options and task, and passes it over once it is finished. Another
-checkpoint under the same module, or another build of the task, then goes by the first one's scores. The launcher
-(:mod:`sonyc_tasks.heareval`) therefore writes ``embedding_record.json`` into every folder that it embeds.
+heareval names a folder of embeddings by module, options and task, and skips it once it is finished. Another checkpoint
+of the same module, or another build of the task, would then get the first one's scores. The launcher
+(`sonyc_tasks.heareval`) therefore writes ``embedding_record.json`` into every folder that it embeds.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from sonyc_tasks.files import read_json_object, write_json
+
 FILE = "embedding_record.json"
 FORMAT = 1
-#: The launcher's record of what was probed, beside it (`sonyc_tasks.launcher.prediction_guard`).
+#: The launcher's record of what was probed (`sonyc_tasks.launcher.prediction_guard`).
 PROBE_RECORD = "prediction_record.json"
 #: heareval's own mark of a folder whose embeddings are complete.
 DONE = ".done.embeddings"
+
+
+_AGAIN = "delete the folder that it lies in and embed the task again"
 
 
 @dataclass(frozen=True)
 class EmbeddingRecord:
     """What determines the embeddings of one task.
 
-    module: name of the HEAR module; version: its own, or its package's, if it has one.
-    weights: ``{"tensors": sha256}`` of all tensors of the loaded model (see :func:`tensor_digest`), and ``"file"``, the
-    sha256 of the file that ``--model`` named, if it named one.
-    options: of ``--model-options``.
-    sample_rate: Hz, of the model, so of the audio that was embedded.
-    task: see :func:`task_digest`.
-    heareval: its version.
+    Attributes:
+        module: Name of the HEAR module.
+        version: Version of the module or of its package, if it has one.
+        weights: "tensors": sha256 of all tensors of the loaded model (`tensor_digest`); "file": sha256 of the file that
+            ``--model`` named, if any.
+        options: Those of ``--model-options``.
+        sample_rate: In Hz, of the model and so of the audio.
+        task: See `task_digest`.
+        heareval: Version of heareval.
     """
 
     module: str
@@ -48,39 +53,32 @@ class EmbeddingRecord:
 
     @classmethod
     def read(cls, folder: str | Path) -> EmbeddingRecord | None:
-        """The record of the embeddings in ``folder``, which is one task's; None if it has none.
+        """Read the record of the embeddings in one task's ``folder``; None if there is none.
 
         Raises:
-            ValueError: the file is no record, or one of another format; the message names it.
+            ValueError: The file is broken, or has another format.
         """
         path = Path(folder) / FILE
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        if not path.exists():
             return None
-        except (OSError, ValueError) as error:
-            raise ValueError(f"{path} cannot be read ({error}); {_AGAIN}") from None
-        content = content if isinstance(content, dict) else {}
+        content = read_json_object(path, _AGAIN)
         if content.pop("format", None) != FORMAT:
-            raise ValueError(f"{path} is no record of format {FORMAT}; {_AGAIN}")
+            raise ValueError(f"{path} is not a record of format {FORMAT}; {_AGAIN}")
         if content.keys() != {field.name for field in fields(cls)} or not all(
             isinstance(content[name], dict) for name in ("weights", "options", "task")
         ):
-            raise ValueError(f"{path} lacks some of what a record holds; {_AGAIN}")
+            raise ValueError(f"{path} is incomplete; {_AGAIN}")
         return cls(**content)
 
     def write(self, folder: str | Path) -> None:
-        """Put the record into ``folder``, whole or not at all."""
-        write_json({"format": FORMAT, **asdict(self)}, Path(folder) / FILE)
-
-
-_AGAIN = "delete the folder that it lies in and embed the task again"
+        """Write the record into ``folder``."""
+        write_json(Path(folder) / FILE, {"format": FORMAT, **asdict(self)})
 
 
 def differences(one: EmbeddingRecord, other: EmbeddingRecord) -> list[str]:
-    """In what two records differ, in words; empty if the embeddings must be equal.
+    """List in words what differs between two records; empty if the embeddings must be equal.
 
-    What only one of them knows of ``weights`` counts as a difference.
+    A digest of ``weights`` that only one record has counts as a difference.
     """
     names = {"module": "the module", "version": "the module's version", "options": "the options"}
     found = [
@@ -100,8 +98,10 @@ def differences(one: EmbeddingRecord, other: EmbeddingRecord) -> list[str]:
 
 
 def task_differences(one: EmbeddingRecord, other: EmbeddingRecord) -> list[str]:
-    """In what the tasks of two records differ, in words, whatever the models. Audio is compared at one sample rate
-    only; models of two rates have different files of the same clips."""
+    """List in words what differs between the tasks of two records, whatever the models.
+
+    Audio is compared only at the same sample rate; at another rate, the same clips are different files.
+    """
     found = []
     if one.task.get("labels") != other.task.get("labels"):
         found.append("the task's metadata, labels or splits")
@@ -111,15 +111,16 @@ def task_differences(one: EmbeddingRecord, other: EmbeddingRecord) -> list[str]:
 
 
 def task_digest(folder: str | Path, sample_rate: int) -> dict[str, str]:
-    """What determines the clips and labels of a task folder for a model of ``sample_rate`` Hz, as two sha256.
+    """Compute what determines the clips and labels of a task folder for a model of ``sample_rate`` Hz.
 
-    ``labels`` is of the metadata (the probes' settings among them), the vocabulary and the splits; it is the same for
-    the copies of these that heareval puts beside the embeddings. ``audio`` is of the names and sizes of the files, and
-    of the build record's digest of their content, where :func:`sonyc_tasks.tasks.hear_format.write_task` left one.
+    Returns:
+        Two sha256. "labels" covers the metadata (with the probes' settings), the vocabulary and the splits, and is the
+        same for the copies that heareval keeps with the embeddings. "audio" covers the names and sizes of the files,
+        and the digest of their content if `tasks.hear_format.write_task` left one.
 
     Raises:
-        FileNotFoundError: the task lacks a file.
-        ValueError: a file is not what it should be.
+        FileNotFoundError: The task lacks a file.
+        ValueError: A file is not what it should be.
     """
     folder = Path(folder)
     metadata, splits = read_task(folder)
@@ -130,42 +131,43 @@ def task_digest(folder: str | Path, sample_rate: int) -> dict[str, str]:
             try:
                 sizes[f"{split}/{clip}"] = path.stat().st_size
             except OSError:
-                raise FileNotFoundError(f"clip {path} is not there; add the file, or build the task again") from None
+                raise FileNotFoundError(f"clip {path} is missing; add the file, or build the task again") from None
     build = metadata.get("build")
     content = build.get("audio") if isinstance(build, Mapping) else None
     return {"labels": labels_digest(folder), "audio": _digest([content, sample_rate, sizes])}
 
 
 def labels_digest(folder: str | Path) -> str:
-    """The ``labels`` of :func:`task_digest`, of a task folder or of a folder of its embeddings."""
+    """Compute the "labels" of `task_digest`, for a task folder or a folder of its embeddings."""
     folder = Path(folder)
     metadata, splits = read_task(folder)
     vocabulary = folder / "labelvocabulary.csv"
     if not vocabulary.is_file():
-        raise FileNotFoundError(f"{vocabulary} is not there; build the task again")
+        raise FileNotFoundError(f"{vocabulary} is missing; build the task again")
     own = {key: value for key, value in metadata.items() if key != "build"}
     # The order of the clips counts: it is that of the probes' batches.
     return _digest([json.dumps(own, sort_keys=True), vocabulary.read_text(encoding="utf-8"), list(splits.items())])
 
 
 def read_task(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """Metadata, and split → clip → labels, of a task folder or of a folder of its embeddings.
+    """Read the metadata, and split → clip → labels, of a task folder or a folder of its embeddings.
 
     Raises:
-        FileNotFoundError: it is no such folder.
-        ValueError: a file is not what it should be.
+        FileNotFoundError: The folder is not such a folder.
+        ValueError: A file is not what it should be.
     """
-    metadata = _read_object(folder / "task_metadata.json")
+    remedy = f"write it again, or move {folder} away, as heareval takes everything in its tasks folder for a task"
+    metadata = read_json_object(folder / "task_metadata.json", remedy)
     names = metadata.get("splits")
     if not isinstance(names, list) or not names:
         raise ValueError(
             f"{folder / 'task_metadata.json'} names no splits; run python -m sonyc_tasks validate {folder}"
         )
-    return metadata, {str(name): _read_object(folder / f"{name}.json") for name in names}
+    return metadata, {str(name): read_json_object(folder / f"{name}.json", remedy) for name in names}
 
 
 def tensor_digest(model: Any) -> str:
-    """The sha256 of all tensors of a torch or TensorFlow model with their names, types and shapes, in hexadecimal."""
+    """Compute the sha256 of all tensors of a torch or TensorFlow model with their names, types and shapes."""
     digest = hashlib.sha256()
     for name, kind, shape, data in sorted(_tensors(model), key=lambda entry: entry[:3]):
         digest.update(f"\n{name} {kind} {shape}\n".encode())
@@ -174,7 +176,7 @@ def tensor_digest(model: Any) -> str:
 
 
 def _tensors(model: Any) -> Iterator[tuple[str, str, tuple[int, ...], Any]]:
-    """Name, type, shape and bytes of every tensor that ``model`` holds."""
+    """Yield name, type, shape and bytes of every tensor of ``model``."""
     if not hasattr(model, "state_dict"):
         for variable in model.variables:
             array = variable.numpy()
@@ -182,24 +184,15 @@ def _tensors(model: Any) -> Iterator[tuple[str, str, tuple[int, ...], Any]]:
         return
     import torch
 
-    # Buffers that are not saved with the model are part of what it computes, too.
+    # Buffers that are not saved with the model still affect what it computes.
     for name, tensor in {**dict(model.named_buffers(remove_duplicate=False)), **model.state_dict()}.items():
         if isinstance(tensor, torch.Tensor):
             data = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
             yield name, str(tensor.dtype), tuple(tensor.shape), data
 
 
-def file_digest(path: str | Path) -> str:
-    """The sha256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with Path(path).open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def module_version(name: str) -> str | None:
-    """``__version__`` of the module ``name``, or of the package that it is in."""
+    """Return ``__version__`` of the module ``name``, or of its package."""
     for part in (name, name.partition(".")[0]):
         version = getattr(import_module(part), "__version__", None)
         if version is not None:
@@ -207,33 +200,11 @@ def module_version(name: str) -> str | None:
     return None
 
 
-def write_json(content: Any, path: Path) -> None:
-    """Write a file of JSON, whole or not at all."""
-    with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.parent) as workshop:
-        part = Path(workshop) / path.name
-        part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        os.replace(part, path)
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        raise FileNotFoundError(
-            f"{path} is not there, so {path.parent} is no task; heareval takes every entry of its tasks folder for one"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path} cannot be read ({error}); write it again") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} is no JSON object; write {{ … }}")
-    return content
-
-
 def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()
 
 
 def _short(value: Any) -> str:
-    """A value as a message shows it, digests by their first digits."""
+    """Format a value for a message; digests are cut to their first digits."""
     text = "none" if value is None else value if isinstance(value, str) else json.dumps(value)
     return f"{text[:12]}…" if len(text) == 64 and text.isalnum() else text

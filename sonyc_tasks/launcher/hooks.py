@@ -1,4 +1,4 @@
-"""How the launcher stands around heareval's functions, and how it speaks."""
+"""How the launcher wraps heareval's functions, and how it prints."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 
 
 class DoubtfulError(SystemExit):
-    """Everything was done, but what came of it means nothing: the process goes on, and ends with exit status 1."""
+    """All work was done, but a result is meaningless: the process continues, then ends with exit status 1."""
 
 
 @contextmanager
 def replaced(module: Any, **functions: Any) -> Iterator[None]:
-    """``functions`` stand in the place of those of the same names in ``module`` for a while."""
+    """Replace the functions of these names in ``module`` inside the block."""
     before = {name: getattr(module, name) for name in functions}
     try:
         for name, function in functions.items():
@@ -28,9 +28,9 @@ def replaced(module: Any, **functions: Any) -> Iterator[None]:
 
 @contextmanager
 def one_sentence() -> Iterator[None]:
-    """ValueError and FileNotFoundError end the process with their message as the last line, and exit status 1.
+    """End the process on ValueError and FileNotFoundError, with the message as the last line and exit status 1.
 
-    Whatever another exception led to comes before it, with its traceback: it is somebody else's code that failed.
+    If another exception caused the error, somebody else's code failed, and its traceback is printed first.
     """
     try:
         yield
@@ -38,15 +38,15 @@ def one_sentence() -> Iterator[None]:
         cause = error.__cause__
         if cause is not None and not isinstance(cause, (ValueError, FileNotFoundError)):
             traceback.print_exception(cause)
-        sys.stdout.flush()  # or what is still waiting there would come after the message
+        sys.stdout.flush()  # or buffered output would follow the message
         raise SystemExit(f"error: {error}") from error
 
 
 def say(line: str) -> None:
-    """Print a line to stdout at once."""
+    """Print a line to stdout, unbuffered."""
     print(line, flush=True)
 
 
 def warn(line: str) -> None:
-    """Print a line that asks for attention to stderr."""
+    """Print a warning to stderr."""
     print(f"warning: {line}", file=sys.stderr, flush=True)

@@ -1,9 +1,8 @@
-"""What the launcher checks around heareval's predictions runner.
+"""Checks around heareval's predictions runner.
 
-Before the first probe is trained: that every folder holds complete and finite embeddings, that their number does not
-end a probe, and that results which are there already are of these embeddings. Afterwards: whether a probe was stopped
-because its score on the validation set was undefined. pytorch-lightning's early stopping does that without a word,
-and heareval then scores whatever the probe was at that moment.
+Before the first probe is trained: every folder has complete and finite embeddings, their number does not crash a probe,
+and existing results belong to these embeddings. Afterwards: whether a probe was stopped because its validation score
+was undefined. pytorch-lightning's early stopping does that silently, and heareval then scores the probe as it was.
 """
 
 from __future__ import annotations
@@ -17,40 +16,30 @@ from typing import Any
 
 import numpy as np
 
+from sonyc_tasks.files import file_digest, read_json_object, write_json
 from sonyc_tasks.launcher import embedding_record
 from sonyc_tasks.launcher.embedding_guard import lone_row, rows_of
-from sonyc_tasks.launcher.embedding_record import (
-    DONE,
-    PROBE_RECORD,
-    EmbeddingRecord,
-    file_digest,
-    labels_digest,
-    read_task,
-    write_json,
-)
+from sonyc_tasks.launcher.embedding_record import DONE, PROBE_RECORD, EmbeddingRecord, labels_digest, read_task
 from sonyc_tasks.launcher.hooks import DoubtfulError, one_sentence, replaced, say, warn
 
 FORMAT = 1
 #: heareval's own mark of a folder whose probes are finished.
 PROBED = "prediction-done.json"
-#: What of heareval's options changes its results.
+#: Those of heareval's options that change its results.
 SETTINGS = ("grid", "grid_points", "deterministic")
 
 
 def guarded(runner: Callable[..., None], **options: Any) -> None:
-    """``runner``, the function behind heareval's command, with everything of this module around it.
+    """Call ``runner``, the function behind heareval's command, with the checks of this module around it.
 
     Raises:
-        SystemExit: something is wrong with a folder; a `DoubtfulError`, after all probes: with the result of one.
+        SystemExit: Something is wrong with a folder; as a `DoubtfulError`, after all probes, with a result.
     """
     runners: Any = import_module("heareval.predictions.runner")
     tasks: Any = import_module("heareval.predictions.task_predictions")
     with one_sentence():
         run = PredictionRun(options, runners.task_predictions, tasks)
-    with (
-        replaced(runners, task_predictions=run.probe),
-        replaced(tasks, task_predictions_train=run.train),
-    ):
+    with replaced(runners, task_predictions=run.probe), replaced(tasks, task_predictions_train=run.train):
         runner(**options)
     run.judge()
 
@@ -58,11 +47,13 @@ def guarded(runner: Callable[..., None], **options: Any) -> None:
 class PredictionRun:
     """One call of heareval's predictions runner.
 
-    options: of its command line. task_predictions: heareval's function that :meth:`probe` stands for. tasks: the
-    module whose ``task_predictions_train`` :meth:`train` stands for.
+    Args:
+        options: Those of its command line.
+        task_predictions: heareval's function that `probe` replaces.
+        tasks: The module whose ``task_predictions_train`` `train` replaces.
 
     Raises:
-        ValueError, FileNotFoundError: a folder cannot be probed, or what it has must not be taken for this result.
+        ValueError, FileNotFoundError: A folder cannot be probed, or has results of something else.
     """
 
     def __init__(self, options: Mapping[str, Any], task_predictions: Callable[..., None], tasks: Any) -> None:
@@ -87,27 +78,27 @@ class PredictionRun:
             for split in metadata["splits"]:
                 check_finite(folder, split)
             if EmbeddingRecord.read(folder) is None:
-                warn(f"{folder} has no record of what embedded it: nobody can tell which model is probed")
+                warn(f"{folder} has no record of what embedded it; the probed model is unknown")
             say(f"{folder}: to be probed")
         for folder in skipped:
             self._check_finished(folder)
 
     def _record(self, folder: Path) -> dict[str, Any]:
-        """What determines the probes of ``folder``, as far as it is known before they are trained."""
+        """Return what determines the probes of ``folder``, as far as it is known before training."""
         made = {"embeddings": _embeddings(folder), "labels": labels_digest(folder)}
         return {"format": FORMAT, **made, **self.settings}
 
     def _check_finished(self, folder: Path) -> None:
-        """Say why ``folder`` is skipped.
+        """Say that ``folder`` is skipped.
 
         Raises:
-            ValueError: it was probed otherwise than asked for now.
+            ValueError: It was probed with other settings or on other embeddings.
         """
         wanted, found = self._record(folder), _record_in(folder)
         if found is None:
-            noted = _read(folder / PROBED) or {}
+            noted = read_json_object(folder / PROBED, _AGAIN)
             found = {**wanted, **{name: noted[name] for name in SETTINGS if name in noted}}
-            warn(f"{folder} was probed without a record: nobody can tell whether of these embeddings")
+            warn(f"{folder} was probed without a record; its results may belong to other embeddings")
         words = {"embeddings": "the embeddings", "labels": "the task"}
         told = [
             words.get(name) or f"--{name.replace('_', '-')} ({found.get(name)} there, {value} now)"
@@ -116,60 +107,64 @@ class PredictionRun:
         ]
         if told:
             raise ValueError(
-                f"{folder} holds results of other probes, as these differ: {'; '.join(told)}. Delete {PROBED} and "
-                f"{PROBE_RECORD} there to probe again"
+                f"{folder} has results of other probes ({', '.join(told)} differ); delete {PROBED} and {PROBE_RECORD} "
+                "there to probe again"
             )
-        say(f"{folder}: skipped, as it was probed already ({PROBED} is there)")
+        say(f"{folder}: skipped, already probed (it has {PROBED})")
         if stopped := found.get("meaningless"):
             self.meaningless.append(f"{folder} ({stopped})")
 
     def probe(self, embedding_path: Path, **arguments: Any) -> None:
-        """Stands for heareval's ``task_predictions``: the same, with a record of it and a word about stopped probes."""
+        """Call heareval's ``task_predictions``, record it, and warn of stopped probes."""
         record = self._record(embedding_path)
         self._trained = []
         self._task_predictions(embedding_path=embedding_path, **arguments)
         if stopped := self._stopped(embedding_path):
             record["meaningless"] = stopped
             self.meaningless.append(f"{embedding_path} ({stopped})")
-        write_json(record, embedding_path / PROBE_RECORD)
+        write_json(embedding_path / PROBE_RECORD, record)
 
     def train(self, **arguments: Any) -> Any:
-        """Stands for heareval's ``task_predictions_train``: the result is kept, with why it was stopped."""
+        """Call heareval's ``task_predictions_train``, and keep the result and why it was stopped."""
         result = self._train(**arguments)
-        # Now: heareval tests with the same trainer, which then has the scores of the test in their place.
+        # Ask now: heareval tests with the same trainer, which then holds the scores of the test.
         self._trained.append((arguments["data_splits"]["test"], result, stopped_by(result.trainer)))
         return result
 
     def _stopped(self, folder: Path) -> str:
-        """Warn of probes that an undefined score stopped; why the result of ``folder`` means nothing, "" if it does."""
+        """Warn of probes that an undefined score stopped.
+
+        Returns:
+            Why the result of ``folder`` is meaningless, or "".
+        """
         stopped = [(result, why) for _, result, why in self._trained if why]
         for _, why in stopped:
             warn(f"{folder}: a probe was stopped {why}")
         first = self._trained[0][0]
         grid = [result for split, result, _ in self._trained if split == first]
         results = [self._sort(grid)[0], *(result for split, result, _ in self._trained if split != first)]
-        # A finite best score is of a validation before the undefined one, and stands.
+        # A finite best score comes from a validation before the undefined one, and is good.
         reasons = [why for result, why in stopped if result in results and not math.isfinite(result.validation_score)]
         return f"stopped {reasons[0]}" if reasons else ""
 
     def judge(self) -> None:
-        """End the call, if there are results that mean nothing.
+        """Raise if there are meaningless results.
 
         Raises:
-            DoubtfulError: there are; the message names them.
+            DoubtfulError: There are; the message names them.
         """
         if self.meaningless:
             raise DoubtfulError(
-                f"error: these results mean nothing: {'; '.join(self.meaningless)}; give the task a first score that "
-                "is defined on its validation set, and embed and probe it again"
+                f"error: these results are meaningless: {', '.join(self.meaningless)}; give the task a first score "
+                "that is defined on its validation set, then embed and probe it again"
             )
 
 
 def probed(folder: Path) -> bool:
-    """Whether ``folder`` has results that mean something, of the embeddings that are there.
+    """Return whether ``folder`` has meaningful results of its embeddings.
 
     Raises:
-        ValueError: a record is broken.
+        ValueError: A record is broken.
     """
     if not (folder / PROBED).exists():
         return False
@@ -178,29 +173,29 @@ def probed(folder: Path) -> bool:
 
 
 def stopped_by(trainer: Any) -> str:
-    """When and why pytorch-lightning's check of the monitored score ended the training; "" if it did not."""
+    """Return when and why pytorch-lightning's check of the monitored score ended the training; "" if it did not."""
     callback = trainer.early_stopping_callback
     value = float(trainer.callback_metrics[callback.monitor])
     if math.isfinite(value):
         return ""
     if math.isnan(value):
-        why = "which it is where no clip, or every clip, has a class, or where no event is found or there to be found"
+        why = "as happens if no clip or every clip has a class, or if no event exists or is found"
     else:
-        why = "which it is where the probe tells a class apart without an error"
+        why = "as happens if the probe recognises a class without any error"
     score = callback.monitor.removeprefix("val_")
-    return f"after epoch {callback.stopped_epoch + 1}, as its {score} on the validation set was {value}, {why}"
+    return f"after epoch {callback.stopped_epoch + 1} because {score} on the validation set was {value}, {why}"
 
 
 def check_finite(folder: Path, split: str) -> None:
-    """Check the embeddings of one split.
+    """Check that the embeddings of one split are complete and finite.
 
     Raises:
-        ValueError: the file is cut, or holds NaN or infinity.
+        ValueError: They are not; the message names the file.
     """
-    path = folder / f"{split}.embeddings.npy"  # heareval's name; it has no header of numpy's
+    path = folder / f"{split}.embeddings.npy"  # heareval's name, though the file has no numpy header
     rows, dim = json.loads((folder / f"{split}.embedding-dimensions.json").read_text(encoding="utf-8"))
     if not path.is_file() or path.stat().st_size != 4 * rows * dim:
-        raise ValueError(f"{path} is not there or not whole; delete {folder} and embed the task again")
+        raise ValueError(f"{path} is missing or incomplete; delete {folder} and embed the task again")
     embeddings = np.memmap(path, np.float32, "r", shape=(rows, dim))
     step = max(1, (1 << 24) // dim)
     broken = sum(
@@ -208,43 +203,30 @@ def check_finite(folder: Path, split: str) -> None:
     )
     if broken:
         raise ValueError(
-            f"{path} holds {broken} of {rows} embeddings that are not finite; correct the module, delete {folder} and "
-            "embed the task again"
+            f"{path}: {broken} of {rows} embeddings are not finite; correct the module, delete {folder} and embed the "
+            "task again"
         )
 
 
 def _embeddings(folder: Path) -> str | None:
-    """What names the embeddings in ``folder``: the sha256 of their record; None where there is none."""
+    """Identify the embeddings in ``folder`` by the sha256 of their record; None if there is no record."""
     record = folder / embedding_record.FILE
     return file_digest(record) if record.exists() else None
 
 
+_AGAIN = f"delete it and {PROBED} to probe again"
+
+
 def _record_in(folder: Path) -> dict[str, Any] | None:
-    """The record of the probes of ``folder``; None if it has none.
+    """Read the record of the probes of ``folder``; None if there is none.
 
     Raises:
-        ValueError: the file is no record.
+        ValueError: The file is not a record.
     """
-    record = _read(folder / PROBE_RECORD)
-    if record is not None and (record.get("format") != FORMAT or not record.keys() >= {"embeddings", *SETTINGS}):
-        raise ValueError(
-            f"{folder / PROBE_RECORD} is no record of format {FORMAT}; delete it and {PROBED} to probe again"
-        )
-    return record
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    """A JSON object, or None where there is no such file.
-
-    Raises:
-        ValueError: the file holds something else.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    path = folder / PROBE_RECORD
+    if not path.exists():
         return None
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path} cannot be read ({error}); delete it to probe again") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} is no JSON object; delete it to probe again")
-    return content
+    record = read_json_object(path, _AGAIN)
+    if record.get("format") != FORMAT or not record.keys() >= {"embeddings", *SETTINGS}:
+        raise ValueError(f"{path} is not a record of format {FORMAT}; {_AGAIN}")
+    return record

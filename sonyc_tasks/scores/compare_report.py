@@ -1,44 +1,43 @@
-"""A comparison of modules for people and programs: Markdown, CSV, a page that needs no other file, and a figure.
+"""A comparison of modules as Markdown, CSV, a self-contained HTML page and a figure.
 
-The same comparison gives the same bytes, with the same libraries: no dates are written.
+With the same libraries, the same comparison gives the same bytes: no dates are written.
 """
 
 from __future__ import annotations
 
-import csv
 import io
 import math
-import os
-import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sonyc_tasks.files import write_atomic
 from sonyc_tasks.page import data_uri, render
+from sonyc_tasks.scores.compare import Comparison, Difference, TaskTable
+from sonyc_tasks.scores.text_tables import csv_text, markdown_table, paragraph
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from sonyc_tasks.scores.compare import Comparison, Difference, TaskTable
-
 _MISSING = "—"
 _BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#57606a"  # told apart by colour-blind readers too
-#: Names longer than this are cut in the middle, in the figure only.
+#: Longer names are cut in the middle, only in the figure.
 _LONGEST = 44
 _COLUMNS = ("task", "metric", "clips", "module", "value", "low", "high", "reference")
 _TESTED = ("difference", "difference_low", "difference_high", "p", "p_holm")
 
 
 def markdown(comparison: Comparison) -> str:
-    """A table per task, a row per module from the best on; then what the numbers are, and what was left out."""
+    """Format one table per task with one row per module, the best first; then a legend and what was left out."""
     parts = []
     for table in comparison.tables:
-        parts += [f"### {_title(table)}", grid([_heading(table), *_rows(table)]), *map(_filled, table.notes)]
-    return "\n\n".join([*parts, *map(_filled, (_legend(comparison), *comparison.notes))]) + "\n"
+        grid = markdown_table(_heading(table), _rows(table))
+        parts += [f"### {_title(table)}", grid, *map(paragraph, table.notes)]
+    return "\n\n".join([*parts, *map(paragraph, (_legend(comparison), *comparison.notes))]) + "\n"
 
 
 def write_report(comparison: Comparison, folder: str | Path) -> list[Path]:
-    """Write compare.md, .csv, .html, .png and .pdf into ``folder``, each whole or not at all; returns their paths.
+    """Write compare.md, .csv, .html, .png and .pdf into ``folder``, and return their paths.
 
     Raises:
         ValueError: matplotlib is not installed.
@@ -48,15 +47,18 @@ def write_report(comparison: Comparison, folder: str | Path) -> list[Path]:
     contents = {**{form: text.encode() for form, text in texts.items()}, **figures}
     paths = [Path(folder) / f"compare.{form}" for form in contents]
     for path, content in zip(paths, contents.values(), strict=True):
-        write_whole(path, content)
+        write_atomic(path, content)
     return paths
 
 
 def figure(comparison: Comparison) -> dict[str, bytes]:
-    """A panel a task; in it a dot with its interval for each module, the best on top, as "png" and "pdf".
+    """Draw one panel per task, with a dot and its interval for each module, the best on top.
 
-    The module that the others are held against has another colour; a dot without interval, heareval's own number, is
-    hollow.
+    The module that the others are compared with has another colour. A hollow dot has no interval, as it is heareval's
+    own number.
+
+    Returns:
+        The contents of the files: "png" and "pdf".
 
     Raises:
         ValueError: matplotlib is not installed.
@@ -76,51 +78,20 @@ def figure(comparison: Comparison) -> dict[str, bytes]:
     for axes in places[len(tables) :]:
         axes.set_axis_off()
     drawing.supxlabel(
-        "line: 95 % interval over test clips; orange: what the others are held against", fontsize=8, color=_GREY
+        "line: 95 % interval over test clips; orange: the module that the others are compared with",
+        fontsize=8,
+        color=_GREY,
     )
-    unsaid: dict[str, dict[str, None]] = {
+    undated: dict[str, dict[str, None]] = {
         "png": {"Software": None},
         "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
     }
     contents = {}
-    for form, metadata in unsaid.items():
+    for form, metadata in undated.items():
         content = io.BytesIO()
         drawing.savefig(content, format=form, dpi=150, metadata=metadata)
         contents[form] = content.getvalue()
     return contents
-
-
-def grid(rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table of ``rows``, of which the first is the heading; columns are aligned, bars in cells escaped."""
-    cells = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in cells
-    ]
-    return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])
-
-
-def write_whole(path: str | Path, content: bytes) -> None:
-    """Write a file that appears whole or not at all; its folder is made."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        partial.write_bytes(content)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def csv_text(rows: Iterable[Sequence[object]]) -> str:
-    """``rows`` as CSV, one a line; None is an empty cell."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
-
-
-def _filled(text: str) -> str:
-    return textwrap.fill(text, 120, break_long_words=False)
 
 
 def _title(table: TaskTable) -> str:
@@ -160,15 +131,15 @@ def _estimate(value: float, low: float | None, high: float | None, sign: str = "
 def _legend(comparison: Comparison) -> str:
     tests = sum(len(table.differences) for table in comparison.tables)
     return (
-        "In brackets: 95 % interval, bootstrap over test clips; of differences paired by clip. Scores of k folds are "
-        "the mean over folds, as heareval's. p: two-sided, permutation test that exchanges two modules' predictions "
+        "In brackets: 95 % interval, bootstrap over test clips; for differences, paired by clip. Scores of k folds are "
+        "the mean over folds, as in heareval. p: two-sided permutation test that exchanges two modules' predictions "
         f"clip by clip, {comparison.draws:,} draws. p (Holm): corrected for the {tests} tests of all tables, but not "
-        "for taking the best module of a table as reference. Nothing here speaks of other sensors or other seeds."
+        "for choosing the best module of a table as reference. Other sensors or other seeds are not covered."
     )
 
 
 def _csv(comparison: Comparison) -> str:
-    rows: list[Sequence[object]] = [(*_COLUMNS, *_TESTED)]
+    rows: list[Sequence[object]] = []
     for table in comparison.tables:
         tested = {difference.module: difference for difference in table.differences}
         for score in table.scores:
@@ -177,7 +148,7 @@ def _csv(comparison: Comparison) -> str:
             value = None if math.isnan(score.value) else score.value
             first = (table.task, table.metric, table.clips, score.module, value, score.low, score.high)
             rows.append((*first, table.reference, *test))
-    return csv_text(rows)
+    return csv_text((*_COLUMNS, *_TESTED), rows)
 
 
 def _page(comparison: Comparison, picture: bytes) -> str:
@@ -199,7 +170,7 @@ def _panel(axes: Axes, table: TaskTable) -> None:
     for place, score in enumerate(table.scores):
         colour = _ORANGE if score.module == table.reference else _BLUE
         if score.low is not None and score.high is not None:
-            # Not error bars: a bootstrap's interval may lie beside the score, and these take no negative length.
+            # Not error bars: a bootstrap interval may exclude the score, and error bars take no negative length.
             axes.plot([score.low, score.high], [place, place], color=colour, linewidth=1.2)
         filled = colour if score.low is not None else "white"
         axes.plot(score.value, place, "o", markersize=5, color=colour, markerfacecolor=filled)
@@ -217,7 +188,7 @@ def _panel(axes: Axes, table: TaskTable) -> None:
 
 
 def _short(name: str) -> str:
-    """The name, or its beginning and its end if it is long.
+    """Shorten a long name to its beginning and its end.
 
     >>> len(_short("hear_multiview-" + "x" * 60)), _short("mel")
     (44, 'mel')

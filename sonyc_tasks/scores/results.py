@@ -1,13 +1,13 @@
 """Read what heareval's prediction runner leaves behind, without trusting it.
 
-heareval pickles a dictionary of tensors. A pickle can run any code when it is opened, so result files, which people
-pass around, are opened by a reader that can rebuild dictionaries of tensors and refuses everything else.
+heareval pickles a dictionary of tensors. Opening a pickle can run any code, and result files are passed around, so they
+are opened by a reader that rebuilds dictionaries of tensors and refuses everything else.
 """
 
 from __future__ import annotations
 
 import io
-import json
+import math
 import pickle
 import re
 from collections import OrderedDict
@@ -17,17 +17,25 @@ from typing import Any
 
 import numpy as np
 
+from sonyc_tasks.files import read_json_object
 from sonyc_tasks.scores import metrics
-from sonyc_tasks.scores.result_checks import check_one_weight_file, check_results, check_targets, class_names
+from sonyc_tasks.scores.result_checks import (
+    AGAIN,
+    SCORES,
+    check_one_weight_file,
+    check_results,
+    check_targets,
+    class_names,
+)
 from sonyc_tasks.tasks.sonyc import SENSOR_TASK, SOURCE_TASK
 
 #: Views of a model in the order of the table. heareval puts ``load_model``'s options into the name of the folder.
 VIEWS = ("joint", "private", "shared", "frontend")
 _VIEW_OPTION = re.compile(rf"-view=({'|'.join(VIEWS)})(?=-|$)")
 
-_PREDICTIONS, _SCORES = "test.predictions.pkl", "test.predicted-scores.json"
-#: heareval's own score of a task, to hold ours against: its key, and how we compute it.
-_OWN_SCORE = {
+_PREDICTIONS = "test.predictions.pkl"
+#: heareval's own score of a task, to compare ours with: its key, and how we compute it.
+_HEAREVAL_SCORE = {
     SOURCE_TASK: ("test_mAP", metrics.mean_average_precision),
     SENSOR_TASK: ("test_top1_acc", metrics.accuracy),
 }
@@ -35,9 +43,12 @@ _OWN_SCORE = {
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """A probe's answers on the test clips of one task, both [clip, class]: bool targets, predictions in 0 … 1.
+    """A probe's answers on the test clips of one task.
 
-    ``classes``: their names; empty where the folder of the results does not tell.
+    Attributes:
+        target: bool [clip, class].
+        prediction: Probabilities [clip, class].
+        classes: Names of the classes; empty if the folder of the results does not have them.
     """
 
     target: np.ndarray
@@ -48,9 +59,51 @@ class Predictions:
         return len(self.target)
 
     def names(self, which: np.ndarray) -> str:
-        """The classes of a mask [class], for a sentence."""
+        """List the classes of a mask [class], for a sentence."""
         names = self.classes or [f"class {number}" for number in range(len(which))]
         return ", ".join(name for name, one in zip(names, which, strict=True) if one)
+
+
+@dataclass(frozen=True)
+class HearevalScore:
+    """heareval's own score of one task.
+
+    Attributes:
+        metric: The first score of the task's evaluation.
+        values: Its value on each test split, which is "test" or the folds.
+        larger_is_better: Whether larger values are better.
+    """
+
+    metric: str
+    values: dict[str, float]
+    larger_is_better: bool
+
+    @property
+    def value(self) -> float:
+        """The mean over folds, in which heareval skips NaN."""
+        values = [value for value in self.values.values() if not math.isnan(value)] or [math.nan]
+        return math.fsum(values) / len(values)
+
+    @property
+    def is_event_task(self) -> bool:
+        """Whether the task labels sound events in time, not whole scenes; heareval's names of scores tell."""
+        return self.metric.startswith(("event_", "segment_"))
+
+
+def read_heareval_score(path: Path) -> HearevalScore:
+    """Read heareval's ``test.predicted-scores.json``.
+
+    Raises:
+        ValueError: The file is something else.
+    """
+    noted = read_json_object(path, AGAIN)
+    try:
+        splits = [name for name, part in noted.items() if isinstance(part, dict) and "test_score" in part]
+        keys = [key for key in noted[splits[0]] if key.startswith("test_") and key not in ("test_loss", "test_score")]
+        values = {split: float(noted[split]["test_score"]) for split in splits}
+        return HearevalScore(keys[0].removeprefix("test_"), values, noted.get("score_mode") != "min")
+    except (ValueError, TypeError, IndexError):
+        raise ValueError(f"{path} is not what heareval writes; {AGAIN}") from None
 
 
 #: Model (module and options other than the view) → view → task name → predictions.
@@ -58,27 +111,28 @@ Results = dict[str, dict[str, dict[str, Predictions]]]
 
 
 def read_scores(embeddings_dir: str | Path) -> Results:
-    """The finished SONYC results below ``embeddings_dir``: ``<module>[-option=value…]/<task>/test.predictions.pkl``.
+    """Read the finished SONYC results in ``<embeddings_dir>/<module>[-option=value…]/<task>/test.predictions.pkl``.
 
-    Tasks without results and tasks of others are passed over. Raises ValueError if nothing is left, if a file is not
-    what heareval writes, or does not give the score that heareval noted beside it (files of two different runs), and
-    where results do not belong together (see :func:`sonyc_tasks.scores.result_checks.check_results`, which also warns).
+    Tasks without results and other tasks are skipped.
+
+    Raises:
+        ValueError: There are no results; a file is not what heareval writes; predictions do not give heareval's score
+            next to them (files of two runs); or results do not belong together (see `result_checks.check_results`,
+            which also warns).
     """
-    root = Path(embeddings_dir)
-    if not root.is_dir():
-        raise ValueError(f"there is no folder {root}; give heareval's --embeddings-dir, by default embeddings")
+    root = require_folder(embeddings_dir)
     results: Results = {}
     places: dict[str, dict[str, Path]] = {}
     for file in sorted(root.glob(f"*/*/{_PREDICTIONS}")):
-        task = next((name for name in _OWN_SCORE if file.parent.name.startswith(f"{name}-")), None)
-        if task is None or not (file.parent / _SCORES).is_file():
+        task = next((name for name in _HEAREVAL_SCORE if file.parent.name.startswith(f"{name}-")), None)
+        if task is None or not (file.parent / SCORES).is_file():
             continue
         model, view = split_model_name(file.parent.parent.name)
         tasks = results.setdefault(model, {}).setdefault(view, {})
         if task in tasks:
             raise ValueError(f"{file.parent.parent} has results of two versions of {task}; move one of them away")
         tasks[task] = load_predictions(file)
-        _check_against(file.parent / _SCORES, task, tasks[task])
+        _check_score(file, task, tasks[task])
         places.setdefault(file.parent.parent.name, {})[file.parent.name] = file.parent
     if not results:
         raise ValueError(
@@ -93,8 +147,17 @@ def read_scores(embeddings_dir: str | Path) -> Results:
     return results
 
 
+def require_folder(embeddings_dir: str | Path) -> Path:
+    """Return heareval's folder of embeddings; ValueError if it is missing."""
+    if not Path(embeddings_dir).is_dir():
+        raise ValueError(
+            f"there is no folder {embeddings_dir}; give heareval's --embeddings-dir, which is embeddings by default"
+        )
+    return Path(embeddings_dir)
+
+
 def split_model_name(folder: str) -> tuple[str, str]:
-    """Name of a folder of embeddings → (model, view).
+    """Split the name of a folder of embeddings into (model, view).
 
     >>> split_model_name("hear_multiview-view=private")
     ('hear_multiview', 'private')
@@ -110,7 +173,9 @@ def split_model_name(folder: str) -> tuple[str, str]:
 def load_predictions(path: str | Path) -> Predictions:
     """Open one ``test.predictions.pkl`` safely.
 
-    Raises ValueError for anything but a scene task's tensors, and if they are not of the split beside them.
+    Raises:
+        ValueError: The file holds anything but the tensors of a scene task, or does not match heareval's copy of the
+            split next to it.
     """
     path = Path(path)
     try:
@@ -119,28 +184,27 @@ def load_predictions(path: str | Path) -> Predictions:
         target, prediction = (np.asarray(content[key].numpy()) for key in ("target", "prediction"))
     except _RefusedError as error:
         raise ValueError(
-            f"{path} holds {error}, which no result of a scene task does; compute it again with heareval"
+            f"{path} holds {error}, which does not belong in the result of a scene task; {AGAIN}"
         ) from None
     except Exception as error:  # a broken pickle can raise anything
-        raise ValueError(f"{path} is no result of a scene task ({error!r}); compute it again with heareval") from None
+        raise ValueError(f"{path} is not the result of a scene task ({error!r}); {AGAIN}") from None
     if target.ndim != 2 or target.shape != prediction.shape or not target.size:
         raise ValueError(
-            f"{path} has targets {target.shape} and predictions {prediction.shape} where both should be [clip, class]; "
-            "compute it again with heareval"
+            f"{path} has targets {target.shape} and predictions {prediction.shape}, not both [clip, class]; {AGAIN}"
         )
     if not np.isfinite(prediction).all():
-        raise ValueError(f"{path} has predictions that are not finite; train the probe again on sound embeddings")
+        raise ValueError(f"{path} has predictions that are not finite; embed the task and train the probe again")
     check_targets(path.parent, path.name.removesuffix(".predictions.pkl"), target > 0.5)
     classes = class_names(path.parent) or ()
     return Predictions(target > 0.5, prediction.astype(np.float64), classes if len(classes) == target.shape[1] else ())
 
 
 class _RefusedError(Exception):
-    """A pickle asks for something that is not part of a tensor."""
+    """A pickle refers to something that is not part of a tensor."""
 
 
 class _TensorUnpickler(pickle.Unpickler):
-    """Knows the three names that a pickled CPU tensor refers to, and nothing else."""
+    """An unpickler that knows only the three names that a pickled CPU tensor refers to."""
 
     def find_class(self, module: str, name: str) -> Any:
         import torch
@@ -148,22 +212,29 @@ class _TensorUnpickler(pickle.Unpickler):
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
             return torch._utils._rebuild_tensor_v2
         if (module, name) == ("torch.storage", "_load_from_bytes"):
-            # torch's own function opens the inner bytes as a pickle of any kind; this opens tensors only.
+            # torch's own function opens the inner bytes as any pickle; this one opens only tensors.
             return lambda data: torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
         raise _RefusedError(f"a reference to {module}.{name}")
 
 
-def _check_against(scores: Path, task: str, predictions: Predictions) -> None:
-    key, ours = _OWN_SCORE[task]
+def of_two_runs(scores: Path, metric: str, value: float, predictions: Path) -> ValueError:
+    """Return the error for a score that does not match the predictions next to it."""
+    return ValueError(
+        f"{scores} gives {metric} = {value}, but {predictions.name} next to it does not; they are from two runs, so "
+        "delete both and prediction-done.json, and run heareval again"
+    )
+
+
+def _check_score(file: Path, task: str, predictions: Predictions) -> None:
+    """Compare the predictions in ``file`` with heareval's score next to it."""
+    key, ours = _HEAREVAL_SCORE[task]
+    scores = file.parent / SCORES
+    noted = read_json_object(scores, AGAIN)
     try:
-        noted = json.loads(scores.read_text(encoding="utf-8"))["test"][key]
-        agrees = abs(ours(predictions.target, predictions.prediction) - float(noted)) < 1e-3
+        value = float(noted["test"][key])
     except (ValueError, KeyError, TypeError):
-        raise ValueError(f"{scores} is no result of heareval for {task}; compute it again") from None
-    if not agrees:
-        raise ValueError(
-            f"{scores} gives {key} = {noted}, and {_PREDICTIONS} beside it does not; they are of two runs, so delete "
-            "both and prediction-done.json, and run heareval again"
-        )
+        raise ValueError(f"{scores} is not heareval's result for {task}; {AGAIN}") from None
+    if not abs(ours(predictions.target, predictions.prediction) - value) < 1e-3:
+        raise of_two_runs(scores, key, value, file)

@@ -1,12 +1,12 @@
-"""The score table of an embedding: what each of its views knows of the source and of the sensor.
+"""The score table of an embedding: how well each of its views tells the source and the sensor.
 
-DSC is the disentanglement score of a part on the task it is meant for, minus the other part's score on that task:
-``DSC private = source(z_private) - source(z_shared)`` and ``DSC shared = sensor(z_shared) - sensor(z_private)``, source
-as micro Jaccard index, sensor as accuracy. Positive means that the parts hold what their names say.
+DSC, the disentanglement score of a part, is its score on the task that it is meant for minus the other part's score on
+that task: ``DSC private = source(z_private) - source(z_shared)`` (micro Jaccard index) and
+``DSC shared = sensor(z_shared) - sensor(z_private)`` (accuracy). Positive: the parts hold what their names say.
 
-The paper's numbers, for orientation only (source Jaccard / sensor accuracy of its Table 1): multi-view at best
-.633 / .735, codec latents without training .583 / .684. They are from its own probes, splits and average of the
-Jaccard index, of which it does not tell enough to compute the same.
+The paper's numbers (arXiv 2510.02500, Table 1, source Jaccard / sensor accuracy) are for orientation only: multi-view
+at best .633 / .735, codec latents without training .583 / .684. Its probes, splits and average of the Jaccard index are
+not described in enough detail to compute the same scores.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def _jaccard(average: str) -> Metric:
     return lambda target, prediction: jaccard(target, prediction > THRESHOLD, average)
 
 
-#: Field of :class:`ViewScores` → (task, metric of boolean targets and predictions, both [clip, class]).
+#: Field of `ViewScores` → (task, metric of targets and predictions, both [clip, class]).
 MEASURES: dict[str, tuple[str, Metric]] = {
     "source_jaccard_micro": (SOURCE_TASK, _jaccard("micro")),
     "source_jaccard_macro": (SOURCE_TASK, _jaccard("macro")),
@@ -42,7 +42,7 @@ MEASURES: dict[str, tuple[str, Metric]] = {
 
 @dataclass(frozen=True)
 class Estimate:
-    """A score on ``clips`` test clips with its 95 % bootstrap interval over them (None where it has no meaning)."""
+    """A score on ``clips`` test clips with its 95 % bootstrap interval over them (None if it would mean nothing)."""
 
     value: float
     low: float | None
@@ -52,7 +52,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class ViewScores:
-    """All scores of one view; None where its task has no results."""
+    """All scores of one view; None if the task has no results."""
 
     view: str
     source_jaccard_micro: Estimate | None = None
@@ -64,9 +64,12 @@ class ViewScores:
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """The scores of one model, a row per view that has results; DSC None where a view or task of it is missing.
+    """The scores of one model.
 
-    ``notes``: sentences on what limits the scores.
+    Attributes:
+        views: One row per view that has results.
+        dsc_private, dsc_shared: None if a view or task that they need has no results.
+        notes: Sentences on what limits the scores.
     """
 
     model: str
@@ -79,7 +82,14 @@ class ScoreTable:
 def score_table(
     model: str, views: Mapping[str, Mapping[str, Predictions]], *, resamples: int = 1000, seed: int = 0
 ) -> ScoreTable:
-    """Score one model of :func:`sonyc_tasks.scores.results.read_scores`: view → task name → predictions."""
+    """Score one model.
+
+    Args:
+        model: Its name.
+        views: View → task name → predictions, as in `results.read_scores`.
+        resamples: Resamples of the bootstrap.
+        seed: Seed of the bootstrap.
+    """
     rows = []
     for view in (view for view in VIEWS if view in views):
         scores = {}
@@ -103,7 +113,7 @@ def score_table(
 
 
 def classes_without_clips(given: Predictions) -> str:
-    """A sentence on the classes that mAP counts as 0, and what it leaves to be reached; "" if there are none."""
+    """Return a sentence on the classes that mAP counts as 0 and on the best mAP they leave; "" if there are none."""
     absent, _ = undefined_classes(given.target)
     if not absent.any():
         return ""
@@ -128,7 +138,7 @@ def _estimate(given: Predictions, metric: Metric, resamples: int, seed: int) -> 
 
 
 def _difference(first: Predictions, second: Predictions, metric: Metric, resamples: int, seed: int) -> Estimate:
-    """Paired where both views were tested on the same clips in the same order, as heareval does for one task folder."""
+    """Compute first minus second; the interval is paired, so it needs the same clips in the same order."""
     value = metric(first.target, first.prediction) - metric(second.target, second.prediction)
     if not np.array_equal(first.target, second.target):
         return Estimate(value, None, None, clips=min(len(first), len(second)))

@@ -1,14 +1,14 @@
-"""A generator of data sets like SONYC-UST-V2: streets, sensors and annotators that do not exist.
+"""Generate data sets like SONYC-UST-V2, with invented streets, sensors and annotators.
 
-Three factors, each from random streams of its own, meet only in the recording:
+Three factors, each with its own random streams, meet only in the recording:
 
-* the *sources* of a clip (``scenes``, ``sources``): what sounds, when, how loud;
-* the *sensor* (``sensors``): the place and device that records all its clips;
-* the *annotators* (``annotators``): who hears what of it.
+* the *sources* of a clip (`scenes`, `sources`): what sounds, when, how loud;
+* the *sensor* (`sensors`): the place and device that records all its clips;
+* the *annotators* (`annotators`): who hears what.
 
-The sources of a clip are drawn without looking at the sensor, so that no class goes with a sensor beyond chance. Each
-stream is named by the seed, its factor and the numbers of the sensor and clip, so a clip is the same however many
-others are made, and by however many processes.
+The sources of a clip are drawn independently of the sensor, so that no class is tied to a sensor except by chance. Each
+stream is identified by the seed, its factor and the numbers of sensor and clip, so a clip does not depend on how many
+others are made, or on the number of processes.
 """
 
 from __future__ import annotations
@@ -27,34 +27,34 @@ import soundfile
 from numpy.random import Generator, SeedSequence, default_rng
 from tqdm import tqdm
 
-from ..dataset.taxonomy import CLIP_SECONDS, COLUMNS, SAMPLE_RATE
-from ..tasks.build_folder import workshop
-from .annotators import VOLUNTEERS, Context, Listener, annotate, clip_time, make_volunteer
-from .scenes import Event, draw_scene, record
-from .sensors import Sensor, make_sensor, padded_length
-from .signals import sample_count
+from sonyc_tasks.dataset.taxonomy import CLIP_SECONDS, COLUMNS, SAMPLE_RATE
+from sonyc_tasks.synthesis.annotators import VOLUNTEERS, Context, Listener, annotate, clip_time, make_volunteer
+from sonyc_tasks.synthesis.scenes import Event, draw_scene, record
+from sonyc_tasks.synthesis.sensors import Sensor, make_sensor, padded_length
+from sonyc_tasks.synthesis.signals import sample_count
+from sonyc_tasks.tasks.build_folder import build_dir
 
 __all__ = ["synthesize"]
 
 TRUTH_COLUMNS = ("clip", "sensor", "coarse", "fine", "onset_s", "duration_s", "snr_db")
 
-#: The factors; the place in this tuple is the first number of a stream's name, so append, never reorder.
+#: The factors. The position is part of a stream's key, so append, never reorder.
 _FACTORS = ("sensor", "source", "recording", "annotation", "volunteer")
 
-#: What a file name has room for: two digits for the sensor, and four of the other six for its clips.
+#: Limits of the file names: two digits for the sensor, and four of the other six for its clips.
 MAX_SENSORS, MAX_CLIPS = 99, 10_000
 
-#: Clips of a unit of work: enough to make a sensor worth its while, few enough to share a small set among processes.
+#: Clips per batch: enough to make drawing a sensor worthwhile, few enough to divide a small set among processes.
 _BATCH = 16
 
 
 def stream(seed: int, factor: str, *numbers: int) -> Generator:
-    """The random stream of one factor of a sensor, clip or person. Streams of differing names are independent."""
+    """Return the random stream of one factor of a sensor, clip or person; all streams are independent."""
     return default_rng(SeedSequence(seed, spawn_key=(_FACTORS.index(factor), *numbers)))
 
 
 def clip_name(sensor: int, clip: int) -> str:
-    """File name of clip number ``clip`` of a sensor; the six digits are unique in the data set, as in the real one.
+    """Return the file name of a sensor's clip; its six digits are unique in the data set, as in the real one.
 
     >>> clip_name(7, 12)
     '07_001207.wav'
@@ -63,13 +63,13 @@ def clip_name(sensor: int, clip: int) -> str:
 
 
 def scene_of(seed: int, sensor: int, clip: int, seconds: float) -> list[Event]:
-    """What sounds in a clip. The numbers name the stream; no property of the sensor is known here."""
+    """Draw what sounds in a clip. The numbers only select the stream; nothing depends on the sensor itself."""
     return draw_scene(stream(seed, "source", sensor, clip), seconds)
 
 
 @dataclass(frozen=True)
 class _Batch:
-    """Clips ``start`` to ``stop`` of one sensor: the unit of work of a process."""
+    """Clips ``start`` to ``stop`` of one sensor, a process's unit of work."""
 
     seed: int
     sensor: int
@@ -89,24 +89,24 @@ def synthesize(
     workers: int | None = None,
     progress: bool = True,
 ) -> Path:
-    """Write a generated data set in the layout of SONYC-UST-V2 and return its folder.
+    """Write a synthetic data set in the layout of SONYC-UST-V2, and return its folder.
 
-    ``out/annotations.csv`` has the real file's 78 columns, one row per clip and annotator; ``out/audio/SS_NNNNNN.wav``
-    are mono 16-bit clips at 48 kHz; ``out/truth.csv`` says what was really put into each clip, one row per event
-    (``snr_db`` is the loudest eighth of a second over the background, both A-weighted); ``out/README.txt`` says that
-    all of it is generated. With the same libraries, the same seed and options give the same bytes.
+    ``annotations.csv`` has the real file's 78 columns, one row per clip and annotator; ``audio/SS_NNNNNN.wav`` are mono
+    16-bit clips at 48 kHz; ``truth.csv`` lists what is really in each clip, one row per event (``snr_db`` is the
+    loudest eighth of a second over the background, both A-weighted); ``README.txt`` says that everything is synthetic.
+    With the same libraries, the same seed and options give the same bytes.
 
     Args:
-        out: a folder that does not exist yet or is empty. It appears complete or not at all.
-        sensors: number of sensors, 1 to 99.
-        clips_per_sensor: number of clips of each, 1 to 10,000.
-        seconds: length of each clip.
-        seed: names all random streams, 0 or more.
-        workers: processes, by default one per processor.
-        progress: show a bar.
+        out: A folder that is empty or does not exist. It appears complete or not at all.
+        sensors: Number of sensors, 1 to 99.
+        clips_per_sensor: Number of clips of each sensor, 1 to 10,000.
+        seconds: Length of each clip.
+        seed: Seed of all random streams, 0 or more.
+        workers: Number of processes; by default one per processor.
+        progress: Whether to show a progress bar.
 
     Raises:
-        ValueError: an option is out of its range, or ``out`` is in use.
+        ValueError: An option is out of range, or ``out`` is in use.
     """
     out = Path(out)
     _check(out, sensors, clips_per_sensor, seconds, seed, workers)
@@ -137,24 +137,23 @@ def synthesize(
 
 
 def _check(out: Path, sensors: int, clips: int, seconds: float, seed: int, workers: int | None) -> None:
-    if not 1 <= sensors <= MAX_SENSORS:
-        raise ValueError(f"sensors must be from 1 to {MAX_SENSORS}, not {sensors}.")
-    if not 1 <= clips <= MAX_CLIPS:
-        raise ValueError(f"clips_per_sensor must be from 1 to {MAX_CLIPS}, not {clips}.")
-    if not 0 < seconds < float("inf"):
-        raise ValueError(f"seconds must be a positive number, not {seconds}.")
-    if seed < 0:
-        raise ValueError(f"seed must be 0 or more, not {seed}.")
-    if workers is not None and workers < 1:
-        raise ValueError(f"workers must be 1 or more, not {workers}.")
+    for name, value, fits, way in (
+        ("sensors", sensors, 1 <= sensors <= MAX_SENSORS, f"a number from 1 to {MAX_SENSORS}"),
+        ("clips_per_sensor", clips, 1 <= clips <= MAX_CLIPS, f"a number from 1 to {MAX_CLIPS}"),
+        ("seconds", seconds, 0 < seconds < float("inf"), "a positive number"),
+        ("seed", seed, seed >= 0, "0 or more"),
+        ("workers", workers, workers is None or workers >= 1, "1 or more"),
+    ):
+        if not fits:
+            raise ValueError(f"{name} is {value}; give {way}")
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise ValueError(f"{out} already exists and is not an empty folder: remove it or name another one.")
+        raise ValueError(f"{out} already exists and is not an empty folder; remove it or give another one")
 
 
 @contextmanager
 def _appear(out: Path) -> Iterator[Path]:
-    """A new folder beside ``out`` that takes its place when the block ends well, and vanishes when it does not."""
-    with workshop(out) as work:
+    """Yield a new folder next to ``out`` that replaces it if the block ends without an error, and else vanishes."""
+    with build_dir(out) as work:
         folder = work / "new"
         folder.mkdir()
         yield folder
@@ -167,7 +166,7 @@ _Rows = tuple[list[Sequence[object]], list[Sequence[object]]]
 
 
 def _render_all(batches: list[_Batch], workers: int | None) -> Iterator[_Rows]:
-    """The rows of all batches in order, whose audio is then written."""
+    """Write the audio of all batches, and yield their rows in order."""
     workers = min(workers or os.cpu_count() or 1, len(batches))
     if workers == 1:
         yield from map(_render, batches)
@@ -188,7 +187,7 @@ def _volunteers(seed: int) -> list[Listener]:
 
 
 def _render(batch: _Batch) -> _Rows:
-    """Write the clips of a batch; returns their rows of ``annotations.csv`` and of ``truth.csv``."""
+    """Write the clips of a batch; return their rows of ``annotations.csv`` and of ``truth.csv``."""
     period = padded_length(sample_count(batch.seconds, SAMPLE_RATE), SAMPLE_RATE)
     sensor = _sensor(batch.seed, batch.sensor, period)
     annotations: list[Sequence[object]] = []
@@ -202,8 +201,8 @@ def _render(batch: _Batch) -> _Rows:
             times = f"{event.onset:.3f}", f"{event.duration:.3f}"
             truth.append((name, sensor.number, event.coarse, event.fine, *times, f"{event.snr:.2f}"))
         rng = stream(batch.seed, "annotation", *key)
-        # As in the real set: every third clip is kept for testing and has ground truth, and of the others whole
-        # sensors are kept for validation.
+        # As in the real set: every third clip is for testing and has ground truth; of the others, whole sensors are
+        # for validation.
         test = (sensor.number + clip) % 3 == 0
         split = "test" if test else "validate" if sensor.number % 5 == 4 else "train"
         context: Context = {"split": split, "sensor_id": sensor.number, "audio_filename": name}

@@ -1,9 +1,12 @@
-"""Building blocks of every synthetic sound: oscillators, shaped noise, damped modes and slow curves.
+"""Building blocks of the synthetic sounds: oscillators, shaped noise, damped modes and slow curves.
 
-Conventions. A *wave* is float32 [sample]. Everything that changes slowly (a pitch, a load, a formant) is a *curve*
-[frame] on one common clock: point i belongs to sample ``i * HOP``, so curves, time-varying filters and gains line up
-without bookkeeping. A *response* is a gain per bin of a ``2 * HOP`` window, [bin] or [frame, bin].
-Levels of the waves are arbitrary unless a docstring says otherwise: the scene sets the level of an event.
+Conventions:
+
+- A *wave* is float32 [sample]. Its level is arbitrary unless stated otherwise, because the scene sets it.
+- A *curve* [frame] changes slowly (a pitch, a load, a formant). Point i belongs to sample ``i * HOP``, so that all
+  curves, time-varying filters and gains are aligned.
+- A *response* is a gain per bin of a window of ``2 * HOP`` samples, [bin] or [frame, bin].
+- ``rng`` draws all randomness; ``rate`` is the sample rate in Hz; ``samples`` is the length of the result.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ Array = npt.NDArray[np.floating]
 Wave = npt.NDArray[np.float32]
 Spectrum = npt.NDArray[np.complex64]
 
-#: Samples between two points of a curve: 10.7 ms at 48 kHz, about what the ear and a vocal tract resolve.
+#: Samples between two points of a curve: 10.7 ms at 48 kHz, about the time resolution of ear and vocal tract.
 HOP = 512
 _TABLE = 16384
 _WINDOW = np.sqrt(np.hanning(2 * HOP + 1)[:-1]).astype(np.float32)
@@ -27,12 +30,12 @@ _RAMP = (np.arange(HOP, dtype=np.float32) / HOP)[None, :]
 
 
 def sample_count(seconds: float, rate: int) -> int:
-    """Length in samples of a sound of ``seconds``; at least 1."""
+    """Return the length in samples of a sound of ``seconds``, at least 1."""
     return max(1, round(seconds * rate))
 
 
 def frame_count(samples: int) -> int:
-    """Points of a curve that spans ``samples`` samples, both ends included.
+    """Return the number of points of a curve that spans ``samples`` samples, both ends included.
 
     >>> frame_count(HOP), frame_count(HOP + 1)
     (3, 3)
@@ -41,37 +44,37 @@ def frame_count(samples: int) -> int:
 
 
 def frame_times(samples: int, rate: int) -> Array:
-    """Times [frame] in seconds of the points of a curve."""
+    """Return the times [frame] in seconds of the points of a curve."""
     return np.arange(frame_count(samples)) * (HOP / rate)
 
 
-def stretch(curve: Array, samples: int) -> Wave:
-    """A curve [frame] read at every sample, [sample], by straight lines between its points."""
+def upsample(curve: Array, samples: int) -> Wave:
+    """Interpolate a curve [frame] linearly at every sample, [sample]."""
     points = np.asarray(curve, dtype=np.float32)
     lines = points[:-1, None] + np.diff(points)[:, None] * _RAMP
     return lines.ravel()[:samples].astype(np.float32, copy=False)
 
 
 def log_uniform(rng: Generator, low: float, high: float) -> float:
-    """A draw whose logarithm is uniform: for frequencies, distances and times, where ratios matter."""
+    """Draw a number whose logarithm is uniform, as for frequencies, distances and times, where ratios matter."""
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
-def wander(rng: Generator, samples: int, rate: int, hz: float) -> Array:
-    """A curve [frame] of about zero mean and unit deviation that changes direction about ``hz`` times a second."""
+def slow_noise(rng: Generator, samples: int, rate: int, hz: float) -> Array:
+    """Draw a curve [frame] of about zero mean and unit deviation that changes direction about ``hz`` times a second."""
     times = frame_times(samples, rate)
     knots = rng.standard_normal(int(times[-1] * hz) + 3)
     return np.interp(times * hz + rng.uniform(), np.arange(len(knots)), knots)
 
 
-def follow(times: Array, knots: Iterable[tuple[float, float]]) -> Array:
-    """A curve [frame] of straight lines through (seconds, value) ``knots`` in order of time, flat outside them."""
+def piecewise_linear(times: Array, knots: Iterable[tuple[float, float]]) -> Array:
+    """Return a curve [frame] of straight lines through (seconds, value) ``knots``, sorted by time; constant outside."""
     at, value = zip(*knots, strict=True)
     return np.interp(times, at, value)
 
 
 def harmonics(rng: Generator, amplitudes: Array) -> Wave:
-    """One period [_TABLE] of a sound whose k-th harmonic has ``amplitudes[k-1]`` and a random phase, unit rms."""
+    """Return one period [_TABLE] of unit rms; its k-th harmonic has ``amplitudes[k - 1]`` and a random phase."""
     count = min(len(amplitudes), _TABLE // 2 - 1)
     spectrum = np.zeros(_TABLE // 2 + 1, dtype=np.complex64)
     spectrum[1 : count + 1] = amplitudes[:count] * np.exp(2j * np.pi * rng.random(count))
@@ -79,41 +82,40 @@ def harmonics(rng: Generator, amplitudes: Array) -> Wave:
     return (period / (np.sqrt(np.mean(period**2)) + 1e-12)).astype(np.float32)
 
 
-def below(rate: int, pitch: float, limit: float = 20_000.0) -> Array:
-    """Numbers [harmonic] 1, 2, … of the harmonics of ``pitch`` Hz under ``limit`` Hz and under half the rate."""
+def harmonic_numbers(rate: int, pitch: float, limit: float = 20_000.0) -> Array:
+    """Return the numbers [harmonic] 1, 2, … of the harmonics of ``pitch`` Hz below ``limit`` Hz and half the rate."""
     return np.arange(1, max(2, int(min(limit, 0.47 * rate) / pitch) + 1), dtype=np.float64)
 
 
 def oscillate(rng: Generator, period: Wave, pitch: Array | float, samples: int, rate: int) -> Wave:
-    """The wave [sample] that repeats ``period`` at ``pitch`` Hz (a number, or a curve [frame])."""
-    step = np.float64(pitch) if np.ndim(pitch) == 0 else stretch(np.asarray(pitch), samples).astype(np.float64)
+    """Return the wave [sample] that repeats ``period`` at ``pitch`` Hz (a number, or a curve [frame])."""
+    step = np.float64(pitch) if np.ndim(pitch) == 0 else upsample(np.asarray(pitch), samples).astype(np.float64)
     phase = np.cumsum(np.broadcast_to(step * (_TABLE / rate), samples))
     phase += rng.integers(_TABLE)
     return period[phase.astype(np.int64) & (_TABLE - 1)]
 
 
 def white(rng: Generator, samples: int) -> Wave:
-    """White noise [sample] of unit rms; uniform, since every use of it filters it towards a Gaussian anyway."""
+    """Draw white noise [sample] of unit rms; uniform, as filtering turns it into nearly Gaussian noise anyway."""
     return (rng.random(samples, dtype=np.float32) - np.float32(0.5)) * np.float32(np.sqrt(12))
 
 
 def noise_spectrum(rng: Generator, rms: Array) -> Spectrum:
-    """Fourier coefficients [bin] of stationary noise whose bins hold ``rms`` [bin] each, so that the noise has the
-    root of the sum of their squares."""
+    """Draw Fourier coefficients [bin] of stationary noise with ``rms`` [bin] in each bin; powers add up."""
     scale = (rms * np.float32(len(rms) - 1)).astype(np.float32)
     return white(rng, 2 * len(rms)).view(np.complex64) * scale
 
 
 def coloured(rng: Generator, rms: Array, samples: int) -> Wave:
-    """Stationary noise [sample] of ``rms`` [bin] per bin from 0 to half the sample rate.
+    """Draw stationary noise [sample] of ``rms`` [bin] per bin from 0 to half the sample rate.
 
-    It repeats after ``2 * (bins - 1)`` samples, which must be at least ``samples``.
+    Its period is ``2 * (bins - 1)`` samples, which must be at least ``samples``.
     """
     return fft.irfft(noise_spectrum(rng, rms), 2 * (len(rms) - 1))[:samples]
 
 
-def sculpt(wave: Array, response: Array) -> Wave:
-    """``wave`` [sample] through a filter of gains ``response`` ([bin], or [frame, bin] for one that moves)."""
+def filter_stft(wave: Array, response: Array) -> Wave:
+    """Filter ``wave`` [sample] by overlap-add with a zero-phase ``response``, [bin] or time-varying [frame, bin]."""
     frames = frame_count(len(wave))
     padded = np.zeros((frames + 1) * HOP, dtype=np.float32)
     padded[HOP : HOP + len(wave)] = wave
@@ -128,20 +130,26 @@ def sculpt(wave: Array, response: Array) -> Wave:
 
 
 def bins(rate: int) -> Array:
-    """Frequencies [bin] in Hz of the gains of a response."""
+    """Return the frequencies [bin] in Hz of a response."""
     return np.arange(HOP + 1, dtype=np.float32) * np.float32(rate / (2 * HOP))
 
 
-def contour(frequencies: Array, points: Sequence[tuple[float, float]]) -> Array:
-    """Gains at ``frequencies`` of a line through (Hz, dB) ``points``, straight over log frequency, flat outside."""
+def gain_curve(frequencies: Array, points: Sequence[tuple[float, float]]) -> Array:
+    """Return gains at ``frequencies`` (Hz) of straight lines through (Hz, dB) ``points`` over log frequency."""
     at, level = zip(*points, strict=True)
     octaves = np.log2(np.maximum(frequencies, 1.0))
     return (10.0 ** (np.interp(octaves, np.log2(at), level) / 20.0)).astype(np.float32)
 
 
 def resonances(rate: int, centres: Array, widths: Array, gains: Array) -> Array:
-    """The response of parallel resonances: bumps at ``centres`` Hz ([peak] or [frame, peak]) that fall by half
-    (6 dB) ``widths`` Hz [peak] away from them, of heights ``gains`` [peak]."""
+    """Return the response of parallel resonances.
+
+    Args:
+        rate: Sample rate in Hz.
+        centres: In Hz, [peak] or [frame, peak].
+        widths: Distance in Hz at which the gain has fallen by half (6 dB), [peak].
+        gains: Height of each peak, [peak].
+    """
     frequencies = bins(rate)
     total = np.zeros((*np.shape(centres)[:-1], HOP + 1), dtype=np.float32)
     for peak in range(np.shape(centres)[-1]):
@@ -152,17 +160,25 @@ def resonances(rate: int, centres: Array, widths: Array, gains: Array) -> Array:
     return total
 
 
-def band(rate: int, low: float, high: float, order: int = 2) -> Array:
-    """The response [bin] of a band-pass between ``low`` and ``high`` Hz whose skirts fall 6 dB · order an octave."""
+def bandpass(rate: int, low: float, high: float, order: int = 2) -> Array:
+    """Return the response [bin] of Butterworth high- and low-pass filters at ``low`` and ``high`` Hz, of ``order``."""
     frequencies = np.maximum(bins(rate), 1.0)
     return 1 / np.sqrt((1 + (low / frequencies) ** (2 * order)) * (1 + (frequencies / high) ** (2 * order)))
 
 
-def ring(rate: int, seconds: float, pitches: Array, decays: Array, amplitudes: Array, phases: Array) -> Wave:
-    """A struck body [sample]: damped sines of ``pitches`` Hz that fall by 60 dB in ``decays`` s, all [mode].
+def damped_modes(rate: int, seconds: float, pitches: Array, decays: Array, amplitudes: Array, phases: Array) -> Wave:
+    """Synthesise a struck body [sample] as a sum of damped sines (modal synthesis, Adrien 1991).
 
-    A power of a complex number is the product of two shorter powers, so a table of coarse and one of fine steps
-    replace the exponential and sine of every sample.
+    ``exp(step · n)`` is the product of a coarse and a fine power, so two short tables replace the exponential and sine
+    of every sample.
+
+    Args:
+        rate: Sample rate in Hz.
+        seconds: Length of the result.
+        pitches: In Hz, [mode].
+        decays: Seconds in which each mode falls by 60 dB, [mode].
+        amplitudes: [mode].
+        phases: In radians, [mode].
     """
     samples, fine = sample_count(seconds, rate), 256
     step = (-np.log(1000.0) / decays + 2j * np.pi * pitches) / rate
@@ -173,12 +189,12 @@ def ring(rate: int, seconds: float, pitches: Array, decays: Array, amplitudes: A
 
 
 def ring_down(rate: int, seconds: float, samples: int) -> Wave:
-    """A gain [sample] that falls by 60 dB in ``seconds``."""
+    """Return a gain [sample] that falls by 60 dB in ``seconds``."""
     return np.exp(np.arange(samples, dtype=np.float32) * np.float32(-np.log(1000.0) / (seconds * rate)))
 
 
-def scatter(onsets: Array, amplitudes: Array, sounds: Sequence[Wave], samples: int) -> Wave:
-    """A wave [sample] with a copy of a sound at each onset (sample number), the sounds used in rotation."""
+def place_events(onsets: Array, amplitudes: Array, sounds: Sequence[Wave], samples: int) -> Wave:
+    """Return a wave [sample] with a copy of a sound at each onset (sample number), using the sounds in rotation."""
     wave = np.zeros(samples, dtype=np.float32)
     for index, (onset, amplitude) in enumerate(zip(np.asarray(onsets, dtype=int), amplitudes, strict=True)):
         if 0 <= onset < samples:
@@ -187,15 +203,16 @@ def scatter(onsets: Array, amplitudes: Array, sounds: Sequence[Wave], samples: i
     return wave
 
 
-def unit(wave: Wave) -> Wave:
-    """``wave`` scaled to unit rms, so that parts of one sound can be balanced against each other."""
+def normalize_rms(wave: Wave) -> Wave:
+    """Scale ``wave`` [sample] to unit rms."""
     return wave / np.float32(np.sqrt(np.mean(np.square(wave))) + 1e-9)
 
 
 def pass_by(rng: Generator, samples: int, rate: int) -> tuple[Array, Array]:
-    """A source driving past on a straight line: its gain (1 at the nearest point) and its pitch factor, curves [frame].
+    """Draw a source that drives past on a straight line.
 
-    Amplitude falls as one over the distance, and the speed towards the microphone shifts the pitch (Doppler).
+    Returns:
+        Curves [frame]: the gain (1 / distance, 1 at the nearest point), and the factor of the pitch (Doppler).
     """
     times = frame_times(samples, rate)
     speed, nearest = rng.uniform(4.0, 16.0), log_uniform(rng, 4.0, 25.0)

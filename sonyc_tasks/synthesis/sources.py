@@ -1,4 +1,4 @@
-"""The registry of sounds: one line per fine tag. To add a source, write its function and add its line here."""
+"""The registry of sounds, one line per fine tag. To add a source, write its function and add its line here."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from numpy.random import Generator
 
-from ..dataset.taxonomy import FINE, coarse_of
-from . import alerts, engines, impacts, music, saws, voices
-from .signals import Wave
+from sonyc_tasks.dataset.taxonomy import FINE, coarse_of
+from sonyc_tasks.synthesis import alerts, engines, impacts, music, saws, voices
+from sonyc_tasks.synthesis.signals import Wave
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,8 @@ class Source:
 
     Attributes:
         render: ``(rng, seconds, rate) -> wave`` [sample], ``round(seconds * rate)`` samples of any level.
-        seconds: range of its durations, before the ends of a clip cut it.
-        fade: seconds over which it comes and goes when that is inside the clip.
+        seconds: Range of its durations, before the ends of a clip cut it.
+        fade: Seconds of fade-in and fade-out, if inside the clip.
     """
 
     render: Callable[[Generator, float, int], Wave]
@@ -61,10 +61,10 @@ for _tag in FINE:
 
 
 def sound_of(fine: str, rng: Generator) -> str:
-    """The registered sound behind a tag: itself, or for an "X" tag (of its class, unsure which) any of its class."""
+    """Return the registered sound behind a tag: the tag itself, or for an "X" tag (unsure) any of its class."""
     return fine if fine in SOURCES else str(rng.choice(BY_CLASS[coarse_of(fine)]))
 
 
 def render(fine: str, rng: Generator, seconds: float, rate: int) -> Wave:
-    """The sound of any of the 29 fine tags: float32 [sample], ``round(seconds * rate)`` of them, of any level."""
+    """Render any of the 29 fine tags: float32 [sample], ``round(seconds * rate)`` samples of any level."""
     return SOURCES[sound_of(fine, rng)].render(rng, seconds, rate)

@@ -1,8 +1,7 @@
-"""Voices, human (class 7) and canine (class 8): a buzzing larynx, turbulent breath, and a tract with formants.
+"""Voices, human (class 7) and canine (class 8): a buzzing larynx, turbulent breath, and a vocal tract with formants.
 
-Speech is drawn syllable by syllable as curves: pitch, loudness of voice and of breath, and the formants, which glide
-from target to target as a tongue does. One time-varying filter then shapes buzz and breath, so a speaker costs the
-same however much is said.
+This is source-filter synthesis (Fant 1960). Speech is drawn syllable by syllable as curves: pitch, loudness of voice
+and of breath, and formants that glide between targets. One time-varying filter then shapes buzz and breath.
 """
 
 from __future__ import annotations
@@ -12,31 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
-from .signals import (
-    Array,
-    Wave,
-    band,
-    below,
-    bins,
-    follow,
-    frame_count,
-    frame_times,
-    harmonics,
-    log_uniform,
-    oscillate,
-    pass_by,
-    resonances,
-    ring_down,
-    sample_count,
-    scatter,
-    sculpt,
-    stretch,
-    unit,
-    wander,
-    white,
-)
+from sonyc_tasks.synthesis import signals as dsp
+from sonyc_tasks.synthesis.signals import Array, Wave
 
-# Rounded first three formants in Hz of a mid-sized tract, spread over the corners and edges of the vowel space.
+# First three formants in Hz of a mid-sized vocal tract, spread over the corners and edges of the vowel space.
 _VOWELS = np.array(
     [
         (280, 2250, 2900), (400, 2000, 2600), (550, 1800, 2500), (700, 1650, 2450), (750, 1150, 2500),
@@ -48,8 +26,16 @@ _VOWELS = np.array(
 
 @dataclass(frozen=True)
 class Manner:
-    """How someone speaks: median pitch relative to calm speech, its range in octaves, syllables a second, mean
-    seconds of a phrase and of the pause after it, slope of the buzz (dB an octave) and share of breath."""
+    """How someone speaks.
+
+    Attributes:
+        lift: Median pitch relative to calm speech.
+        swing: Range of the pitch in octaves.
+        pace: Syllables per second.
+        phrase, pause: Mean length of a phrase and of the pause after it, in seconds.
+        slope: Of the buzz, in dB per octave.
+        breath: Amount of breath.
+    """
 
     lift: float
     swing: float
@@ -62,8 +48,14 @@ class Manner:
 
 @dataclass(frozen=True)
 class Gesture:
-    """What a throat does over time, curves [frame]: pitch in Hz, strengths of voice and of breath, the formants in Hz
-    [frame, formant], and the Hz around which the breath hisses."""
+    """The motion of a throat, as curves [frame].
+
+    Attributes:
+        pitch: In Hz.
+        voice, breath: Their strengths.
+        formants: In Hz, [frame, formant].
+        hiss: Centre frequency of the breath in Hz.
+    """
 
     pitch: Array
     voice: Array
@@ -78,12 +70,12 @@ CHEER = Manner(2.2, 0.4, 1.2, 1.6, 0.7, -6.0, 0.2)
 
 
 def speaker(rng: Generator, manner: Manner, samples: int, rate: int) -> Wave:
-    """One person speaking, [sample]: an adult or a child, man or woman, by size of tract and larynx."""
-    size = rng.uniform(0.85, 1.3)  # over 1: a shorter tract, higher formants
+    """Draw one person speaking [sample]; the size of tract and larynx makes an adult or a child, a man or a woman."""
+    size = rng.uniform(0.85, 1.3)  # above 1: a shorter tract, higher formants
     pitch = 105 * (size / 0.85) ** 1.7 * rng.uniform(0.85, 1.2) * manner.lift
-    times = frame_times(samples, rate)
+    times = dsp.frame_times(samples, rate)
     voice, breath, tone, hiss, vowel = [(-9.0, 0.0)], [(-9.0, 0.0)], [(-9.0, 0.0)], [(-9.0, 4e3)], [(-9.0, _VOWELS[8])]
-    at = -0.3 * rng.random()  # whoever is heard is already talking
+    at = -0.3 * rng.random()  # the person is already talking
     while at < times[-1]:
         stop, height = at + manner.phrase * rng.gamma(3, 1 / 3), rng.uniform(0, 0.5)
         while at < stop:
@@ -93,8 +85,8 @@ def speaker(rng: Generator, manner: Manner, samples: int, rate: int) -> Wave:
             if rng.random() < 0.55:  # an unvoiced consonant: voice stops, breath bursts
                 voice += [(at, 0.0), (at + onset, 0.0)]
                 breath += [(at, 0.0), (at + 0.3 * onset, rng.uniform(0.2, 1.0)), (at + onset, 0.05)]
-                hiss.append((at + 0.3 * onset, log_uniform(rng, 1500, 7500) * size))
-            else:  # a voiced one: the mouth nearly closes
+                hiss.append((at + 0.3 * onset, dsp.log_uniform(rng, 1500, 7500) * size))
+            else:  # a voiced consonant: the mouth nearly closes
                 voice += [(at, rng.uniform(0.05, 0.3))]
             full = at + onset + min(0.025, 0.2 * span)
             voice += [(full, stress), (at + 0.8 * span, 0.7 * stress), (at + span, 0.1 * stress)]
@@ -103,80 +95,92 @@ def speaker(rng: Generator, manner: Manner, samples: int, rate: int) -> Wave:
             at, height = at + span, height - 0.12
         voice.append((at + 0.03, 0.0))
         at += rng.exponential(manner.pause) + 0.08
-    curve = pitch * 2 ** (follow(times, tone) + 0.012 * wander(rng, samples, rate, 18.0))
-    formants = np.stack([follow(times, [(t, v[k]) for t, v in vowel]) for k in range(3)], axis=-1) * size
-    gesture = Gesture(curve, follow(times, voice), follow(times, breath), formants, follow(times, hiss))
+    curve = pitch * 2 ** (dsp.piecewise_linear(times, tone) + 0.012 * dsp.slow_noise(rng, samples, rate, 18.0))
+    formants = np.stack([dsp.piecewise_linear(times, [(t, v[k]) for t, v in vowel]) for k in range(3)], axis=-1) * size
+    gesture = Gesture(
+        curve,
+        dsp.piecewise_linear(times, voice),
+        dsp.piecewise_linear(times, breath),
+        formants,
+        dsp.piecewise_linear(times, hiss),
+    )
     return utter(rng, gesture, manner.slope, manner.breath, samples, rate)
 
 
 def utter(rng: Generator, gesture: Gesture, slope: float, air: float, samples: int, rate: int) -> Wave:
-    """Larynx and tract, [sample]: a buzz that falls by ``slope`` dB an octave, with a share of ``air`` in it."""
-    numbers = below(rate, float(gesture.pitch.max()), 9000.0)
-    buzz = oscillate(rng, harmonics(rng, numbers ** (slope / 6.02)), gesture.pitch, samples, rate)
-    noise = white(rng, samples)
-    larynx = (buzz + np.float32(air) * noise) * stretch(gesture.voice, samples)
+    """Render larynx and tract [sample]: a buzz of ``slope`` dB per octave with an amount of ``air``."""
+    numbers = dsp.harmonic_numbers(rate, float(gesture.pitch.max()), 9000.0)
+    buzz = dsp.oscillate(rng, dsp.harmonics(rng, numbers ** (slope / 6.02)), gesture.pitch, samples, rate)
+    noise = dsp.white(rng, samples)
+    larynx = (buzz + np.float32(air) * noise) * dsp.upsample(gesture.voice, samples)
     fourth = np.full((len(gesture.formants), 1), 1.35 * float(np.mean(gesture.formants[:, -1])))
     peaks = np.array([1.0, 0.6, 0.35, 0.2]) * 10 ** (rng.uniform(-3, 3, 4) / 20)
-    tract = resonances(rate, np.hstack((gesture.formants, fourth)), np.array([70.0, 100.0, 160.0, 300.0]), peaks)
-    # The mouth radiates the change of the flow: 6 dB an octave more towards high frequencies.
-    vowels = sculpt(larynx, tract * (0.2 + bins(rate) / 1000))
-    narrow = resonances(rate, gesture.hiss[:, None], np.array([0.3 * float(gesture.hiss.mean())]), np.ones(1))
-    return vowels + np.float32(rng.uniform(0.05, 0.25)) * sculpt(noise * stretch(gesture.breath, samples), narrow)
+    tract = dsp.resonances(rate, np.hstack((gesture.formants, fourth)), np.array([70.0, 100.0, 160.0, 300.0]), peaks)
+    # The mouth radiates the derivative of the flow, which adds 6 dB per octave.
+    vowels = dsp.filter_stft(larynx, tract * (0.2 + dsp.bins(rate) / 1000))
+    narrow = dsp.resonances(rate, gesture.hiss[:, None], np.array([0.3 * float(gesture.hiss.mean())]), np.ones(1))
+    return vowels + np.float32(rng.uniform(0.05, 0.25)) * dsp.filter_stft(
+        noise * dsp.upsample(gesture.breath, samples), narrow
+    )
 
 
 def talking(rng: Generator, seconds: float, rate: int) -> Wave:
-    """One to three people in talk, at differing distances. [sample]"""
-    samples = sample_count(seconds, rate)
-    people = [unit(speaker(rng, TALK, samples, rate)) for _ in range(rng.choice((1, 2, 3), p=(0.5, 0.38, 0.12)))]
+    """One to three people talking at different distances [sample]."""
+    samples = dsp.sample_count(seconds, rate)
+    people = [
+        dsp.normalize_rms(speaker(rng, TALK, samples, rate)) for _ in range(rng.choice((1, 2, 3), p=(0.5, 0.38, 0.12)))
+    ]
     return np.sum([10 ** (-rng.exponential(0.2)) * person for person in people], axis=0, dtype=np.float32)
 
 
 def shouting(rng: Generator, seconds: float, rate: int) -> Wave:
-    """One or two people who shout or call: high pitch, long vowels, a bright buzz. [sample]"""
-    samples = sample_count(seconds, rate)
-    people = [unit(speaker(rng, SHOUT, samples, rate)) for _ in range(1 + (rng.random() < 0.3))]
+    """One or two people who shout or call [sample]: high pitch, long vowels, a bright buzz."""
+    samples = dsp.sample_count(seconds, rate)
+    people = [dsp.normalize_rms(speaker(rng, SHOUT, samples, rate)) for _ in range(1 + (rng.random() < 0.3))]
     return np.sum([10 ** (-rng.exponential(0.15)) * person for person in people], axis=0, dtype=np.float32)
 
 
 def crowd(rng: Generator, seconds: float, rate: int) -> Wave:
-    """A crowd: a few voices, each heard several times over at random delays, with cheers and claps. [sample]"""
-    samples = sample_count(seconds, rate)
+    """A crowd [sample]: a few voices, each repeated at random delays, with cheers and claps."""
+    samples = dsp.sample_count(seconds, rate)
     excited = rng.random() < 0.4
     sound = np.zeros(samples, dtype=np.float32)
     for _ in range(5):
         manner = CHEER if excited and rng.random() < 0.6 else TALK
-        person = unit(speaker(rng, manner, min(samples, sample_count(rng.uniform(2.5, 4.5), rate)), rate))
-        for copy in (person, person[::-1], person):  # reversed speech babbles as well, and adds variety
+        person = dsp.normalize_rms(
+            speaker(rng, manner, min(samples, dsp.sample_count(rng.uniform(2.5, 4.5), rate)), rate)
+        )
+        for copy in (person, person[::-1], person):  # reversed speech also sounds like babble
             turned = np.resize(np.roll(copy, int(rng.integers(len(copy)))), samples)
             sound += np.float32(10 ** (-rng.exponential(0.2))) * turned
-    sound = unit(sound)
+    sound = dsp.normalize_rms(sound)
     if rng.random() < 0.35:
-        clap = white(rng, sample_count(0.05, rate)) * ring_down(rate, 0.03, sample_count(0.05, rate))
+        clap = dsp.white(rng, dsp.sample_count(0.05, rate)) * dsp.ring_down(rate, 0.03, dsp.sample_count(0.05, rate))
         count = 1 + rng.poisson(seconds * rng.uniform(10, 60))
-        palms = [sculpt(clap, band(rate, log_uniform(rng, 400, 1200), 4000, 1)) for _ in range(4)]
-        claps = scatter(rng.random(count) * samples, rng.uniform(0.2, 1.0, count), palms, samples)
-        sound += np.float32(rng.uniform(0.2, 0.8)) * unit(claps)
+        palms = [dsp.filter_stft(clap, dsp.bandpass(rate, dsp.log_uniform(rng, 400, 1200), 4000, 1)) for _ in range(4)]
+        claps = dsp.place_events(rng.random(count) * samples, rng.uniform(0.2, 1.0, count), palms, samples)
+        sound += np.float32(rng.uniform(0.2, 0.8)) * dsp.normalize_rms(claps)
     return sound
 
 
 def amplified_speech(rng: Generator, seconds: float, rate: int) -> Wave:
-    """Speech over a megaphone, a public address or a radio: narrow band, overdriven, with a slap echo. [sample]"""
-    samples = sample_count(seconds, rate)
-    person = unit(speaker(rng, TALK if rng.random() < 0.7 else SHOUT, samples, rate))
-    driven = sculpt(person, band(rate, rng.uniform(250, 600), rng.uniform(2200, 4500), 3))
-    driven = np.tanh(unit(driven) * np.float32(log_uniform(rng, 0.5, 4.0)))
-    delay = sample_count(rng.uniform(0.04, 0.25), rate)
+    """Speech over a megaphone, public address or radio [sample]: narrow band, overdriven, with a slap echo."""
+    samples = dsp.sample_count(seconds, rate)
+    person = dsp.normalize_rms(speaker(rng, TALK if rng.random() < 0.7 else SHOUT, samples, rate))
+    driven = dsp.filter_stft(person, dsp.bandpass(rate, rng.uniform(250, 600), rng.uniform(2200, 4500), 3))
+    driven = np.tanh(dsp.normalize_rms(driven) * np.float32(dsp.log_uniform(rng, 0.5, 4.0)))
+    delay = dsp.sample_count(rng.uniform(0.04, 0.25), rate)
     if rng.random() < 0.5 and delay < samples:
         driven[delay:] += np.float32(rng.uniform(0.1, 0.5)) * driven[:-delay].copy()
-    gain = pass_by(rng, samples, rate)[0] if rng.random() < 0.25 else np.ones(frame_count(samples))
-    return driven * stretch(gain, samples)
+    gain = dsp.pass_by(rng, samples, rate)[0] if rng.random() < 0.25 else np.ones(dsp.frame_count(samples))
+    return driven * dsp.upsample(gain, samples)
 
 
 def dog(rng: Generator, seconds: float, rate: int) -> Wave:
-    """A dog: series of barks (a pitch that jumps up and falls, half noise, an opening muzzle) and drawn-out whines."""
-    samples = sample_count(seconds, rate)
-    times = frame_times(samples, rate)
-    small = log_uniform(rng, 0.7, 2.2)
+    """A dog [sample]: series of barks (a pitch that jumps and falls, half noise, an opening muzzle), or long whines."""
+    samples = dsp.sample_count(seconds, rate)
+    times = dsp.frame_times(samples, rate)
+    small = dsp.log_uniform(rng, 0.7, 2.2)
     whines = rng.random() < 0.25
     top, length = 420 * small * rng.uniform(0.8, 1.3), rng.uniform(0.09, 0.24) / small**0.3
     voice, breath = [(0.0, 0.0)], [(0.0, 0.0)]
@@ -198,8 +202,8 @@ def dog(rng: Generator, seconds: float, rate: int) -> Wave:
             at += span + rng.uniform(0.03, 0.25)
         at += rng.exponential(0.6) + 0.1
     muzzle = np.array([650, 1350, 2700]) * small**0.5
-    formants = follow(times, mouth)[:, None] * muzzle
-    pitch = follow(times, tone) * (1 + 0.02 * wander(rng, samples, rate, 40.0))
+    formants = dsp.piecewise_linear(times, mouth)[:, None] * muzzle
+    pitch = dsp.piecewise_linear(times, tone) * (1 + 0.02 * dsp.slow_noise(rng, samples, rate, 40.0))
     hiss = np.full_like(times, 2000.0 * small**0.5)
-    gesture = Gesture(pitch, follow(times, voice), follow(times, breath), formants, hiss)
+    gesture = Gesture(pitch, dsp.piecewise_linear(times, voice), dsp.piecewise_linear(times, breath), formants, hiss)
     return utter(rng, gesture, rng.uniform(-9, -4), rng.uniform(0.1, 0.9), samples, rate)

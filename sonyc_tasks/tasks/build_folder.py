@@ -1,8 +1,8 @@
-"""A folder to build in beside the target, which the next build removes where its own was killed.
+"""A temporary folder next to the target to build in; if its process is killed, the next build removes it.
 
-A workshop belongs to whoever holds the lock on the file ``lock`` in it. The system gives up a process's locks when it
-ends, however it ends, and a lock holds across containers, where process numbers would not. Where a file system has no
-locks, nothing is removed.
+A build folder belongs to the process that holds the lock on the file ``lock`` in it. The system releases the locks of a
+process however it ends, and locks work across containers, where process numbers do not. On file systems without locks
+nothing is removed.
 """
 
 from __future__ import annotations
@@ -16,18 +16,22 @@ from pathlib import Path
 
 try:
     import fcntl
-except ImportError:  # Windows: leftovers stay there
+except ImportError:  # on Windows leftovers stay
     fcntl = None  # type: ignore[assignment]
 
 _LOCK = "lock"
 
 
 @contextmanager
-def workshop(target: Path, place: Path | None = None) -> Iterator[Path]:
-    """An empty folder in ``place`` (default: beside ``target``) to build ``target`` in; it is gone afterwards.
+def build_dir(target: Path, place: Path | None = None) -> Iterator[Path]:
+    """Yield an empty folder in which to build ``target``; it is removed at the end.
 
-    First removes what killed processes have left for the same target. What is finished is moved away from here by
-    ``rename``, so that it appears whole or not at all.
+    What killed processes left for the same target is removed first. Move the finished result out with ``rename``, so
+    that it appears whole or not at all.
+
+    Args:
+        target: What is built.
+        place: Where to create the folder; by default next to ``target``.
     """
     place = target.absolute().parent if place is None else place
     place.mkdir(parents=True, exist_ok=True)
@@ -43,7 +47,7 @@ def workshop(target: Path, place: Path | None = None) -> Iterator[Path]:
 
 
 def sweep(target: Path, place: Path | None = None) -> None:
-    """Remove the workshops for ``target`` in ``place`` (default: beside it) whose process is dead."""
+    """Remove the build folders for ``target`` in ``place`` (by default next to it) whose process is dead."""
     place = target.absolute().parent if place is None else place
     for folder in place.iterdir() if place.is_dir() else ():
         if folder.name.startswith(_prefix(target)):
@@ -60,17 +64,19 @@ def _locked_folder(target: Path, place: Path) -> tuple[Path, int | None]:
         folder = Path(tempfile.mkdtemp(prefix=_prefix(target), dir=place))
         try:
             return folder, _lock(folder)
-        except (BlockingIOError, FileNotFoundError):  # another process swept before we had the lock
+        except (BlockingIOError, FileNotFoundError):  # another process removed it before we had the lock
             continue
         except OSError:
             return folder, None
 
 
 def _lock(folder: Path) -> int:
-    """Lock a workshop; the lock lasts until the file returned is closed.
+    """Lock a build folder until the returned file descriptor is closed.
 
-    Raises BlockingIOError where another process holds it, FileNotFoundError where the folder is gone, and OSError
-    where there are no locks.
+    Raises:
+        BlockingIOError: Another process holds the lock.
+        FileNotFoundError: The folder is gone.
+        OSError: There are no locks.
     """
     if fcntl is None:
         raise OSError("no file locks on this system")

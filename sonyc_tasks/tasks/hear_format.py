@@ -1,4 +1,4 @@
-"""Write a HEAR task folder: labels, splits and audio in the form that heareval reads.
+"""Write a HEAR task folder: labels, splits and audio as heareval reads them.
 
 ::
 
@@ -8,8 +8,8 @@
         <split>.json                {"x.wav": labels, ...}
         <sample rate>/<split>/x.wav mono, 16-bit PCM
 
-heareval takes every entry of ``tasks_dir`` for a task, so a folder is made elsewhere and moved in whole, and nothing
-else is ever put there.
+heareval takes every entry of ``tasks_dir`` for a task, so a folder is built elsewhere and moved in when complete, and
+nothing else is ever put there.
 """
 
 from __future__ import annotations
@@ -20,30 +20,29 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypedDict
 
-from tqdm import tqdm
-
 from sonyc_tasks.dataset import audio
-from sonyc_tasks.dataset.duplicates import between_splits, listed
-from sonyc_tasks.launcher.embedding_record import file_digest
-from sonyc_tasks.tasks.build_folder import sweep, workshop
+from sonyc_tasks.dataset.duplicates import listed
+from sonyc_tasks.files import file_digest, read_json_object
+from sonyc_tasks.tasks.build_folder import build_dir, sweep
 from sonyc_tasks.tasks.probe_batches import lone_rows
+from sonyc_tasks.tasks.validate.audio import between_splits
 from sonyc_tasks.tasks.validate.task import errors_of, validate_task
+from sonyc_tasks.threads import map_on_threads
 
 log = logging.getLogger(__name__)
 
-#: Goes into every build record; raise it when the same arguments would come to give other files.
+#: Part of every build record; increase it when the same arguments would give different files.
 _RECIPE = 1
 
 
 class Event(TypedDict):
-    """One labelled stretch of a clip, in milliseconds from its start."""
+    """A labelled segment of a clip, in milliseconds from the clip's start."""
 
     label: str
     start: float
@@ -52,35 +51,39 @@ class Event(TypedDict):
 
 @dataclass(frozen=True)
 class Task:
-    """Everything about a HEAR task except its audio. Clips go by the name of their file in the folder, ``x.wav``.
+    """Everything about a HEAR task except its audio. A clip's name is that of its file in the folder, ``x.wav``.
 
-    ``splits``: split → clip → labels; for a scene task the names of its classes, for an event task its
-    :class:`Event` dictionaries. Splits are train, valid and test, or fold00, fold01, … for a k-fold ``split_mode``.
-    ``sample_duration``: seconds, the same for all clips, which are cut or zero-padded to it; None keeps every clip as
-    long as it is, and makes heareval embed them one at a time.
-    ``evaluation``: heareval's names of scores; the first selects the probe.
-    ``extra``: further JSON for ``task_metadata.json``, which heareval ignores.
+    Attributes:
+        splits: Split → clip → labels: names of classes in a scene task, `Event` dictionaries in an event task. Splits
+            are train, valid and test, or fold00, fold01, … for a k-fold ``split_mode``.
+        prediction_type: "multilabel" or "multiclass".
+        evaluation: heareval's names of scores; the first selects the probe.
+        sample_duration: Length in seconds to which all clips are cut or zero-padded; None keeps their lengths, and
+            makes heareval embed them one at a time.
+        embedding_type: "scene" or "event".
+        split_mode: "trainvaltest", "presplit_kfold" or "new_split_kfold".
+        extra: Further JSON for ``task_metadata.json``, which heareval ignores.
     """
 
     name: str
     vocabulary: Sequence[str]
     splits: Mapping[str, Mapping[str, Sequence[str] | Sequence[Event]]]
-    prediction_type: str  # "multilabel" or "multiclass"
+    prediction_type: str
     evaluation: Sequence[str]
     sample_duration: float | None
-    embedding_type: str = "scene"  # or "event"
-    split_mode: str = "trainvaltest"  # or "presplit_kfold", "new_split_kfold"
+    embedding_type: str = "scene"
+    split_mode: str = "trainvaltest"
     version: str = "v1"
     mode: str = "full"
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def folder_name(self) -> str:
-        """``<name>-<version>-<mode>``."""
+        """The folder's name, ``<name>-<version>-<mode>``."""
         return f"{self.name}-{self.version}-{self.mode}"
 
     def metadata(self) -> dict[str, Any]:
-        """The content of ``task_metadata.json``, without the build record."""
+        """Return the content of ``task_metadata.json`` without the build record."""
         return {
             "task_name": self.name,
             "version": self.version,
@@ -96,13 +99,21 @@ class Task:
 
 
 @dataclass
-class Written:
-    """What :func:`write_task` did: clips whose length was changed, or that were limited to full scale, and so on."""
+class WriteReport:
+    """What `write_task` did.
+
+    Attributes:
+        clips: Number of clips.
+        reused: The folder already existed, made from the same input; nothing was written.
+        linked: The audio is another task's, by hard links, or by copies if links are impossible.
+        trimmed, padded: Numbers of clips that were cut or padded to the task's duration.
+        limited: Number of clips that were limited to full scale.
+    """
 
     folder: Path
     clips: int = 0
-    reused: bool = False  # the folder was already there, made from the same input: nothing was written
-    linked: bool = False  # the audio is another task's, by hard links (or copies, where links cannot be made)
+    reused: bool = False
+    linked: bool = False
     trimmed: int = 0
     padded: int = 0
     limited: int = 0
@@ -115,19 +126,25 @@ def write_task(
     *,
     sample_rate: int | Sequence[int],
     workers: int | None = None,
-) -> Written:
-    """Make the folder of ``task`` in ``tasks_dir``, from one audio file of any format per clip (``sources``).
+) -> WriteReport:
+    """Write the folder of ``task`` into ``tasks_dir``.
 
-    If the folder is there already and its build record shows the same task and the same audio (by content), nothing
-    is done. If any task of ``tasks_dir`` already has exactly this audio, its files are linked to, not rendered again.
-    Otherwise clips are mixed to mono and resampled to ``sample_rate`` Hz by ``workers`` threads (default: one a core),
-    each holding one clip in memory. Several sample rates make a task for models of any of them. The sample rates that
-    the folder has already are kept: another one is added to them. (To be rid of one, remove the folder first.)
+    If the folder exists and its build record shows the same task and audio (by content), nothing is done. If another
+    task in ``tasks_dir`` already has exactly this audio, its files are linked instead of rendered. Otherwise clips are
+    mixed to mono and resampled. Sample rates that the folder already has are kept; to drop one, remove the folder.
+    The finished folder is checked with `validate.task.validate_task` before it is moved into place.
 
-    The finished folder is checked with `sonyc_tasks.tasks.validate.task.validate_task` before it is moved into place.
-    Raises ValueError, and leaves ``tasks_dir`` as it was, where that finds an error, a clip has no source or cannot be
-    read, a folder of that name is there that was not made by this function, the same recording is in two splits
-    (`sonyc_tasks.dataset.duplicates`), or a probe's last batch would be a single clip (`probe_batches`).
+    Args:
+        task: The task.
+        sources: Clip → audio file of any format.
+        tasks_dir: Folder of all tasks.
+        sample_rate: In Hz; several make a task for models with any of them.
+        workers: Number of threads, each with one clip in memory; by default one per core.
+
+    Raises:
+        ValueError: The check finds an error, a clip has no source or cannot be read, a folder of that name was not made
+            by this function, the same recording is in two splits (`dataset.duplicates`), or a probe's last batch would
+            be a single clip (`probe_batches`); ``tasks_dir`` is left as it was.
     """
     tasks_dir = Path(tasks_dir)
     final = tasks_dir / task.folder_name
@@ -136,16 +153,16 @@ def write_task(
     _refuse_lone_row(task)
     existing = _read_record(final)
     if final.exists() and existing is None:
-        raise ValueError(f"{final} was not made by this command; move it away, or choose another tasks folder")
+        raise ValueError(f"{final} was not made by this command; move it away, or give another tasks folder")
     wanted = (sample_rate,) if isinstance(sample_rate, int) else tuple(sample_rate)
     rates = sorted({*wanted, *(existing or {}).get("sample_rates", ())})
     record = _record(task, {clip: sources[clip] for _, clip in placed}, rates, workers)
-    place = tasks_dir if os.path.ismount(tasks_dir) else tasks_dir.parent  # on its file system, if possible not in it
+    place = tasks_dir if os.path.ismount(tasks_dir) else tasks_dir.parent  # next to it if on the same file system
     if existing == record and all(_wav(final, r, split, clip).is_file() for r in rates for split, clip in placed):
         sweep(tasks_dir, place)
-        return Written(final, clips=len(placed), reused=True)
+        return WriteReport(final, clips=len(placed), reused=True)
 
-    with workshop(tasks_dir, place) as work:
+    with build_dir(tasks_dir, place) as work:
         folder = work / task.folder_name
         _write_labels(folder, task, record)
         new = [rate for rate in rates if not _link_audio(folder, task, tasks_dir, record, rate)]
@@ -153,7 +170,7 @@ def write_task(
         written.linked = not new
         found = errors_of(validate_task(folder))
         if found:
-            raise ValueError(f"{task.folder_name} would not be a sound HEAR task: {found[0].replace(f'{folder}/', '')}")
+            raise ValueError(f"{task.folder_name} would be broken: {found[0].replace(f'{folder}/', '')}")
         _refuse_shared_recordings(folder, task)
         tasks_dir.mkdir(parents=True, exist_ok=True)
         if final.exists():
@@ -166,30 +183,32 @@ def write_task(
 def _check_names(placed: Sequence[tuple[str, str]], sources: Mapping[str, Path]) -> None:
     for split, clip in placed:
         if Path(clip).name != clip or not clip.endswith(".wav"):
-            raise ValueError(f"{clip!r} of split {split} cannot name a clip; give a plain file name that ends in .wav")
+            raise ValueError(
+                f"{clip!r} of split {split} is not a clip's name; give a plain file name that ends in .wav"
+            )
         if clip not in sources:
             raise ValueError(f"clip {clip} of split {split} has no audio file; give one, or leave the clip out")
 
 
 def _refuse_lone_row(task: Task) -> None:
-    """Raise ValueError where a probe would train on a last batch of one clip (of frames, only the model can tell)."""
+    """Raise ValueError if a probe would have a last batch of one clip (only the model knows about frames)."""
     if task.embedding_type != "scene":
         return
     sizes = {split: len(labels) for split, labels in task.splits.items()}
     for name, rows, batch_size in lone_rows(task.metadata(), sizes):
         raise ValueError(
-            f"{task.folder_name} has {rows} clips to train on ({name}), and heareval, which trains in batches of "
-            f"{batch_size}, cannot train on a last batch of one; move or leave out a clip"
+            f"{task.folder_name} has {rows} clips to train on ({name}), but heareval, with batches of {batch_size}, "
+            "cannot train on a last batch of one; move or leave out a clip"
         )
 
 
 def _refuse_shared_recordings(folder: Path, task: Task) -> None:
-    shared = between_splits(folder, task.splits)  # of the audio as written: cut to one length, at one rate
+    shared = between_splits(folder, task.splits)  # in the audio as written, cut to one length
     if shared:
         names = listed([[f"{clip} ({split})" for split, clip in group] for group in shared])
         raise ValueError(
-            f"{task.folder_name} would have the same recording in two splits: {names}; leave one out, or put both into "
-            "one split"
+            f"{task.folder_name} would have a recording in two splits ({names}); leave one out, or put both "
+            "into one split"
         )
 
 
@@ -201,16 +220,18 @@ def _write_labels(folder: Path, task: Task, record: Mapping[str, Any]) -> None:
         writer.writerow(("idx", "label"))
         writer.writerows(enumerate(task.vocabulary))
     for split, labels in task.splits.items():
-        # One clip a line, so that the line number of a message leads to the clip.
+        # One clip per line, so that the line number of a message leads to the clip.
         lines = (f"{json.dumps(clip)}: {json.dumps(list(own))}" for clip, own in labels.items())
         (folder / f"{split}.json").write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
 def _render_audio(
     folder: Path, task: Task, sources: Mapping[str, Path], rates: Sequence[int], workers: int | None
-) -> Written:
+) -> WriteReport:
+    """Write the audio of all clips at all ``rates``, and count what was changed."""
+
     def render(place: tuple[str, str]) -> tuple[int, bool]:
-        """Write one clip: (samples it was longer than the task's duration, whether it was limited to full scale)."""
+        """Write one clip; return its samples beyond the task's duration, and whether it was limited."""
         split, clip = place
         excess, limited = 0, False
         for rate in rates:
@@ -222,13 +243,13 @@ def _render_audio(
         return excess, limited
 
     places = [(split, clip) for split, labels in task.splits.items() for clip in labels]
-    written = Written(folder, clips=len(places))
+    written = WriteReport(folder, clips=len(places))
     if not rates:
         return written
     for rate in rates:
         for split in task.splits:
             (folder / str(rate) / split).mkdir(parents=True)
-    for excess, limited in _in_parallel(render, places, workers, f"{task.name} audio"):
+    for excess, limited in map_on_threads(render, places, f"{task.name} audio", workers):
         written.trimmed += excess > 0
         written.padded += excess < 0
         written.limited += limited
@@ -236,10 +257,7 @@ def _render_audio(
 
 
 def _link_audio(folder: Path, task: Task, tasks_dir: Path, record: Mapping[str, Any], rate: int) -> bool:
-    """Take the audio at ``rate`` Hz over from a task with the same audio; clips may stand in other splits there.
-
-    False if there is no such task.
-    """
+    """Link the audio at ``rate`` Hz of a task with the same audio, possibly in other splits; False if there is none."""
     wanted = [(split, clip) for split, labels in task.splits.items() for clip in labels]
     for twin in sorted(tasks_dir.iterdir()) if tasks_dir.is_dir() else ():
         if (_read_record(twin) or {}).get("audio") != record["audio"]:
@@ -253,17 +271,17 @@ def _link_audio(folder: Path, task: Task, tasks_dir: Path, record: Mapping[str, 
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
                 os.link(there[clip], target)
-            except OSError:  # another file system, or one without hard links
+            except OSError:  # another file system, or no hard links
                 shutil.copyfile(there[clip], target)
                 copied += 1
         if copied:
-            log.warning("%s: %d files copied from %s, as they could not be hard-linked", task.name, copied, twin.name)
+            log.warning("%s: %d files copied from %s, as hard links are not possible", task.name, copied, twin.name)
         return True
     return False
 
 
 def _record(task: Task, sources: Mapping[str, Path], rates: Sequence[int], workers: int | None) -> dict[str, Any]:
-    """What the folder is made from: equal records mean equal folders, equal ``audio`` entries the same wav files."""
+    """Describe what a folder is made from: equal records mean equal folders, equal ``audio`` entries equal files."""
 
     def content(clip: str) -> tuple[str, str]:
         status = sources[clip].stat()
@@ -271,8 +289,8 @@ def _record(task: Task, sources: Mapping[str, Path], rates: Sequence[int], worke
 
     for clip, path in sources.items():
         if not path.is_file():
-            raise ValueError(f"there is no audio file {path} for clip {clip}; check the path, or leave the clip out")
-    files = dict(_in_parallel(content, sorted(sources), workers, f"{task.name} check"))
+            raise ValueError(f"there is no audio file {path} for clip {clip}; correct the path, or leave the clip out")
+    files = dict(map_on_threads(content, sorted(sources), f"{task.name} check", workers))
     labels = {split: dict(own) for split, own in task.splits.items()}
     return {
         "recipe": _RECIPE,
@@ -283,34 +301,22 @@ def _record(task: Task, sources: Mapping[str, Path], rates: Sequence[int], worke
 
 
 def _read_record(folder: Path) -> dict[str, Any] | None:
-    """The build record of a task folder; None if it has none, so was not made here."""
+    """Return the build record of a task folder; None if it was not made here."""
     try:
-        record = json.loads((folder / "task_metadata.json").read_text(encoding="utf-8"))["build"]
-    except (OSError, ValueError, KeyError, TypeError):
+        record = read_json_object(folder / "task_metadata.json").get("build")
+    except (OSError, ValueError):
         return None
     return record if isinstance(record, dict) else None
 
 
 @lru_cache(maxsize=65536)
 def _file_digest(path: Path, size: int, changed: int) -> str:
-    """sha256 of a file, remembered (while its size and time stay) since the tasks of a data set share their files."""
+    """Return the sha256 of a file, cached while its size and time stay, as tasks of a data set share their files."""
     return file_digest(path)
 
 
 def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def _in_parallel(work: Any, items: Sequence[Any], workers: int | None, title: str) -> Iterator[Any]:
-    """``work`` of every item, in order, on threads: decoding, resampling and hashing all release the interpreter."""
-    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        futures = [pool.submit(work, item) for item in items]
-        try:
-            for future in tqdm(futures, desc=title, unit="clip", disable=None, leave=False):
-                yield future.result()
-        finally:
-            for future in futures:
-                future.cancel()
 
 
 def _wav(folder: Path, sample_rate: int, split: str, clip: str) -> Path:

@@ -1,8 +1,8 @@
-"""How heareval 2021.1.3 cuts a probe's training set into batches, and which sizes end its training.
+"""How heareval 2021.1.3 divides a probe's training set into batches, and which sizes crash its training.
 
-Every hidden layer of a probe has BatchNorm, which cannot normalise a batch of one row. heareval takes batches of 1,024
-rows in each of its grids and keeps the last one, so 1,025 rows, or 2,049, end in "Expected more than 1 value per
-channel", after all embeddings are made. A row is a clip, or in an event task a frame.
+Every hidden layer of a probe has BatchNorm, which cannot normalise a batch of one row. heareval uses batches of 1,024
+rows in all its grids and keeps the last one, so 1,025 or 2,049 rows fail with "Expected more than 1 value per channel",
+after all embeddings are made. A row is a clip, or in an event task a frame.
 
 Source: ``PARAM_GRID``, ``data_splits_from_folds`` and ``dataloader_from_split_name`` in
 ``heareval/predictions/task_predictions.py``.
@@ -18,13 +18,17 @@ BATCH_SIZE = 1024
 
 
 def training_sizes(sizes: Mapping[str, int], split_mode: str) -> dict[str, int]:
-    """How many rows each probe of a task trains on, from the rows of each split.
+    """Return how many rows each probe of a task trains on.
 
-    A ``trainvaltest`` task trains one probe, on ``train``. A k-fold task trains one for every fold that it tests, on
-    all folds but that one and the next one in order of their names, which serves as validation set.
+    A ``trainvaltest`` task trains one probe, on ``train``. A k-fold task trains one per test fold, on all folds except
+    that one and the next by name, which is the validation set.
+
+    Args:
+        sizes: Split → rows; a missing split has none.
+        split_mode: Of the task's metadata.
 
     Returns:
-        What the training set is, in words → its rows. A split that is not there has none.
+        Training set, in words → rows.
 
     >>> training_sizes({"train": 60, "valid": 20, "test": 20}, "trainvaltest")
     {'train': 60}
@@ -42,7 +46,7 @@ def training_sizes(sizes: Mapping[str, int], split_mode: str) -> dict[str, int]:
 
 
 def has_lone_row(rows: int, batch_size: int = BATCH_SIZE) -> bool:
-    """Whether a training set of ``rows`` has a batch of one row, at which BatchNorm raises.
+    """Return whether a training set of ``rows`` has a batch of one row, on which BatchNorm raises.
 
     >>> [rows for rows in (0, 1, 2, 1024, 1025, 2048, 2049) if has_lone_row(rows)]
     [1, 1025, 2049]
@@ -51,7 +55,7 @@ def has_lone_row(rows: int, batch_size: int = BATCH_SIZE) -> bool:
 
 
 def batch_sizes(metadata: Mapping[str, Any]) -> tuple[int, ...]:
-    """The batch sizes that a task's probes may have: those of its own grid, if its metadata holds one, else heareval's.
+    """Return the batch sizes that a task's probes may use: those of its own grid if it has one, else heareval's.
 
     >>> batch_sizes({}), batch_sizes({"evaluation_params": {"task_specific_param_grid": {"batch_size": [64, 256]}}})
     ((1024,), (64, 256))
@@ -62,9 +66,16 @@ def batch_sizes(metadata: Mapping[str, Any]) -> tuple[int, ...]:
 
 
 def lone_rows(metadata: Mapping[str, Any], sizes: Mapping[str, int]) -> Iterator[tuple[str, int, int]]:
-    """Every training set of a task whose last batch would be a single row: its name in words, its rows, the batch size.
+    """Yield the training sets of a task whose last batch would be a single row.
 
-    ``sizes``: rows of each split. A task whose own grid has linear probes only has none, as these have no BatchNorm.
+    Tasks whose own grid has only linear probes, which have no BatchNorm, have none.
+
+    Args:
+        metadata: Of the task.
+        sizes: Split → rows.
+
+    Yields:
+        Training set in words, its rows, the batch size.
 
     >>> list(lone_rows({"split_mode": "trainvaltest"}, {"train": 1025, "valid": 1, "test": 1}))
     [('train', 1025, 1024)]
@@ -78,7 +89,7 @@ def lone_rows(metadata: Mapping[str, Any], sizes: Mapping[str, int]) -> Iterator
 
 
 def _grid(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The task's own settings of probes; empty where it has none."""
+    """Return the task's own grid of probe settings; empty if it has none."""
     params = metadata.get("evaluation_params")
     grid = params.get("task_specific_param_grid") if isinstance(params, Mapping) else None
     return grid if isinstance(grid, Mapping) else {}

@@ -1,15 +1,14 @@
-"""From a data set in the layout of SONYC-UST-V2 to its two HEAR tasks, over the clips of the probe sensors.
+"""Build the two HEAR tasks of a data set in the layout of SONYC-UST-V2, from the clips of the probe sensors.
 
 - ``sonyc_source-v1-full``: which of the 8 coarse classes are heard (multilabel; a clip may have none);
-- ``sonyc_sensor-v1-full``: which sensor recorded the clip (multiclass). Its labels are ``sensor_07`` and not ``07``,
-  which heareval would read back as the number 7 and then not find.
+- ``sonyc_sensor-v1-full``: which sensor recorded the clip (multiclass). Labels are ``sensor_07``, because heareval
+  would read ``07`` as the number 7 and then not find it.
 
-Both have the same clips in the same splits, so that a difference between their scores is not one of clips.
+Both have the same clips in the same splits, so that their scores do not differ because of the clips.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import warnings
 from collections import Counter
@@ -31,18 +30,19 @@ from sonyc_tasks.dataset.splits import (
     sensor_split,
 )
 from sonyc_tasks.dataset.taxonomy import COARSE
-from sonyc_tasks.tasks.hear_format import Task, Written, write_task
+from sonyc_tasks.files import read_json_object
+from sonyc_tasks.tasks.hear_format import Task, WriteReport, write_task
 
 log = logging.getLogger(__name__)
 
 SOURCE_TASK, SENSOR_TASK = "sonyc_source", "sonyc_sensor"
 
-#: How many settings of a probe each ``--grid`` of heareval holds, and how many of them it tries unless told otherwise.
+#: How many settings of a probe each ``--grid`` of heareval has, and how many of them it tries by default.
 HEAREVAL_GRIDS = {"default": 16, "fast": 64, "faster": 64}
 GRID_POINTS = 8
 #: The paper's probe, a 2-layer MLP: one hidden layer, and the output. What the paper leaves open is as in heareval's
-#: default grid; of its four learning rates, the paper's for pretraining. Missing is what JSON cannot hold, classes and
-#: functions: heareval has one choice of each, but two draws of the first weights (Xavier's, uniform or normal).
+#: default grid, with the paper's learning rate for pretraining. Classes and functions are missing, as JSON cannot hold
+#: them: heareval has one choice of each, except for two initialisations (Xavier uniform or normal).
 PAPER_GRID: dict[str, list[Any]] = {
     "hidden_layers": [1],
     "hidden_dim": [1024],
@@ -73,32 +73,44 @@ def build(
     grid: str = "heareval",
     workers: int | None = None,
 ) -> list[Path]:
-    """Write the two task folders of the data set in ``root`` into ``tasks_dir`` and return them, source task first.
+    """Write the two task folders of a data set.
 
-    sample_rate: Hz of the audio written; several serve models of any of them. seconds: length of every clip, cut or
-    zero-padded to it (default: the commonest length). labels: the label rule, see `dataset.annotations`.
-    split: the sensors' roles (default: see :func:`choose_split`, which takes the next numbers of sensors and
-    ``min_probe_clips``). seed: of the draw of sensors, where one is made, and of the probes' train, valid and test
-    clips. fractions: shares of those three sets. grid: "heareval" leaves the settings of the probes to it; "paper"
-    writes :data:`PAPER_GRID` into the tasks, whatever its ``--grid`` then is. workers: threads (default: one a core).
+    Clips that are the same recording (`dataset.duplicates`) stay in one set, with a warning. Another warning names
+    sources that no clip of train or test has. Folders already made from the same input are kept, and so are sample
+    rates that they already have.
 
-    Clips that are the same recording (`dataset.duplicates`) stay in one set, with a warning. Sources that no
-    clip of train or test has are named in a warning.
+    Args:
+        root: Folder of the data set.
+        tasks_dir: Folder to write the task folders into.
+        sample_rate: Of the audio, in Hz; several serve models with any of them.
+        seconds: Length to which every clip is cut or zero-padded; by default the most common length.
+        labels: The label rule (see `dataset.annotations`).
+        split: The split of the sensors; by default that of `choose_split`, with the numbers of sensors and
+            ``min_probe_clips`` below.
+        seed: Seed of the draw of sensors, if any, and of the probes' sets.
+        fractions: Shares of the probes' train, valid and test clips.
+        train_sensors, valid_sensors, probe_sensors: Numbers of sensors to draw.
+        min_probe_clips: Clips that a probe sensor needs.
+        grid: "heareval" leaves the settings of the probes to heareval; "paper" writes `PAPER_GRID` into the tasks,
+            which overrides heareval's ``--grid``.
+        workers: Number of threads; by default one per core.
 
-    Folders already made from the same input are left as they are; sample rates that they have already are kept. Raises
-    ValueError, with nothing half-written, where the data set, the split or the arguments do not allow it, and where a
-    recording is both in pretraining and in the probes.
+    Returns:
+        The folders, the source task first.
+
+    Raises:
+        ValueError: The data set, the split or the arguments do not allow it, or a recording is in both pretraining and
+            the probes; nothing is half-written.
     """
     rates = (sample_rate,) if isinstance(sample_rate, int) else tuple(sample_rate)
     if not rates or min(rates) <= 0 or (seconds is not None and seconds <= 0):
         raise ValueError(
-            f"sample rates of {', '.join(map(str, rates)) or 'no'} Hz and {seconds} s a clip make no audio; "
+            f"sample rates of {', '.join(map(str, rates)) or 'no'} Hz and clips of {seconds} s are impossible; "
             "give positive numbers"
         )
     if grid not in ("heareval", "paper"):
-        raise ValueError(f"there is no grid {grid!r}; choose heareval or paper")
-    # The sensors' roles are settled on all clips: a stricter label rule must not move a sensor into the probes that
-    # pretraining has seen.
+        raise ValueError(f"there is no grid {grid!r}; choose from heareval, paper")
+    # The sensors are split by all clips: a stricter label rule must not move a sensor of pretraining to the probes.
     clips = read_clips(root)
     if split is None:
         counts = {"train": train_sensors, "valid": valid_sensors, "probe": probe_sensors}
@@ -127,22 +139,22 @@ def build(
 
 
 def with_paper_grid(task: Task) -> Task:
-    """``task`` with :data:`PAPER_GRID` as the settings of its probes."""
+    """Return ``task`` with `PAPER_GRID` as the settings of its probes."""
     return replace(task, extra={**task.extra, "evaluation_params": {"task_specific_param_grid": PAPER_GRID}})
 
 
 def next_steps(folder: Path) -> str:
-    """The launcher's two commands for a task folder that :func:`build` made, and what heareval will do at each."""
-    metadata = json.loads((folder / "task_metadata.json").read_text(encoding="utf-8"))
+    """Return the launcher's two commands for a task folder of `build`, and what heareval does in each."""
+    metadata = read_json_object(folder / "task_metadata.json")
     seconds, rates = metadata["sample_duration"], metadata["build"]["sample_rates"]
     clips = " or ".join(f"{embedding_batch(seconds, rate)} clips ({rate} Hz)" for rate in rates)
     if "evaluation_params" in metadata:
         points = 1
-        probes = "1 probe, the paper's; --grid changes nothing"
+        probes = "1 probe, the paper's (--grid has no effect)"
     else:
         points = GRID_POINTS
         sizes = ", ".join(f"{grid} {size}" for grid, size in HEAREVAL_GRIDS.items())
-        probes = f"{points} probes, that many of the settings of --grid ({sizes})"
+        probes = f"{points} probes, with as many of the settings of --grid ({sizes})"
     launcher = "python -m sonyc_tasks.heareval"
     return (
         f"{folder.name}: heareval embeds {clips} at a time, then trains {probes}\n"
@@ -152,7 +164,7 @@ def next_steps(folder: Path) -> str:
 
 
 def embedding_batch(seconds: float | None, sample_rate: int) -> int:
-    """How many clips of ``seconds`` at ``sample_rate`` Hz heareval embeds at a time: up to 84 s at 16 kHz in all.
+    """Return how many clips of ``seconds`` at ``sample_rate`` Hz heareval embeds at a time: up to 84 s at 16 kHz.
 
     >>> embedding_batch(10.0, 44_100)
     3
@@ -163,10 +175,10 @@ def embedding_batch(seconds: float | None, sample_rate: int) -> int:
 def choose_split(
     clips: Sequence[Clip], counts: Mapping[str, int | None], *, min_probe_clips: int = 20, seed: int = 0
 ) -> SensorSplit:
-    """The published split where the data set has its sensors and no ``counts`` are asked for, else a draw.
+    """Return the published split if the data set has its sensors and no ``counts`` are given, else a random one.
 
-    So the evaluation on SONYC-UST-V2 is on sensors that published checkpoints have not been trained on, and smaller or
-    generated data sets work too.
+    So evaluation on SONYC-UST-V2 uses sensors that published checkpoints were not trained on, and smaller or generated
+    data sets work, too.
     """
     available = Counter(clip.sensor for clip in clips)
     if not any(counts.values()) and set(published_split().sensors) <= set(available):
@@ -178,8 +190,8 @@ def choose_split(
 
 
 def source_task(sets: Mapping[str, Sequence[Clip]], seconds: float, split: SensorSplit) -> Task:
-    """The 8-class multilabel task over ``sets`` (train, valid, test → clips of ``seconds``)."""
-    # A class that is absent (or always there) in a set makes heareval's aucroc NaN; its mAP stays a number.
+    """Return the 8-class multilabel task over ``sets`` (train, valid, test → clips of ``seconds``)."""
+    # A class that no clip or every clip of a set has makes heareval's aucroc NaN, but not its mAP.
     complete = all(
         0 < sum(source in clip.sources for clip in members) < len(members)
         for members in sets.values()
@@ -197,7 +209,7 @@ def source_task(sets: Mapping[str, Sequence[Clip]], seconds: float, split: Senso
 
 
 def sensor_task(sets: Mapping[str, Sequence[Clip]], seconds: float, split: SensorSplit) -> Task:
-    """The multiclass task over the probe sensors, on the same clips as :func:`source_task`."""
+    """Return the multiclass task over the probe sensors, on the same clips as `source_task`."""
     return Task(
         name=SENSOR_TASK,
         vocabulary=sorted({sensor_label(clip.sensor) for members in sets.values() for clip in members}),
@@ -212,7 +224,7 @@ def sensor_task(sets: Mapping[str, Sequence[Clip]], seconds: float, split: Senso
 
 
 def sensor_label(sensor: int) -> str:
-    """Label of a sensor in the sensor task.
+    """Return the label of a sensor in the sensor task.
 
     >>> sensor_label(7)
     'sensor_07'
@@ -221,7 +233,7 @@ def sensor_label(sensor: int) -> str:
 
 
 def wav_name(clip: Clip) -> str:
-    """File name of a clip in a task folder, which holds no folders.
+    """Return the file name of a clip in a task folder, which has no subfolders.
 
     >>> wav_name(Clip("audio-0/00_000123.flac", 0, Path("00_000123.flac"), ()))
     'audio-0_00_000123.wav'
@@ -235,7 +247,7 @@ def wav_name(clip: Clip) -> str:
 
 
 def named(clips: Sequence[Clip]) -> dict[str, Path]:
-    """The audio file of each clip, by its name in a task folder; ValueError where two would have one name."""
+    """Return name in a task folder → audio file of each clip; ValueError if two clips would have one name."""
     named: dict[str, Clip] = {}
     for clip in clips:
         other = named.setdefault(wav_name(clip), clip)
@@ -248,10 +260,7 @@ def named(clips: Sequence[Clip]) -> dict[str, Path]:
 
 
 def _enough_of_each(clips: Sequence[Clip], groups: Sequence[Sequence[Clip]], split: SensorSplit) -> list[Clip]:
-    """``clips`` without those of sensors that have too few of them for three sets; a warning names these sensors.
-
-    ``groups``: clips that are the same recording, and count as one.
-    """
+    """Leave out sensors with too few clips for three sets, with a warning; each of ``groups`` counts as one clip."""
     recordings = as_recordings(clips, groups)
     per_sensor = Counter(sensor for recording in recordings for sensor in recording.sensors)
     scarce = [sensor for sensor in split.probe if per_sensor[sensor] < LEAST_PROBE_CLIPS]
@@ -271,22 +280,22 @@ def _warn_of_duplicates(groups: Sequence[Sequence[Clip]]) -> None:
 
 
 def _warn_of_sources(sets: Mapping[str, Sequence[Clip]]) -> None:
-    """Name the sources that a score of the source task says nothing about."""
+    """Name the sources that a score of the source task does not cover."""
     effects = {
-        "test": "is not measured on it, and heareval's mAP counts it as 0",
-        "train": "cannot learn it, so that its share of a score is chance",
+        "test": "it is not measured and counts as 0 in heareval's mAP",
+        "train": "no probe can learn it and its part of a score is chance",
     }
     for name, effect in effects.items():
         absent = [source for source in COARSE if not any(source in clip.sources for clip in sets[name])]
         if absent:
             warnings.warn(
-                f"no clip of the probes' {name} set has {', '.join(absent)}: a probe {effect}; add clips with it, or "
-                "read the scores of the other classes",
+                f"no clip of the probes' {name} set has {', '.join(absent)}, so {effect}; add clips with it, or read "
+                "the scores of the other classes",
                 stacklevel=3,
             )
 
 
-def _summary(report: Written, sets: Mapping[str, Sequence[Clip]]) -> str:
+def _summary(report: WriteReport, sets: Mapping[str, Sequence[Clip]]) -> str:
     sizes = ", ".join(f"{len(members)} {name}" for name, members in sets.items())
     done = "already there" if report.reused else "written, audio linked" if report.linked else "written"
     changed = {"trimmed": report.trimmed, "zero-padded": report.padded, "limited to full scale": report.limited}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import subprocess
 import sys
 import types
@@ -23,14 +24,13 @@ def test_build_then_validate(dataset: Path, tmp_path: Path, capsys: pytest.Captu
     tasks = tmp_path / "tasks"
     assert run("build", dataset, "--tasks-dir", tasks, "--probe-sensors", 3, "--min-probe-clips", 10) == 0
     out = capsys.readouterr().out
-    assert "sensors: 3 probe sensors drawn from the 6" in out
-    assert f"{tasks}/sonyc_source-v1-full: written; 32 train, 11 valid, 11 test clips" in out
+    assert re.search(r"^sensors: 3 probe.* 6 ", out, re.MULTILINE)
+    assert re.search(rf"^{tasks}/sonyc_source-v1-full: .*32 train, 11 valid, 11 test clips", out, re.MULTILINE)
     first, *steps = out.split("next:\n")[1].splitlines()
     # 0.7 · 120 s / 0.25 s · 16,000 / 44,100, rounded down
-    assert first == (
-        "sonyc_source-v1-full: heareval embeds 121 clips (44100 Hz) at a time, then trains 8 probes, that many of the "
-        "settings of --grid (default 16, fast 64, faster 64)"
-    )
+    assert first.startswith("sonyc_source-v1-full: ")
+    for words in ("121 clips (44100 Hz)", "8 probes", "--grid", "default 16, fast 64, faster 64"):
+        assert words in first
     launcher = "python -m sonyc_tasks.heareval"
     assert steps[:2] == [
         f"  {launcher} embeddings hear_multiview --tasks-dir {tasks} --task sonyc_source-v1-full",
@@ -42,15 +42,15 @@ def test_build_then_validate(dataset: Path, tmp_path: Path, capsys: pytest.Captu
     (tasks / "sonyc_sensor-v1-full" / "test.json").unlink()
     assert run("validate", *sorted(tasks.iterdir())) == 1
     out = capsys.readouterr().out
-    assert f"{tasks}/sonyc_sensor-v1-full/test.json: the file is missing; write it, heareval reads it" in out
-    assert f"{tasks}/sonyc_sensor-v1-full: 1 problems" in out
+    assert f"{tasks}/sonyc_sensor-v1-full/test.json: " in out
+    assert f"{tasks}/sonyc_sensor-v1-full: 1 problem" in out
 
 
 def test_build_with_the_papers_grid(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--tasks-dir", tmp_path / "tasks", "--probe-sensors", 3, "--min-probe-clips", 10]
     assert run("build", dataset, *options, "--grid", "paper") == 0
     out = capsys.readouterr().out
-    assert out.count("then trains 1 probe, the paper's; --grid changes nothing\n") == 2
+    assert out.count("1 probe") == 2
     assert out.count("-v1-full --grid-points 1\n") == 2
 
 
@@ -63,11 +63,8 @@ def test_build_with_a_split_file(dataset: Path, tmp_path: Path, capsys: pytest.C
     assert vocabulary == "idx,label\n0,sensor_02\n1,sensor_03\n"
     split.write_text('{"train": [0], "valid": [1], "probe": [2, 77]}')
     assert run("build", dataset, "--tasks-dir", tmp_path / "other", "--split", split) == 1
-    captured = capsys.readouterr()
-    assert captured.err == (
-        "error: the sensor split names sensors 77, which have no clips in this data set; "
-        "use the split made for it, or draw a new one\n"
-    )
+    (error,) = capsys.readouterr().err.splitlines()
+    assert re.match(r"error: .*\b77\b", error)
     assert not (tmp_path / "other").exists()
 
 
@@ -75,11 +72,10 @@ def test_a_user_error_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert run("build", tmp_path / "nowhere") == 1
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err == (
-        f"error: there is no folder {tmp_path / 'nowhere'}; give the one that holds annotations.csv and the audio\n"
-    )
+    (error,) = captured.err.splitlines()
+    assert re.match(f"error: .*{tmp_path / 'nowhere'}", error)
     assert run("score", tmp_path / "nowhere") == 1
-    assert capsys.readouterr().err.startswith("error: there is no folder")
+    assert re.match(f"error: .*{tmp_path / 'nowhere'}", capsys.readouterr().err)
 
 
 def test_a_package_that_is_not_there(
@@ -89,7 +85,7 @@ def test_a_package_that_is_not_there(
     assert run("build", dataset, "--tasks-dir", tmp_path / "tasks", "--probe-sensors", 3, "--min-probe-clips", 10) == 1
     error = capsys.readouterr().err
     assert error.startswith("error: ")
-    assert error.endswith("; pip install '.[eval,train]' has it\n")
+    assert "pip install '.[eval,train]'" in error
     assert not (tmp_path / "tasks").exists()
 
 
@@ -98,8 +94,8 @@ def test_warnings_are_one_line_each(
 ) -> None:
     root = write_dataset(tmp_path / "data", {**dict.fromkeys(range(4), 9), 5: 1}, seconds=0.02)
     assert run("build", root, "--tasks-dir", tmp_path / "tasks", "--min-probe-clips", 9) == 0
-    said = [line for line in capsys.readouterr().err.splitlines() if "sensors 5" in line]  # libraries warn, too
-    assert said == ["warning: sensors 5 have fewer than 2 clips and are left out of the split"]
+    err = capsys.readouterr().err.splitlines()  # libraries warn, too
+    assert len([line for line in err if line.startswith("warning: sensor") and "5" in line]) == 1
 
 
 def test_score(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -133,14 +129,23 @@ def test_synthesize_passes_its_options_on(
     assert capsys.readouterr().out == f"next: python -m sonyc_tasks build {tmp_path / 'x'} --tasks-dir tasks\n"
 
 
-@pytest.mark.parametrize("command", ["synthesize", "build", "validate", "score"])
-def test_help_says_what_is_read_and_written(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("download", ["Reads", "Zenodo", "writes DIR/annotations.csv", "CC BY 4.0"]),
+        ("check", ["Reads DIR/annotations.csv", "Writes nothing"]),
+        ("synthesize", ["Writes", "Reads nothing"]),
+        ("build", ["Reads DIR/annotations.csv", "writes"]),
+        ("validate", ["Reads", "Writes nothing"]),
+        *((command, ["Reads", "Writes only"]) for command in ("score", "compare", "leaderboard")),
+    ],
+)
+def test_help_says_what_is_read_and_written(command: str, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         run(command, "--help")
     assert stop.value.code == 0
-    text = capsys.readouterr().out
-    assert "Reads" in text
-    assert "Writes" in text or "writes" in text
+    text = " ".join(capsys.readouterr().out.split())
+    assert [word for word in words if word not in text] == []
 
 
 def test_the_package_is_light_and_apart() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from training.reporting.text import markdown_table
+from sonyc_tasks.scores.text_tables import markdown_table
 
 
 @dataclass(frozen=True)

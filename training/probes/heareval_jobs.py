@@ -24,14 +24,8 @@ from slugify import slugify
 from tqdm import tqdm
 
 from hear_multiview import frame_cache as cache
-from sonyc_tasks.launcher.embedding_record import (
-    DONE,
-    EmbeddingRecord,
-    differences,
-    file_digest,
-    module_version,
-    task_digest,
-)
+from sonyc_tasks.files import file_digest
+from sonyc_tasks.launcher.embedding_record import DONE, EmbeddingRecord, differences, module_version, task_digest
 from sonyc_tasks.launcher.prediction_guard import PROBED, probed
 
 log = logging.getLogger(__name__)

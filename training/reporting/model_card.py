@@ -16,7 +16,7 @@ from jinja2 import StrictUndefined, Template
 from hear_multiview import hub
 from hear_multiview.checkpoint import Checkpoint
 from hear_multiview.frontends.dac import weights as codec_weights
-from training.reporting.text import markdown_table
+from sonyc_tasks.scores.text_tables import markdown_table
 
 #: How the commands that make sound say so in a card's ``data``.
 _GENERATED = re.compile(r"^generated\b|\(generated\)")

@@ -1,8 +1,6 @@
-"""Numbers and tables as text."""
+"""Numbers as text."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 #: What stands where there is no number.
 MISSING = "—"
@@ -29,33 +27,3 @@ def estimate(value: float | None, interval: float | tuple[float, float] | None =
     if isinstance(interval, tuple):
         return f"{number(value, sign)} [{', '.join(number(end, sign) for end in interval)}]"
     return f"{number(value, sign)} ± {number(interval)}"
-
-
-def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], align: str = "") -> str:
-    """A Markdown table.
-
-    Args:
-        header: a cell per column.
-        rows: rows of such cells.
-        align: "l" or "r" per column; all are aligned to the left if empty.
-
-    Returns:
-        Lines of one width, without a newline at the end.
-
-    >>> print(markdown_table(["a", "b"], [["x|y", "1"]], "lr"))
-    | a    |  b |
-    | ---- | -: |
-    | x\\|y |  1 |
-    """
-    cells = [[" ".join(cell.split()).replace("|", "\\|") for cell in row] for row in (header, *rows)]
-    align = align or "l" * len(header)
-    widths = [max(2, *map(len, column)) for column in zip(*cells, strict=True)]
-    rule = ["-" * (width - 1) + ("-" if side == "l" else ":") for width, side in zip(widths, align, strict=True)]
-    padded = [
-        [
-            cell.ljust(width) if side == "l" else cell.rjust(width)
-            for cell, width, side in zip(row, widths, align, strict=True)
-        ]
-        for row in cells
-    ]
-    return "\n".join(f"| {' | '.join(line)} |" for line in (padded[0], rule, *padded[1:]))

@@ -1,7 +1,7 @@
-"""One file over HTTP, of known size and md5: continued by byte range, checked as it comes in, moved in only when whole.
+"""Download one file of known size over HTTP: resumed by byte range, hashed while it arrives.
 
-Stands beside ``hear_multiview.frontends.dac.download`` because neither package may import the other, and because that
-one knows neither size nor md5 and leaves trying again to its caller.
+Separate from ``hear_multiview.frontends.dac.download`` because neither package imports the other, and because that one
+knows neither size nor md5 and leaves retries to its caller.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from typing import Any
 
 from tqdm import tqdm
 
-# Seconds before each further try, when nothing has arrived since the last one.
+# Seconds before each retry if nothing has arrived since the last one.
 PAUSES = (1.0, 5.0, 20.0, 60.0)
 
 _TIMEOUT = 30.0  # seconds without a byte
 _BLOCK = 1 << 18
-# Zenodo asks clients to say who they are, and limits anonymous libraries first.
+# Zenodo asks clients to identify themselves, and throttles anonymous libraries first.
 _HEADERS = {"User-Agent": "sonyc_tasks"}
-# Answers that another try can change: time-out, too many requests, and a server that is in trouble.
-_PASSING = (408, 429, 500, 502, 503, 504)
+# Answers that a retry can change: time-out, too many requests, and server errors.
+_TRANSIENT = (408, 429, 500, 502, 503, 504)
 
 
 class _Dropped(Exception):
-    """A connection that broke; ``wait`` is how many seconds the server asked for before the next try."""
+    """A broken connection; ``wait`` is the number of seconds that the server asks for before a retry."""
 
     def __init__(self, reason: object, wait: float = 0.0) -> None:
         super().__init__(str(reason))
@@ -37,7 +37,7 @@ class _Dropped(Exception):
 
 
 class _Refused(OSError):
-    """An answer that another try will not change; ``code`` is HTTP's number for it."""
+    """An answer that a retry will not change; ``code`` is its HTTP status."""
 
     def __init__(self, url: str, code: int, reason: str) -> None:
         super().__init__(f"{url} answers {code} {reason}; check the address of the record, or try again later")
@@ -45,10 +45,11 @@ class _Refused(OSError):
 
 
 def read_json(url: str) -> Any:
-    """The JSON document at ``url``.
+    """Read the JSON document at ``url``.
 
-    Raises ValueError for an address that is none and an answer that is not JSON, OSError where the server cannot be
-    reached or refuses.
+    Raises:
+        ValueError: ``url`` is not a web address, or the answer is not JSON.
+        OSError: The server cannot be reached or refuses.
     """
     failed = 0
     while True:
@@ -66,13 +67,22 @@ def read_json(url: str) -> Any:
 
 
 def fetch(url: str, path: str | Path, *, size: int, title: str) -> str:
-    """Fetch the file of ``size`` bytes at ``url`` to ``path`` + ``.part`` and return its md5, in hexadecimal digits.
+    """Download a file to ``path`` + ``.part``.
 
-    A part that is there is continued, or replaced where the server sends the whole file again. ``title`` stands before
-    the progress bar.
+    An existing part is resumed, or replaced if the server sends the whole file.
 
-    Raises ValueError for a part of more bytes than the file, which is deleted; OSError where the server refuses, or the
-    connection breaks again and again, with the part left for the next call.
+    Args:
+        url: Address of the file.
+        path: Its final path, to which the caller moves the part.
+        size: Size of the file in bytes.
+        title: Title of the progress bar.
+
+    Returns:
+        The md5 of the file, in hexadecimal.
+
+    Raises:
+        ValueError: The part is longer than the file; it is deleted.
+        OSError: The server refuses, or the connection keeps breaking; the part is kept for the next call.
     """
     part = _Part(part_of(path))
     most, failed = part.size, 0
@@ -81,9 +91,9 @@ def fetch(url: str, path: str | Path, *, size: int, title: str) -> str:
             try:
                 _continue(url, part, size, bar)
             except _Dropped as broken:
-                if part.size > most:  # a long transfer may break often, as long as it gets on
+                if part.size > most:  # a long transfer may break often, as long as it advances
                     most, failed = part.size, 0
-                _pause(url, failed, broken, "run the command again, it goes on where it stopped")
+                _pause(url, failed, broken, "run the command again to resume")
                 failed += 1
             except _Refused as refused:
                 if refused.code != 416:
@@ -95,23 +105,23 @@ def fetch(url: str, path: str | Path, *, size: int, title: str) -> str:
     if part.size > size:
         part.path.unlink()
         raise ValueError(f"{part.path} is longer than the file's {size} bytes and was deleted; run the command again")
-    part.path.touch()  # a file of no bytes has not been opened
+    part.path.touch()  # an empty file was never opened
     return part.md5.hexdigest()
 
 
 def part_of(path: str | Path) -> Path:
-    """Where the unfinished transfer of ``path`` lies."""
+    """Return the path of an unfinished download of ``path``."""
     path = Path(path)
     return path.with_name(path.name + ".part")
 
 
 def md5_of(path: Path) -> str:
-    """The md5 of a file on disk, in hexadecimal digits."""
+    """Compute the md5 of a file, in hexadecimal."""
     return _Part(path).md5.hexdigest()
 
 
 class _Part:
-    """What has arrived of a file so far, and the md5 of that."""
+    """The part of a file that has arrived, and its md5."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -131,9 +141,9 @@ class _Part:
 
 
 def _continue(url: str, part: _Part, size: int, bar: tqdm[Any]) -> None:
-    """One request for what is missing of a part, which is shorter than ``size``."""
+    """Request the rest of a part, which is shorter than ``size``."""
     with _open(url, {"Range": f"bytes={part.size}-"} if part.size else {}) as response:
-        if response.status != 206:  # the server knows no ranges and sends the whole file again
+        if response.status != 206:  # the server ignores ranges and sends the whole file
             part.restart()
             bar.reset(total=size)
         with part.path.open("ab" if part.size else "wb") as file:
@@ -147,12 +157,12 @@ def _continue(url: str, part: _Part, size: int, bar: tqdm[Any]) -> None:
 
 def _open(url: str, headers: dict[str, str]) -> http.client.HTTPResponse:
     if not url.startswith(("http://", "https://")):  # urllib would also read files of this machine
-        raise ValueError(f"{url!r} is no address of a file on the web; give one that starts with https://")
+        raise ValueError(f"{url!r} is not a web address; give one that starts with https://")
     try:
         return urllib.request.urlopen(urllib.request.Request(url, headers=_HEADERS | headers), timeout=_TIMEOUT)
     except urllib.error.HTTPError as error:
         with error:
-            if error.code not in _PASSING:
+            if error.code not in _TRANSIENT:
                 raise _Refused(url, error.code, error.reason) from error
             asked = error.headers.get("Retry-After") or ""
             raise _Dropped(f"{error.code} {error.reason}", float(asked) if asked.isdecimal() else 0.0) from error
@@ -161,7 +171,7 @@ def _open(url: str, headers: dict[str, str]) -> http.client.HTTPResponse:
 
 
 def _read(response: http.client.HTTPResponse, size: int | None = None) -> bytes:
-    """Bytes of the answer; what goes wrong here is the network's fault, unlike an error in writing them down."""
+    """Read the answer; errors here come from the network, unlike errors of writing to disk."""
     try:
         return response.read(size)
     except (OSError, http.client.HTTPException) as error:
@@ -169,7 +179,7 @@ def _read(response: http.client.HTTPResponse, size: int | None = None) -> bytes:
 
 
 def _pause(url: str, failed: int, broken: _Dropped, way_out: str) -> None:
-    """Wait before the next try, after ``failed`` tries without any progress before this one; OSError if all failed."""
+    """Wait before a retry, after ``failed`` earlier attempts without progress; OSError if all attempts failed."""
     if failed >= len(PAUSES):
         raise OSError(f"{url}: the connection broke {failed + 1} times in a row ({broken}); {way_out}") from broken
     time.sleep(max(PAUSES[failed], min(broken.wait, 120.0)))

@@ -1,15 +1,15 @@
-"""SONYC-UST-V2 from its Zenodo record to a folder that :func:`sonyc_tasks.dataset.annotations.read_clips` reads.
+"""Download SONYC-UST-V2 from its Zenodo record to a folder that `sonyc_tasks.dataset.annotations.read_clips` reads.
 
 ::
 
     <folder>/annotations.csv, dcase-ust-taxonomy.yaml
-    <folder>/audio/SS_NNNNNN.wav    out of the archives, each of which is deleted once it is unpacked
-    <folder>/x.part                 an unfinished transfer, continued by the next call
-    <folder>/.download.json         which files of the record are complete, and the sizes of what came out of them
+    <folder>/audio/SS_NNNNNN.wav    from the archives, each of which is deleted after unpacking
+    <folder>/x.part                 an unfinished download, resumed by the next call
+    <folder>/.download.json         the complete files of the record, and the sizes of what was unpacked from them
 
-A file of the record is complete while everything that came out of it is there and has its size. What is complete is
-not fetched again. One archive after the other is fetched, unpacked and deleted, so that the disk never has to hold all
-archives beside all clips.
+A file of the record is complete while everything that came from it exists and has its size. Complete files are not
+downloaded again. Archives are downloaded, unpacked and deleted one by one, so that the disk never holds all archives
+and all clips at once.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from __future__ import annotations
 import errno
 import json
 import logging
-import os
 import re
 import shutil
 import warnings
@@ -29,6 +28,7 @@ from typing import Any
 
 from sonyc_tasks.dataset.download.archives import unpack_audio
 from sonyc_tasks.dataset.download.http import fetch, md5_of, part_of, read_json
+from sonyc_tasks.files import read_json_object, write_atomic
 
 log = logging.getLogger(__name__)
 
@@ -37,17 +37,17 @@ RECORD = "https://zenodo.org/api/records/3966543"
 
 _ANNOTATIONS = "annotations.csv"
 # Two lists of this record's files give this md5 for annotations.csv, a third gives another. So neither the record nor
-# this number is held to be infallible, and a file that agrees with neither is only warned of.
+# this number is trusted completely, and a file that matches neither only causes a warning.
 _ANNOTATIONS_MD5 = "70b507b15bb4cfcce4870925302f276b"
 _ARCHIVE = ".tar.gz"
 _MANIFEST = ".download.json"
-# 18 510 clips of 960 kB are 17.8 GB, out of 13.3 GB of archives.
+# 18,510 clips of 960 kB are 17.8 GB, from 13.3 GB of archives.
 _UNPACKED = 1.4
 
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file of the record: its name, its size in bytes, its md5 in hexadecimal digits, and its address."""
+    """A file of the record: its name, size in bytes, md5 in hexadecimal, and address."""
 
     name: str
     size: int
@@ -61,20 +61,26 @@ class RemoteFile:
 
 
 def download(root: str | Path, *, record: str = RECORD, keep_archives: bool = False) -> None:
-    """Fetch every file of a Zenodo record into ``root``, check its md5, and unpack the archives into ``root/audio``.
+    """Download every file of a Zenodo record, check its md5, and unpack the archives into ``root/audio``.
 
-    record: the record's address in Zenodo's API. keep_archives: do not delete the archives that are unpacked now.
-    Goes on where an earlier call stopped. Warns where annotations.csv has another md5 than it should.
+    Resumes where an earlier call stopped. Warns if annotations.csv has an unexpected md5.
 
-    Raises ValueError for a record that is none, a transfer or an archive that is not what it should be, and a file in
-    ``root`` that is not the record's; OSError where the connection stays broken or the disk is too small.
+    Args:
+        root: The folder to write.
+        record: The record's address in Zenodo's API.
+        keep_archives: Keep the archives after unpacking them.
+
+    Raises:
+        ValueError: The record, a download or an archive is not what it should be, or ``root`` has a file with the name,
+            but not the content, of the record's.
+        OSError: The connection keeps breaking, or the disk is too small.
     """
     root = Path(root)
     if root.exists() and not root.is_dir():
-        raise ValueError(f"{root} is a file; name a folder")
+        raise ValueError(f"{root} is a file; give a folder")
     state = _State.load(root)
-    if state.record == record and state.files and not state.pending():  # then nobody has to be asked
-        log.info("%s: all %d files are there, nothing to fetch", root, len(state.files))
+    if state.record == record and state.files and not state.pending():  # then no request is needed
+        log.info("%s: all %d files are complete", root, len(state.files))
         return
     state.record, state.files = record, read_record(record)
     pending = state.pending()
@@ -83,20 +89,20 @@ def download(root: str | Path, *, record: str = RECORD, keep_archives: bool = Fa
     for number, file in enumerate(state.files, start=1):
         if file not in pending:
             continue
-        with _full_disk_told(root):
+        with _explain_full_disk(root):
             title = f"{file.name} ({number} of {len(state.files)})"
-            state.add(file, _obtain(root, file, title, state.names_beside(file)))
+            state.add(file, _fetch_and_unpack(root, file, title, state.names_from_others(file)))
         if file.is_archive and not keep_archives:
             (root / file.name).unlink()
     state.save()
-    log.info("%s: all %d files of %s are there", root, len(state.files), record)
+    log.info("%s: all %d files of %s are complete", root, len(state.files), record)
 
 
 def read_record(url: str) -> list[RemoteFile]:
-    """The files of a Zenodo record, the small ones first, then the archives in order of their numbers.
+    """Read the files of a Zenodo record: the small ones, then the archives by number.
 
-    Raises ValueError for an answer that does not describe a record with annotations.csv, and what
-    :func:`sonyc_tasks.dataset.download.http.read_json` raises.
+    Raises:
+        ValueError, OSError: The answer does not describe a record with annotations.csv, or as `http.read_json`.
     """
     answer = read_json(url)
     try:
@@ -106,27 +112,28 @@ def read_record(url: str) -> list[RemoteFile]:
             )
             for entry in answer["files"]
         ]
-        # A name from the network becomes a path here, so it has to be plain.
+        # Names from the network become paths, so they must be plain.
         odd = [file.name for file in files if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", file.name, re.ASCII)]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(
             f"{url} does not list files with their sizes and md5s; give the address of a record in Zenodo's API"
         ) from error
     if odd:
-        raise ValueError(f"{url} lists a file with the odd name {odd[0]!r}; give the record of SONYC-UST-V2")
+        raise ValueError(f"{url} lists a file with the unsafe name {odd[0]!r}; give the record of SONYC-UST-V2")
     if _ANNOTATIONS not in (file.name for file in files):
         raise ValueError(f"{url} lists no {_ANNOTATIONS}; give the record of SONYC-UST-V2")
     numbered = {file: [int(digits) for digits in re.findall(r"\d+", file.name)] for file in files}
     return sorted(files, key=lambda file: (file.is_archive, numbered[file], file.name))
 
 
-def _obtain(root: Path, file: RemoteFile, title: str, taken: Collection[str]) -> dict[str, int]:
-    """Fetch and unpack one file; what came out of it: path under ``root`` → size.
+def _fetch_and_unpack(root: Path, file: RemoteFile, title: str, taken: Collection[str]) -> dict[str, int]:
+    """Download and unpack one file; ``taken`` are names of audio files from other archives.
 
-    taken: names of audio files that other archives gave.
+    Returns:
+        What came from it: path below ``root`` → size.
     """
     path, part = root / file.name, part_of(root / file.name)
-    if path.exists():  # from a call that stopped before unpacking it, or put there by hand
+    if path.exists():  # from a call that stopped before unpacking, or copied by hand
         if path.stat().st_size != file.size or not _is_right(file, md5_of(path)):
             raise ValueError(f"{path} is not the record's file of that name; move it away and run the command again")
     else:
@@ -134,7 +141,7 @@ def _obtain(root: Path, file: RemoteFile, title: str, taken: Collection[str]) ->
         if not _is_right(file, md5):
             part.unlink()
             raise ValueError(
-                f"{part} does not have the md5 that the record says, {file.md5}, and was deleted; run the command again"
+                f"{part} does not have the record's md5, {file.md5}, and was deleted; run the command again"
             )
         part.replace(path)
     if not file.is_archive:
@@ -148,7 +155,7 @@ def _is_right(file: RemoteFile, md5: str) -> bool:
         return md5 == file.md5
     if md5 not in (file.md5, _ANNOTATIONS_MD5):
         warnings.warn(
-            f"{_ANNOTATIONS} has md5 {md5}, where the record says {file.md5}; it is kept, but its labels may not be "
+            f"{_ANNOTATIONS} has md5 {md5}, but the record says {file.md5}; it is kept, but its labels may differ from "
             "those of published results",
             stacklevel=2,
         )
@@ -156,7 +163,7 @@ def _is_right(file: RemoteFile, md5: str) -> bool:
 
 
 def _require_space(root: Path, pending: Sequence[RemoteFile], keep_archives: bool) -> None:
-    """OSError where the disk cannot hold what is still to come, at the moment when it holds most."""
+    """Raise OSError if the disk cannot hold the rest of the download at its peak."""
     archives = [0]
     needed = 0.0
     for file in pending:
@@ -172,27 +179,25 @@ def _require_space(root: Path, pending: Sequence[RemoteFile], keep_archives: boo
     free = shutil.disk_usage(root).free
     if needed > free:
         raise OSError(
-            f"the download needs {needed / 1e9:.1f} GB and the disk of {root} has {free / 1e9:.1f} GB free; make room, "
-            "or name a folder on another disk"
+            f"the download needs {needed / 1e9:.1f} GB, but the disk of {root} has {free / 1e9:.1f} GB free; make "
+            "room, or give a folder on another disk"
         )
 
 
 @contextmanager
-def _full_disk_told(root: Path) -> Iterator[None]:
-    """The system's own words for a full disk say neither which one nor what to do."""
+def _explain_full_disk(root: Path) -> Iterator[None]:
+    """Say which disk is full and what to do, which the system's message does not."""
     try:
         yield
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        raise OSError(
-            f"the disk of {root} is full; make room and run the command again, it goes on from there"
-        ) from error
+        raise OSError(f"the disk of {root} is full; make room and run the command again to resume") from error
 
 
 @dataclass
 class _State:
-    """What ``.download.json`` remembers. ``done``: name of a file → its md5, and path → size of what came out of it."""
+    """The content of ``.download.json``; ``done``: name of a file → its md5, path → size of what came from it."""
 
     root: Path
     record: str
@@ -204,33 +209,31 @@ class _State:
         path = root / _MANIFEST
         if not path.exists():
             return cls(root, "", [], {})
+        remedy = "delete it to download everything again"
+        kept = read_json_object(path, remedy)
         try:
-            kept = json.loads(path.read_text(encoding="utf-8"))
             return cls(root, kept["record"], [RemoteFile(**file) for file in kept["files"]], dict(kept["done"]))
         except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path} cannot be understood; delete it, and everything is fetched again") from error
+            raise ValueError(f"{path} has the wrong content; {remedy}") from error
 
     def pending(self) -> list[RemoteFile]:
-        """The files that are not complete."""
+        """List the files that are not complete."""
         return [file for file in self.files if not self._has(file)]
 
-    def names_beside(self, file: RemoteFile) -> set[str]:
-        """Names of the audio files that came out of the record's other archives."""
+    def names_from_others(self, file: RemoteFile) -> set[str]:
+        """Return the names of the audio files from the record's other archives."""
         others = {other.name for other in self.files} - {file.name}
         return {Path(path).name for name in others for path in self.done.get(name, {"sizes": {}})["sizes"]}
 
     def add(self, file: RemoteFile, sizes: dict[str, int]) -> None:
-        """Remember that a file is complete."""
+        """Note that a file is complete."""
         self.done[file.name] = {"md5": file.md5, "sizes": sizes}
         self.save()
 
     def save(self) -> None:
-        """Write it down, in one go: a half-written memory would cost the whole download."""
+        """Write the file atomically: a broken one would cost the whole download."""
         content = {"record": self.record, "files": [asdict(file) for file in self.files], "done": self.done}
-        path = self.root / _MANIFEST
-        temporary = path.with_name(path.name + ".new")
-        temporary.write_text(json.dumps(content), encoding="utf-8")
-        os.replace(temporary, path)
+        write_atomic(self.root / _MANIFEST, json.dumps(content))
 
     def _has(self, file: RemoteFile) -> bool:
         done = self.done.get(file.name)

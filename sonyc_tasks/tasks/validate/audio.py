@@ -1,23 +1,46 @@
-"""Check the audio of a HEAR task folder against what heareval needs of it, from the headers of the files."""
+"""Check by the headers of its files that the audio of a HEAR task folder suits heareval."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from sonyc_tasks.dataset.audio import Header, read_header
+from sonyc_tasks.dataset.duplicates import duplicates
+
+
+def sample_rates(folder: Path) -> list[int]:
+    """List the sample rates in Hz at which a task folder has audio."""
+    return sorted(int(path.name) for path in folder.iterdir() if path.is_dir() and path.name.isdecimal())
+
+
+def between_splits(folder: Path, clips: Mapping[str, Iterable[str]]) -> list[list[tuple[str, str]]]:
+    """Group (split, clip) of a task folder that are the same recording and in two or more splits.
+
+    Args:
+        folder: The task folder. Only its lowest sample rate is read, as the others have the same audio.
+        clips: Split → clips; those without audio are skipped.
+    """
+    rates = sample_rates(folder)
+    if not rates:
+        return []
+    places = {folder / str(rates[0]) / split / clip: (split, clip) for split, own in clips.items() for clip in own}
+    groups = [[places[path] for path in group] for group in duplicates(filter(Path.is_file, places))]
+    return [group for group in groups if len({split for split, _ in group}) > 1]
 
 
 def audio_faults(
     folder: Path, clips: Mapping[str, Sequence[str]], sample_duration: float | None
 ) -> Iterator[tuple[str | None, str, str]]:
-    """(split, clip, what is wrong and what to do) for the ``clips`` of each split, in every ``<sample rate>/<split>/``.
+    """Check the ``clips`` of each split in every ``<sample rate>/<split>/``.
 
-    With a ``sample_duration`` (seconds), heareval stacks clips into batches as they are, so all must have one length.
-    A fault of the folder as a whole has no split and clip: (None, "", …).
+    With a ``sample_duration`` (seconds), heareval stacks clips into batches, so all must have the same length.
+
+    Yields:
+        Split, clip, and what is wrong and what to do; (None, "", …) for faults of the whole folder.
     """
-    rates = sorted(int(path.name) for path in folder.iterdir() if path.is_dir() and path.name.isdecimal())
+    rates = sample_rates(folder)
     if not rates:
         yield (None, "", "no clip has audio; put it into <sample rate>/<split>/, like 44100/train/")
     for rate in rates:
@@ -43,20 +66,20 @@ def audio_faults(
                 yield (
                     split,
                     clip,
-                    f"{rate}/{split}/{clip} has {length} samples and most clips have {usual}, which heareval cannot "
+                    f"{rate}/{split}/{clip} has {length} samples but most clips have {usual}, which heareval cannot "
                     "batch; cut or pad it, or set sample_duration to null",
                 )
         if abs(usual - sample_duration * rate) > 1:
             yield (
                 None,
                 "",
-                f"{rate} Hz clips last {usual / rate:g} s, sample_duration is {sample_duration:g} s; make them agree",
+                f"{rate} Hz clips last {usual / rate:g} s, sample_duration is {sample_duration:g} s; make them equal",
             )
 
 
 def short_clips(folder: Path, clips: Mapping[str, Sequence[str]], seconds: float) -> Iterator[tuple[str, str, float]]:
-    """(split, clip, its duration in seconds) of the ``clips`` that are shorter than ``seconds``, at any sample rate."""
-    rates = sorted(int(path.name) for path in folder.iterdir() if path.is_dir() and path.name.isdecimal())
+    """Yield (split, clip, duration in seconds) of ``clips`` that are shorter than ``seconds`` at any sample rate."""
+    rates = sample_rates(folder)
     for split, names in clips.items():
         for clip in names:
             infos = [_info(folder / str(rate) / split / clip) for rate in rates]
@@ -66,11 +89,11 @@ def short_clips(folder: Path, clips: Mapping[str, Sequence[str]], seconds: float
 
 
 def _info(path: Path) -> Header | str:
-    """The header of an audio file, or what is wrong with the file."""
+    """Return the header of an audio file, or what is wrong with the file."""
     if not path.is_file():
         return "is missing; add the file or remove the clip"
     try:
         info = read_header(path)
     except ValueError:
         return "cannot be decoded as audio; write it again"
-    return info if info.frames else "holds no samples; write it again or remove the clip"
+    return info if info.frames else "has no samples; write it again or remove the clip"

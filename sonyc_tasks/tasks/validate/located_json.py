@@ -1,4 +1,4 @@
-"""JSON objects whose keys know their line, so that a fault can be shown where it stands."""
+"""Parse JSON objects with the line of each key, so that a message can point to it."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from collections import Counter
 from contextlib import suppress
 from typing import Any
 
-# Every string is taken whole, and is a key if a colon follows: a colon inside a string, or after a quote that ends one,
-# is none.
+# Every string is matched as a whole, and is a key if a colon follows; colons inside strings do not count.
 _STRING = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:)?')
 
 
 def parse(text: str) -> tuple[dict[str, Any] | None, dict[str, int], list[tuple[int, str]]]:
-    """(the JSON object in ``text`` or None, key → line where it stands first, faults as (line, message)).
+    """Parse ``text``.
 
-    Keys of nested objects have their lines too. A key that an object has twice is a fault, as JSON readers drop one.
+    Returns:
+        The JSON object or None; key → its first line, keys of nested objects included; and faults as (line, message).
+        A key that an object has twice is a fault, because JSON readers drop one.
 
     >>> parse('{\\n"a.wav": ["dog"]\\n}')
     ({'a.wav': ['dog']}, {'a.wav': 2}, [])
@@ -32,7 +33,7 @@ def parse(text: str) -> tuple[dict[str, Any] | None, dict[str, int], list[tuple[
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         for key, count in Counter(key for key, _ in pairs).items():
             if count > 1:
-                faults.append((lines[key], f"{key} is there {count} times and only the last one counts; keep one"))
+                faults.append((lines[key], f"{key} occurs {count} times but only the last one counts; keep one"))
         return dict(pairs)
 
     try:

@@ -1,8 +1,8 @@
-"""Check any HEAR task folder before heareval does, which stops at the first fault, and late, with an assertion.
+"""Check any HEAR task folder before heareval does, which stops late, at the first fault, with an assertion.
 
-Every finding is one line, ``file:line: what is wrong; what to do`` (``file: …`` where no line can be named). A finding
-with ``warning:`` after its place does not stop heareval under its launcher (:mod:`sonyc_tasks.heareval`), but makes its
-scores mean less, or needs the launcher.
+Every finding is one line, ``file:line: what is wrong; what to do`` (``file: …`` if there is no line). A finding with
+``warning:`` after its place does not stop heareval under its launcher (`sonyc_tasks.heareval`), but makes scores less
+meaningful, or needs the launcher.
 """
 
 from __future__ import annotations
@@ -12,22 +12,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sonyc_tasks.dataset.duplicates import between_splits
 from sonyc_tasks.scores.metrics import JACCARD_AVERAGES
-from sonyc_tasks.tasks.validate.audio import audio_faults, short_clips
+from sonyc_tasks.tasks.validate.audio import audio_faults, between_splits, short_clips
 from sonyc_tasks.tasks.validate.located_json import parse
 from sonyc_tasks.tasks.validate.probes import KFOLD, TWO_FRAMES, probe_faults, probe_warnings
 from sonyc_tasks.tasks.validate.vocabulary import read_vocabulary
 
-#: heareval's names of scores, for the two kinds of tasks it has.
+#: heareval's names of scores, for its two kinds of tasks.
 SCENE_SCORES = ("top1_acc", "pitch_acc", "chroma_acc", "mAP", "d_prime", "aucroc")
-EVENT_SCORES = (
-    "event_onset_200ms_fms",
-    "event_onset_50ms_fms",
-    "event_onset_offset_50ms_20perc_fms",
-    "segment_1s_er",
-)
-#: Scores of multilabel scene tasks that heareval has only when started by its launcher.
+EVENT_SCORES = ("event_onset_200ms_fms", "event_onset_50ms_fms", "event_onset_offset_50ms_20perc_fms", "segment_1s_er")
+#: Scores of multilabel scene tasks that only the launcher adds to heareval.
 LAUNCHER_SCORES = tuple(f"jaccard_{average}" for average in JACCARD_AVERAGES)
 _CHOICES = {
     "embedding_type": ("scene", "event"),
@@ -37,13 +31,13 @@ _CHOICES = {
 
 
 def validate_task(folder: str | Path) -> list[str]:
-    """All findings about one task folder, errors first; an empty list means that heareval can run it.
+    """List all findings about one task folder, errors first; if there are none, heareval can run it.
 
-    Looks at the metadata, the label vocabulary, the labels of every split and the header of every audio file.
+    The metadata, the label vocabulary, the labels of every split and the header of every audio file are read.
     """
     task = _Task(Path(folder))
     if not task.folder.is_dir():
-        return [f"{folder}: there is no such folder; give the folder of one task, like tasks/<name>-<version>-<mode>"]
+        return [f"{folder}: there is no such folder; give a task's folder, like tasks/<name>-<version>-<mode>"]
     if task.read_metadata():
         task.read_vocabulary()
         task.read_splits()
@@ -55,7 +49,7 @@ def validate_task(folder: str | Path) -> list[str]:
 
 
 def errors_of(findings: list[str]) -> list[str]:
-    """The findings that are not warnings.
+    """Return the findings that are not warnings.
 
     >>> errors_of(["train.json:3: no audio file", "train.json: warning: class dog is absent"])
     ['train.json:3: no audio file']
@@ -65,16 +59,23 @@ def errors_of(findings: list[str]) -> list[str]:
 
 @dataclass
 class _Task:
-    """A task folder as far as it could be read. Each step adds to ``errors`` and leaves out what it cannot use."""
+    """A task folder as far as it could be read. Each step adds to ``errors`` and skips what it cannot use.
+
+    Attributes:
+        scores_known: Whether heareval has the scores that the metadata names, for this kind of task.
+        vocabulary: Label in the file → as heareval reads it.
+        splits: Split → clip → labels.
+        lines: Split → clip → its line in the file.
+    """
 
     folder: Path
     errors: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     metadata: dict[str, Any] = field(default_factory=dict)
-    scores_known: bool = False  # whether heareval has the scores that the metadata names, for this kind of task
-    vocabulary: dict[str, str] = field(default_factory=dict)  # label in the file → as heareval reads it
-    splits: dict[str, dict[str, Any]] = field(default_factory=dict)  # split → clip → labels
-    lines: dict[str, dict[str, int]] = field(default_factory=dict)  # split → clip → line in its json
+    scores_known: bool = False
+    vocabulary: dict[str, str] = field(default_factory=dict)
+    splits: dict[str, dict[str, Any]] = field(default_factory=dict)
+    lines: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def error(self, file: str, line: int | None, message: str) -> None:
         self.errors.append(f"{self._place(file, line)}: {message}")
@@ -85,10 +86,8 @@ class _Task:
     def _place(self, file: str, line: int | None) -> str:
         return f"{self.folder / file}{'' if line is None else f':{line}'}"
 
-    # ------------------------------------------------------------------------------------------------ metadata
-
     def read_metadata(self) -> bool:
-        """False if the metadata is too broken for any further check to make sense."""
+        """Read the metadata; return False if it is too broken for further checks."""
         file = "task_metadata.json"
         content, lines = self._json(file)
         if content is None:
@@ -96,10 +95,10 @@ class _Task:
         before = len(self.errors)
         for key in ("task_name", *_CHOICES, "splits", "sample_duration", "evaluation"):
             if key not in content:
-                self.error(file, None, f"the key {key} is missing; add it, heareval reads it")
+                self.error(file, None, f"the key {key} is missing; add it, as heareval needs it")
         for key, choices in _CHOICES.items():
             if key in content and content[key] not in choices:
-                self.error(file, lines.get(key), f"{key} is {content[key]!r}; heareval knows {', '.join(choices)}")
+                self.error(file, lines.get(key), f"{key} is {content[key]!r}; choose from {', '.join(choices)}")
         seconds = content.get("sample_duration")
         if seconds is not None and (not _is_number(seconds) or seconds <= 0):
             self.error(file, lines.get("sample_duration"), f"sample_duration is {seconds!r}; give seconds, or null")
@@ -118,29 +117,31 @@ class _Task:
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or not names:
             self.error(file, line, f"splits is {names!r}; give a list of split names")
         elif len(set(names)) < len(names):
-            self.error(file, line, f"splits is {names!r}; name every split once")
+            self.error(file, line, f"splits is {names!r}; list every split once")
         elif mode == "trainvaltest" and set(names) != {"train", "valid", "test"}:
             self.error(file, line, f"splits is {names!r}; with split_mode trainvaltest, give train, valid and test")
         elif mode in KFOLD and len(names) < 3:
-            self.error(file, line, f"splits has {len(names)} folds; heareval needs 3 (one to test, one to validate)")
+            self.error(file, line, f"splits has {len(names)} folds; give at least 3 (train, valid, test)")
 
     def _check_scores(self, content: dict[str, Any], line: int | None) -> None:
         file, scores, kind = "task_metadata.json", content["evaluation"], content["embedding_type"]
         if not isinstance(scores, list) or not scores:
-            self.error(file, line, f"evaluation is {scores!r}; give a list of scores, the first selects the probe")
+            self.error(
+                file, line, f"evaluation is {scores!r}; give a list of scores, of which the first selects the probe"
+            )
             return
         fitting, other = (EVENT_SCORES, SCENE_SCORES) if kind == "event" else (SCENE_SCORES, EVENT_SCORES)
         for score in scores:
             if score in LAUNCHER_SCORES and (kind, content.get("prediction_type")) == ("scene", "multilabel"):
-                self.warn(file, f"{score} needs python -m sonyc_tasks.heareval; heareval alone has no such score", line)
+                self.warn(
+                    file, f"heareval alone has no score {score}; run python -m sonyc_tasks.heareval instead", line
+                )
             elif score in LAUNCHER_SCORES:
-                self.error(file, line, f"{score} scores multilabel scene tasks; choose from {', '.join(fitting)}")
+                self.error(file, line, f"{score} scores only multilabel scene tasks; choose from {', '.join(fitting)}")
             elif score in other:
                 self.error(file, line, f"{score} does not score {kind} tasks; choose from {', '.join(fitting)}")
             elif score not in fitting:
                 self.error(file, line, f"heareval has no score {score!r}; choose from {', '.join(fitting)}")
-
-    # ------------------------------------------------------------------------------------------------ labels
 
     def read_vocabulary(self) -> None:
         file = "labelvocabulary.csv"
@@ -158,7 +159,7 @@ class _Task:
             if content is None:
                 continue
             if not content:
-                self.error(file, 1, "the split has no clips; every split needs some")
+                self.error(file, 1, "the split has no clips; add some")
             self.splits[split], self.lines[split] = {}, lines
             for clip, labels in content.items():
                 line = lines.get(clip)
@@ -166,7 +167,7 @@ class _Task:
                     self.error(file, line, f"{clip} is also in {seen[clip]}; keep it in one split")
                 seen.setdefault(clip, f"{split}.json:{line}")
                 if Path(clip).name != clip:
-                    self.error(file, line, f"{clip} is a path, and heareval makes no folders; give a plain file name")
+                    self.error(file, line, f"{clip} is a path, but heareval makes no folders; give a plain file name")
                 if isinstance(labels, list):
                     self.splits[split][clip] = labels
                     self._check_labels(file, line, clip, labels)
@@ -178,7 +179,7 @@ class _Task:
         if self.metadata["embedding_type"] == "event":
             labels = [event["label"] for event in labels if self._is_event(file, line, clip, event)]
         elif self.metadata["prediction_type"] == "multiclass" and len(labels) != 1:
-            self.error(file, line, f"{clip} has {len(labels)} labels; a multiclass task needs exactly one")
+            self.error(file, line, f"{clip} has {len(labels)} labels in a multiclass task; give exactly one")
         for label in labels if self.vocabulary else ():
             if str(label) in self.vocabulary.values():
                 continue
@@ -187,7 +188,7 @@ class _Task:
                     file,
                     line,
                     f"{label!r}, a label of {clip}, becomes {self.vocabulary[str(label)]} when heareval reads "
-                    "labelvocabulary.csv, through pandas; use a label that is plainly text",
+                    "labelvocabulary.csv with pandas; use a label that is clearly text",
                 )
             else:
                 self.error(
@@ -201,16 +202,16 @@ class _Task:
         start, end, seconds = event["start"], event["end"], self.metadata["sample_duration"]
         if not _is_number(start) or not _is_number(end) or start < 0 or end <= start:
             self.error(
-                file, line, f"an event of {clip} goes from {start!r} to {end!r}; give 0 <= start < end in milliseconds"
+                file, line, f"an event of {clip} is from {start!r} to {end!r}; give 0 <= start < end in milliseconds"
             )
         elif seconds is not None and end > seconds * 1000:
             self.error(
-                file, line, f"an event of {clip} ends at {end} ms, and sample_duration is {seconds} s; cut it off there"
+                file, line, f"an event of {clip} ends at {end} ms, after sample_duration of {seconds} s; cut it there"
             )
         return True
 
     def check_probes(self) -> None:
-        """Find what ends heareval's probes, and classes with which its scores have no value or no meaning."""
+        """Find what crashes heareval's probes, and classes that make its scores undefined or meaningless."""
         if len(self.splits) == len(self.metadata["splits"]):
             for file, fault in probe_faults(self.metadata, {split: len(own) for split, own in self.splits.items()}):
                 self.error(file, None, fault)
@@ -225,7 +226,7 @@ class _Task:
         return set(map(str, labels))
 
     def check_times(self) -> None:
-        """Warn of times of events that seem to be in seconds, and of clips of events that may have only one frame."""
+        """Warn of times of events that seem to be in seconds, and of clips that may have only one frame."""
         if self.metadata["embedding_type"] != "event":
             return
         seconds = self.metadata["sample_duration"]
@@ -233,15 +234,16 @@ class _Task:
         ends = [event["end"] for event in events if isinstance(event, dict) and _is_number(event.get("end"))]
         if ends and max(ends) <= (seconds or 60):
             self.warn(
-                "task_metadata.json", f"no event ends after {max(ends)} ms; if the times are seconds, give milliseconds"
+                "task_metadata.json",
+                f"no event ends after {max(ends)} ms; convert the times to milliseconds if they are in seconds",
             )
-        effect = "heareval ends where a model has one frame of a clip; make it longer"
+        effect = "too short for two frames, and heareval crashes on one; make it longer"
         if seconds is not None and seconds < TWO_FRAMES:
-            self.warn("task_metadata.json", f"the clips last {seconds} s, and {effect}")
+            self.warn("task_metadata.json", f"sample_duration is {seconds} s, {effect}")
         elif seconds is None:
             clips = {split: list(own) for split, own in self.splits.items() if split != "train"}
             for split, clip, duration in short_clips(self.folder, clips, TWO_FRAMES):
-                self.warn(f"{split}.json", f"{clip} lasts {duration:g} s, and {effect}", self.lines[split].get(clip))
+                self.warn(f"{split}.json", f"{clip} lasts {duration:g} s, {effect}", self.lines[split].get(clip))
 
     def check_audio(self) -> None:
         clips = {split: list(labels) for split, labels in self.splits.items()}
@@ -252,7 +254,7 @@ class _Task:
                 self.error(f"{split}.json", self.lines[split].get(clip), message)
 
     def check_duplicates(self) -> None:
-        """Warn of recordings that two splits have, whatever their names: the probe is measured on what it has seen."""
+        """Warn of recordings that are in two splits, whatever their names: the probe is tested on what it has seen."""
         clips = {split: list(labels) for split, labels in self.splits.items()}
         for (first, known), *others in between_splits(self.folder, clips):
             for split, clip in others:
@@ -263,19 +265,17 @@ class _Task:
                         self.lines[split].get(clip),
                     )
 
-    # ------------------------------------------------------------------------------------------------ files
-
     def _text(self, file: str) -> str | None:
         try:
-            return (self.folder / file).read_bytes().decode("utf-8")  # line ends as they are: pandas keeps them
+            return (self.folder / file).read_bytes().decode("utf-8")  # without changing line ends, which pandas keeps
         except FileNotFoundError:
-            self.error(file, None, "the file is missing; write it, heareval reads it")
+            self.error(file, None, "the file is missing; write it, as heareval needs it")
         except (OSError, UnicodeDecodeError) as error:
             self.error(file, None, f"the file cannot be read ({error}); write it again, in UTF-8")
         return None
 
     def _json(self, file: str) -> tuple[dict[str, Any] | None, dict[str, int]]:
-        """The JSON object in a file, and the line where each of its keys stands first."""
+        """Return the JSON object in a file, and the first line of each key."""
         text = self._text(file)
         if text is None:
             return None, {}

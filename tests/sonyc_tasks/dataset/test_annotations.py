@@ -41,7 +41,7 @@ def test_ground_truth_overrules_volunteers_and_members_do_not_count(labelled: An
     for rule in ("majority", "minority"):
         assert read_labels(file, rule)["03_000001.wav"] == (3, (VOICE,))
         assert read_labels(file, rule)["03_000002.wav"] == (3, (DOG,))
-    with pytest.warns(UserWarning, match=r'annotations\.csv: 1 clips have no label under "verified"'):
+    with pytest.warns(UserWarning, match=r"annotations\.csv.*\b1\b.*verified"):
         assert read_labels(file, "verified") == {"03_000001.wav": (3, (VOICE,))}
 
 
@@ -50,7 +50,7 @@ def test_a_clip_may_have_no_source(labelled: Any) -> None:
 
 
 def test_clips_that_only_members_saw_are_left_out_with_a_warning(labelled: Any) -> None:
-    with pytest.warns(UserWarning, match="1 clips have no label"):
+    with pytest.warns(UserWarning, match=r"annotations\.csv.*\b1\b"):
         assert list(read_labels(labelled((1, -2, [DOG]), (2, 11, [DOG])))) == ["03_000002.wav"]
 
 
@@ -77,22 +77,20 @@ def test_audio_is_found_in_every_layout(
 
 def test_missing_audio_is_counted(tmp_path: Path, annotation: Any, write_annotations: Any, write_noise: Any) -> None:
     write_annotations(tmp_path, [annotation(f"{name}.wav", 1, 11) for name in "abc"])
-    with pytest.raises(
-        ValueError, match=r"none of the 3 clips of .* is on disk \(first: a\.wav\); put the audio files"
-    ):
+    with pytest.raises(ValueError, match=r"\b3\b.*annotations\.csv.*a\.wav"):
         read_clips(tmp_path)
     write_noise(tmp_path / "audio" / "b.wav")
-    with pytest.raises(ValueError, match=r"2 of the 3 clips of .* are not on disk \(first: a\.wav\); put them into"):
+    with pytest.raises(ValueError, match=r"\b2\b.*\b3\b.*annotations\.csv.*a\.wav"):
         read_clips(tmp_path)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"sensor_id": "x"}, r"annotations\.csv:3: sensor_id is 'x', not an integer; correct the row"),
-        ({"annotator_id": "1.5"}, r"annotations\.csv:3: annotator_id is '1\.5', not an integer"),
-        ({"8_dog_presence": "yes"}, r"annotations\.csv:3: 8_dog_presence is 'yes', not 1, 0 or -1"),
-        ({"sensor_id": 4}, r"annotations\.csv:3: 03_000001\.wav is given sensor 4 here and sensor 3 further up"),
+        ({"sensor_id": "x"}, r"annotations\.csv:3: .*sensor_id.*'x'"),
+        ({"annotator_id": "1.5"}, r"annotations\.csv:3: .*annotator_id.*'1\.5'"),
+        ({"8_dog_presence": "yes"}, r"annotations\.csv:3: .*8_dog_presence.*'yes'"),
+        ({"sensor_id": 4}, r"annotations\.csv:3: .*03_000001\.wav.*\b4\b.*\b3\b"),
     ],
 )
 def test_bad_values_are_shown_where_they_stand(labelled: Any, changes: dict[str, object], message: str) -> None:
@@ -101,31 +99,29 @@ def test_bad_values_are_shown_where_they_stand(labelled: Any, changes: dict[str,
 
 
 def test_broken_files(tmp_path: Path, annotation: Any, write_annotations: Any) -> None:
-    with pytest.raises(ValueError, match=r"there is no folder .*nowhere; give the one that holds annotations\.csv"):
+    with pytest.raises(ValueError, match=r"nowhere.*annotations\.csv"):
         read_clips(tmp_path / "nowhere")
-    with pytest.raises(ValueError, match=r"there is no .*annotations\.csv; give the folder of a data set"):
+    with pytest.raises(ValueError, match=r"annotations\.csv"):
         read_clips(tmp_path)
     file = tmp_path / "annotations.csv"
     file.write_text("")
-    with pytest.raises(ValueError, match=r"annotations\.csv is empty; fetch it again"):
+    with pytest.raises(ValueError, match=r"annotations\.csv.*empty"):
         read_labels(file)
     file.write_text(",".join(COLUMNS) + "\n")
-    with pytest.raises(ValueError, match=r"annotations\.csv has no annotations in it"):
+    with pytest.raises(ValueError, match=r"annotations\.csv.*no annotations"):
         read_labels(file)
     file.write_text(",".join(COLUMNS) + "\ntrain,3,x.wav\n")
-    with pytest.raises(
-        ValueError, match=r"annotations\.csv:2: 3 columns where the header has 78; fetch the file again"
-    ):
+    with pytest.raises(ValueError, match=r"annotations\.csv:2: .*\b3\b.*\b78\b"):
         read_labels(file)
     write_annotations(tmp_path, [], columns=[name for name in COLUMNS if name not in ("sensor_id", "6_music_presence")])
-    with pytest.raises(ValueError, match=r"lacks the columns sensor_id, 6_music_presence; fetch the file"):
+    with pytest.raises(ValueError, match=r"annotations\.csv.*sensor_id, 6_music_presence"):
         read_labels(file)
     write_annotations(tmp_path, [annotation("x.wav", 3, 11)])
-    with pytest.raises(ValueError, match=r"there is no label rule 'all'; choose one of majority, minority, verified"):
+    with pytest.raises(ValueError, match=r"'all'.*majority, minority, verified"):
         read_labels(file, "all")
     with (
-        pytest.warns(UserWarning, match="1 clips have no label"),
-        pytest.raises(ValueError, match=r'no clip of .* has a label under the rule "verified"; choose another'),
+        pytest.warns(UserWarning, match=r"annotations\.csv.*\b1\b"),
+        pytest.raises(ValueError, match=r"annotations\.csv.*verified"),
     ):
         read_labels(file, "verified")
 
@@ -195,7 +191,7 @@ def test_one_file_for_two_names_is_refused(
     write_noise(tmp_path / "audio" / "x.flac")
     for other in ("audio/x.wav", "x.flac", "x.WAV"):
         write_annotations(tmp_path, [annotation(name, 1, 11) for name in ("x.wav", other)])
-        with pytest.raises(ValueError, match=r"x\.wav.* are both .*x\.flac"):
+        with pytest.raises(ValueError, match=r"x\.wav.*x\.flac"):
             read_clips(tmp_path)
 
 
@@ -206,7 +202,7 @@ def test_two_files_for_one_name_are_refused(
     files = [tmp_path / place for place in ("audio/audio-0/x.wav", "audio/audio-1/x.wav")]
     for seed, file in enumerate(files):
         write_noise(file, seed=seed)
-    with pytest.raises(ValueError, match="can be") as caught:
+    with pytest.raises(ValueError, match=r"x\.wav") as caught:
         read_clips(tmp_path)
     assert all(str(file) in str(caught.value) for file in files)
     files[1].unlink()

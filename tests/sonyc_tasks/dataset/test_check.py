@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -38,8 +39,8 @@ def test_a_sound_data_set(data: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert (report.clips, report.sensors, report.sample_rate, report.seconds) == (6, 2, 8000, 0.25)
     assert main(["check", str(data)]) == 0
     out = capsys.readouterr().out
-    assert "missing           0" in out
-    assert "6 clips of 2 sensors; most have 8000 Hz and 0.25 s (SONYC-UST-V2: 48000 Hz)" in out
+    assert re.search(r"^missing +0\b", out, re.MULTILINE)
+    assert all(words in out for words in ("6 clips of 2 sensors", "8000 Hz", "0.25 s", "48000 Hz"))
     assert f"next: python -m sonyc_tasks build {data} --tasks-dir tasks" in out
 
 
@@ -50,10 +51,9 @@ def test_missing_and_extra(data: Path, write_noise: Any, capsys: pytest.CaptureF
     assert found(data) == {"missing": ["01_000002.wav", "02_000006.wav"], "extra": ["07_000077.wav"]}
     assert main(["check", str(data)]) == 1
     captured = capsys.readouterr()
-    assert "missing           2  in annotations.csv, not on disk: 01_000002.wav, 02_000006.wav\n" in captured.out
-    assert captured.err.splitlines()[-1] == (
-        f"error: {data} is not whole (2 missing, 1 extra); run python -m sonyc_tasks download {data} again"
-    )
+    assert re.search(r"^missing +2 .*: 01_000002\.wav, 02_000006\.wav$", captured.out, re.MULTILINE)
+    error = captured.err.splitlines()[-1]
+    assert all(words in error for words in (str(data), "2 missing, 1 extra", f"python -m sonyc_tasks download {data}"))
 
 
 def test_the_same_recording_twice(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -73,9 +73,10 @@ def test_the_same_recording_twice(data: Path, capsys: pytest.CaptureFixture[str]
 
 def test_only_extra_files(data: Path, write_noise: Any) -> None:
     write_noise(data / "audio" / "07_000077.wav")
-    assert check(data).advice() == (
-        f"{data} has files that annotations.csv does not name (1 extra); remove them, or add their rows"
-    )
+    advice = check(data).advice()
+    assert advice.startswith(str(data))
+    assert "1 extra" in advice
+    assert "sonyc_tasks download" not in advice  # which would not help
 
 
 def test_a_clip_without_labels_is_not_extra(
@@ -85,7 +86,7 @@ def test_a_clip_without_labels_is_not_extra(
     write_annotations(tmp_path, rows)
     for name in ("01_000001.wav", "01_000002.wav"):
         write_noise(tmp_path / "audio" / name)
-    with pytest.warns(UserWarning, match="1 clips have no label"):
+    with pytest.warns(UserWarning, match=r"annotations\.csv.*\b1\b"):
         assert check(tmp_path).sound
 
 
@@ -141,20 +142,16 @@ def test_unreadable(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (data / "audio" / "01_000002.wav").write_text("<html>too many requests</html>")
     assert found(data) == {"unreadable": ["01_000001.wav", "01_000002.wav"]}
     assert main(["check", str(data)]) == 1
-    assert capsys.readouterr().err.splitlines()[-1] == (
-        f"error: {data} is not whole (2 unreadable); delete the damaged files and run "
-        f"python -m sonyc_tasks download {data} again"
-    )
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert all(words in error for words in (str(data), "2 unreadable", "delete", f"sonyc_tasks download {data}"))
 
 
 def test_only_the_first_names_are_shown(data: Path) -> None:
     for path in (data / "audio").iterdir():
         path.unlink()
     table = check(data).table()
-    assert (
-        "missing           6  in annotations.csv, not on disk: 01_000001.wav, 01_000002.wav, 01_000003.wav, …" in table
-    )
-    assert "6 clips of 2 sensors; none can be read" in table
+    assert re.search(r"^missing +6 .*: 01_000001\.wav, 01_000002\.wav, 01_000003\.wav, …$", table, re.MULTILINE)
+    assert "6 clips of 2 sensors" in table
 
 
 def test_the_samples_of_most_formats_are_found_whole(data: Path) -> None:
@@ -171,7 +168,7 @@ def test_ambiguous_names(data: Path, write_noise: Any) -> None:
     write_noise(data / "audio" / "audio-0" / "01_000001.wav", seed=9)
     report = check(data)
     assert found(data) == {"ambiguous": ["01_000001.wav"]}
-    assert "download" not in report.advice()  # which would not help
+    assert "sonyc_tasks download" not in report.advice()  # which would not help
     assert "1 ambiguous" in report.advice()
 
 
@@ -233,21 +230,13 @@ def test_more_samples_than_announced(data: Path) -> None:
 
 
 def test_a_data_set_that_is_none(tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(ValueError, match="there is no folder"):
+    with pytest.raises(ValueError, match="nowhere"):
         check(tmp_path / "nowhere")
     (data / "annotations.csv").write_text("split,sensor_id\n")
     assert main(["check", str(data)]) == 1
-    assert "lacks the columns" in capsys.readouterr().err
+    assert "audio_filename" in capsys.readouterr().err
 
 
 def test_what_is_sound_can_be_read(dataset: Path) -> None:
     assert check(dataset).sound
     assert len(read_clips(dataset)) == check(dataset).clips
-
-
-def test_help_says_what_is_read_and_written(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["check", "--help"])
-    out = " ".join(capsys.readouterr().out.split())
-    assert "Reads DIR/annotations.csv" in out
-    assert "Writes nothing" in out

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sonyc_tasks.dataset.annotations import Clip
-from sonyc_tasks.dataset.duplicates import between_splits, duplicate_clips, duplicates, fingerprint
+from sonyc_tasks.dataset.duplicates import duplicate_clips, duplicates, fingerprint
 from sonyc_tasks.dataset.splits import SensorSplit
+from sonyc_tasks.tasks.validate.audio import between_splits
 
 RATE = 8000
 

@@ -15,6 +15,7 @@ import soundfile
 import torch
 
 import hear_multiview
+from sonyc_tasks.files import file_digest
 from sonyc_tasks.launcher import embedding_record
 from sonyc_tasks.launcher.embedding_record import (
     EmbeddingRecord,
@@ -57,10 +58,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [embedding_record.FILE]
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["", "{", "[]", "{}", '{"format": 1}', json.dumps({"format": 2}), b"\xff\xfe"],
-)
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format": 1}', json.dumps({"format": 2}), b"\xff\xfe"])
 def test_a_broken_record_is_named(text: str | bytes, tmp_path: Path) -> None:
     path = tmp_path / embedding_record.FILE
     path.write_bytes(text.encode() if isinstance(text, str) else text)
@@ -198,4 +196,4 @@ def test_versions_and_files(tmp_path: Path) -> None:
     assert embedding_record.module_version("json.decoder") == json.__version__  # type: ignore[attr-defined]
     assert embedding_record.module_version("colorsys") is None
     (tmp_path / "file").write_bytes(bytes(3_000_000))
-    assert embedding_record.file_digest(tmp_path / "file") == hashlib.sha256(bytes(3_000_000)).hexdigest()
+    assert file_digest(tmp_path / "file") == hashlib.sha256(bytes(3_000_000)).hexdigest()

@@ -53,7 +53,7 @@ print(tensorflow.test.is_gpu_available())
         "runner GPU 0 ™ 2.0",
         "False",
     ], done.stderr[-3000:]
-    assert done.stderr.count("TensorFlow sees no GPU: torch models use it, others do not\n") == 1
+    assert done.stderr.count("TensorFlow sees no GPU") == 1
 
 
 def test_a_gpu_that_tensorflow_sees_needs_no_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -173,7 +173,7 @@ def test_jaccard_becomes_a_score(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     for arguments in ([], ["score"]):
-        with pytest.raises(SystemExit, match=r"^usage: python -m sonyc_tasks\.heareval embeddings\|predictions"):
+        with pytest.raises(SystemExit, match=r"^usage: python -m sonyc_tasks\.heareval"):
             launcher.main(arguments)
     launcher.main(["--help"])
     assert capsys.readouterr().out.startswith("usage: python -m sonyc_tasks.heareval")
@@ -182,5 +182,5 @@ def test_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: 
         raise ModuleNotFoundError("No module named 'heareval'", name="heareval")
 
     monkeypatch.setattr(launcher, "import_module", absent)
-    with pytest.raises(SystemExit, match=r"^error: heareval is not installed; run pip install --no-deps heareval=="):
+    with pytest.raises(SystemExit, match=r"^error: .*pip install --no-deps heareval=="):
         launcher.main(["predictions"])

@@ -221,9 +221,9 @@ def test_our_module_without_tensorflow(work: Path, tmp_path: Path) -> None:
     assert "No module named tensorflow" in start("tensorflow", cwd=tmp_path, **hidden).stderr
     calls = [MODULES[0], *options, "+", "tf_model", *options]
     done = start("sonyc_tasks.heareval", "embeddings", *calls, cwd=tmp_path, **hidden)
-    assert done.stderr.count("TensorFlow is not installed: heareval can embed with torch models only\n") == 1
+    assert done.stderr.count("TensorFlow is not installed: ") == 1
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("error: the model needs TensorFlow, which is not installed; run pip")
+    assert re.match("error: .*TensorFlow.*pip install", done.stderr.splitlines()[-1])
     assert "Traceback" not in done.stderr
     ours, theirs = (
         folder / "embeddings/hear_multiview/sounds-v1-full/test.embeddings.npy" for folder in (tmp_path, work)

@@ -135,7 +135,7 @@ def test_dropout_in_train_mode_is_found(kind: str) -> None:
     model = Model(nn.Dropout(0.1))
     assert check_module(loaded(model), {kind}) == []
     model.parts[0].train()  # as where load_model adds a head after eval()
-    with pytest.raises(ValueError, match=r"each time.*Dropout"):
+    with pytest.raises(ValueError, match="Dropout"):
         check_module(loaded(model), {kind})
 
 
@@ -166,7 +166,7 @@ def test_only_what_is_asked_for_is_tried() -> None:
     assert check_module(broken, {"scene"}) == []
     del broken.module.get_timestamp_embeddings
     assert check_module(broken, {"scene"}) == []
-    with pytest.raises(ValueError, match="no function get_timestamp_embeddings"):
+    with pytest.raises(ValueError, match="get_timestamp_embeddings"):
         check_module(broken, {"event"})
 
 

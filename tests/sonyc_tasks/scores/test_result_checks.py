@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 import torch
 
-from sonyc_tasks.launcher.embedding_record import FILE, EmbeddingRecord, file_digest, labels_digest
+from sonyc_tasks.files import file_digest
+from sonyc_tasks.launcher.embedding_record import FILE, EmbeddingRecord, labels_digest
 from sonyc_tasks.scores.compare import compare
 from sonyc_tasks.scores.leaderboard import leaderboard
 from sonyc_tasks.scores.metrics import mean_average_precision
@@ -172,7 +173,7 @@ def test_one_name_is_one_model(tasks: tuple[str, str], command: Any, tmp_path: P
     folders = [write("net", tasks[0]), write("net", tasks[1], weights="2" * 64)]
     for task in tasks:
         write("mel", task)
-    with pytest.raises(ValueError, match=r"two: .*weights") as caught:
+    with pytest.raises(ValueError, match="weights") as caught:
         command(tmp_path / "embeddings")
     assert all(str(folder) in str(caught.value) for folder in folders)
 
@@ -211,7 +212,7 @@ def test_results_of_other_embeddings(tmp_path: Path, write: Write) -> None:
     record = EmbeddingRecord.read(folder)
     assert record is not None
     replace(record, weights={"tensors": "7" * 64}).write(folder)
-    with pytest.raises(ValueError, match="other embeddings") as caught:
+    with pytest.raises(ValueError, match="embedding_record") as caught:
         read_scores(tmp_path / "embeddings")
     assert str(folder) in str(caught.value)
 

@@ -93,9 +93,7 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path: Path, monkeypatch: pytest.
     path, trace = tmp_path / "x.pkl", tmp_path / "ran"
     for content in (_Bomb(trace), {**tensors(3, 2), "prediction": _Bomb(trace)}):
         path.write_bytes(pickle.dumps(content))
-        with pytest.raises(
-            ValueError, match=r"x\.pkl holds a reference to posix\.mkdir, which no result of a scene task"
-        ):
+        with pytest.raises(ValueError, match=r"x\.pkl.*posix\.mkdir"):
             load_predictions(path)
         assert not trace.exists()
 
@@ -112,7 +110,7 @@ def test_a_pickle_inside_a_tensor_is_refused(tmp_path: Path, monkeypatch: pytest
             return torch.storage._load_from_bytes, (inner,)
 
     (tmp_path / "x.pkl").write_bytes(pickle.dumps({"target": Storage()}))
-    with pytest.raises(ValueError, match=r"x\.pkl is no result of a scene task"):
+    with pytest.raises(ValueError, match=r"x\.pkl"):
         load_predictions(tmp_path / "x.pkl")
     assert not trace.exists()
     with (tmp_path / "x.pkl").open("rb") as stream:
@@ -124,47 +122,39 @@ def test_broken_predictions(tmp_path: Path) -> None:
     path = tmp_path / "x.pkl"
     good = tensors(3, 2)
     for content, message in (
-        (
-            {"target": good["target"]},
-            r"x\.pkl is no result of a scene task \(KeyError\('prediction'\)\); compute it again",
-        ),
-        ({**good, "target": torch.zeros(3)}, r"has targets \(3,\) and predictions \(3, 2\) where both should be"),
-        (
-            {**good, "prediction": good["prediction"] * torch.nan},
-            "has predictions that are not finite; train the probe",
-        ),
+        ({"target": good["target"]}, r"x\.pkl.*KeyError\('prediction'\)"),
+        ({**good, "target": torch.zeros(3)}, r"x\.pkl.*\(3,\).*\(3, 2\)"),
+        ({**good, "prediction": good["prediction"] * torch.nan}, r"x\.pkl.*finite"),
     ):
         path.write_bytes(pickle.dumps(content))
         with pytest.raises(ValueError, match=message):
             load_predictions(path)
     path.write_bytes(pickle.dumps(good)[:-20])
-    with pytest.raises(ValueError, match=r"x\.pkl is no result of a scene task"):
+    with pytest.raises(ValueError, match=r"x\.pkl"):
         load_predictions(path)
 
 
 def test_results_of_two_runs_do_not_mix(tmp_path: Path, write: Write) -> None:
     write("net", "sonyc_source", test_mAP=0.9)
-    with pytest.raises(ValueError, match=r"gives test_mAP = 0\.9, and test\.predictions\.pkl beside it does not; they"):
+    with pytest.raises(ValueError, match=r"test_mAP = 0\.9.*test\.predictions\.pkl"):
         read_scores(tmp_path / "embeddings")
 
 
 def test_scores_that_are_no_scores(tmp_path: Path, write: Write) -> None:
     (write("net", "sonyc_source") / "test.predicted-scores.json").write_text('{"fold00": {}}')
-    with pytest.raises(ValueError, match=r"test\.predicted-scores\.json is no result of heareval for sonyc_source"):
+    with pytest.raises(ValueError, match=r"test\.predicted-scores\.json.*sonyc_source"):
         read_scores(tmp_path / "embeddings")
 
 
 def test_two_versions_of_a_task(tmp_path: Path, write: Write) -> None:
     folder = write("net", "sonyc_source")
     write("other", "sonyc_source").rename(folder.with_name("sonyc_source-v2-full"))
-    with pytest.raises(ValueError, match=r"net has results of two versions of sonyc_source; move one of them away"):
+    with pytest.raises(ValueError, match=r"net.*sonyc_source"):
         read_scores(tmp_path / "embeddings")
 
 
 def test_nothing_to_score(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"there is no folder .*embeddings; give heareval's --embeddings-dir"):
+    with pytest.raises(ValueError, match=r"embeddings;.*--embeddings-dir"):
         read_scores(tmp_path / "embeddings")
-    with pytest.raises(
-        ValueError, match=r"there are no finished results of sonyc_source or sonyc_sensor in .*; first run"
-    ):
+    with pytest.raises(ValueError, match=r"sonyc_source.*sonyc_sensor.*heareval"):
         read_scores(tmp_path)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sonyc_tasks.scores.score import Estimate, ScoreTable, ViewScores
-from sonyc_tasks.scores.score_report import markdown, write_csv, write_json
+from sonyc_tasks.scores.score_report import markdown, write_scores_csv, write_scores_json
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_markdown(table: ScoreTable) -> None:
 def test_notes_follow_their_table(table: ScoreTable, tmp_path: Path) -> None:
     noted = ScoreTable("net", table.views, None, None, ("No test clip has 8_dog.",))
     assert "No test clip has 8_dog." in markdown([noted])
-    write_json([noted], tmp_path / "scores.json")
+    write_scores_json([noted], tmp_path / "scores.json")
     assert json.loads((tmp_path / "scores.json").read_text())[0]["notes"] == ["No test clip has 8_dog."]
 
 
@@ -53,7 +53,7 @@ def test_a_difference_without_interval(table: ScoreTable) -> None:
 
 
 def test_csv_has_a_row_per_score(table: ScoreTable, tmp_path: Path) -> None:
-    write_csv([table], tmp_path / "new" / "scores.csv")
+    write_scores_csv([table], tmp_path / "new" / "scores.csv")
     with (tmp_path / "new" / "scores.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == 7
@@ -66,7 +66,7 @@ def test_csv_has_a_row_per_score(table: ScoreTable, tmp_path: Path) -> None:
 
 
 def test_json_mirrors_the_dataclasses(table: ScoreTable, tmp_path: Path) -> None:
-    write_json([table], tmp_path / "scores.json")
+    write_scores_json([table], tmp_path / "scores.json")
     (content,) = json.loads((tmp_path / "scores.json").read_text())
     assert content["dsc_shared"] is None
     assert content["dsc_private"] == {"value": 0.0625, "low": -0.5, "high": 0.25, "clips": 40}

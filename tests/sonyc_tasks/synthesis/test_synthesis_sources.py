@@ -70,13 +70,13 @@ def _bands(wave: np.ndarray) -> np.ndarray:
 
 def test_filter_of_gain_one_changes_nothing() -> None:
     wave = signals.white(np.random.default_rng(0), 5000)
-    np.testing.assert_allclose(signals.sculpt(wave, np.ones(signals.HOP + 1)), wave, atol=1e-5)
+    np.testing.assert_allclose(signals.filter_stft(wave, np.ones(signals.HOP + 1)), wave, atol=1e-5)
 
 
 def test_filter_that_moves_follows_its_clock() -> None:
     wave = signals.white(np.random.default_rng(0), 20 * signals.HOP)
     gate = (np.arange(signals.frame_count(len(wave))) >= 10).astype(float)[:, None] * np.ones(signals.HOP + 1)
-    out = signals.sculpt(wave, gate)
+    out = signals.filter_stft(wave, gate)
     assert not out[: 9 * signals.HOP].any()
     np.testing.assert_allclose(out[10 * signals.HOP :], wave[10 * signals.HOP :], atol=1e-5)
 
@@ -100,7 +100,7 @@ def test_noise_has_the_power_it_is_given() -> None:
 
 
 def test_struck_body_rings_at_its_mode_and_falls_by_60_db() -> None:
-    wave = signals.ring(RATE, 1.0, np.array([1000.0]), np.array([0.5]), np.ones(1), np.zeros(1))
+    wave = signals.damped_modes(RATE, 1.0, np.array([1000.0]), np.array([0.5]), np.ones(1), np.zeros(1))
     time = np.arange(RATE) / RATE
     np.testing.assert_allclose(wave, 1000.0 ** (-time / 0.5) * np.sin(2 * np.pi * 1000 * time), atol=1e-4)
 

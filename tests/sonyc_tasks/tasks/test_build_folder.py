@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from sonyc_tasks.tasks import build_folder as module
-from sonyc_tasks.tasks.build_folder import sweep, workshop
+from sonyc_tasks.tasks.build_folder import build_dir, sweep
 
-#: Works in a workshop for ./tasks until it is killed.
+#: Builds in a folder for ./tasks until it is killed.
 BUILDER = """
 import sys
 from pathlib import Path
-from sonyc_tasks.tasks.build_folder import workshop
-with workshop(Path("tasks")) as work:
+from sonyc_tasks.tasks.build_folder import build_dir
+with build_dir(Path("tasks")) as work:
     (work / "half.wav").write_bytes(b"x")
     print(work, flush=True)
     sys.stdin.read()
@@ -27,14 +27,14 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_a_workshop_is_beside_its_target_and_vanishes(tmp_path: Path) -> None:
-    with workshop(tmp_path / "deep" / "tasks") as work:
+def test_a_build_folder_is_beside_its_target_and_vanishes(tmp_path: Path) -> None:
+    with build_dir(tmp_path / "deep" / "tasks") as work:
         assert names(work) == []
         assert work.parent.parent == tmp_path / "deep"
         (work / "new").mkdir()
         (work / "new").rename(tmp_path / "deep" / "tasks")
     assert names(tmp_path / "deep") == ["tasks"]
-    with pytest.raises(KeyError), workshop(tmp_path / "deep" / "tasks"):
+    with pytest.raises(KeyError), build_dir(tmp_path / "deep" / "tasks"):
         raise KeyError
     assert names(tmp_path / "deep") == ["tasks"]
 
@@ -53,7 +53,7 @@ def test_the_next_one_removes_what_a_killed_process_left_and_nothing_else(tmp_pa
         builders[0].send_signal(signal.SIGKILL)
         builders[0].wait()
         assert (killed / "half.wav").is_file()
-        with workshop(tmp_path / "tasks") as work:
+        with build_dir(tmp_path / "tasks") as work:
             assert not killed.parent.exists()
             assert (alive / "half.wav").is_file()
             sweep(tmp_path / "tasks")
@@ -67,7 +67,7 @@ def test_the_next_one_removes_what_a_killed_process_left_and_nothing_else(tmp_pa
 def test_nothing_is_removed_where_there_are_no_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "fcntl", None)
     (tmp_path / ".tasks-in-progress-other").mkdir()
-    with workshop(tmp_path / "tasks") as work:
+    with build_dir(tmp_path / "tasks") as work:
         assert work.is_dir()
     assert names(tmp_path) == [".tasks-in-progress-other"]
 
@@ -79,7 +79,7 @@ def test_many_at_a_time_never_take_each_others_folder(tmp_path: Path) -> None:
 
     def build() -> None:
         for _ in range(60):
-            with workshop(tmp_path / "tasks") as work:
+            with build_dir(tmp_path / "tasks") as work:
                 (work / "half").write_text("x")
                 sweep(tmp_path / "tasks")
                 if not (work / "half").is_file():

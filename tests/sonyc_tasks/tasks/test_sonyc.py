@@ -77,7 +77,9 @@ def test_a_second_build_reuses_and_says_so(tasks: list[Path], dataset: Path, cap
     with caplog.at_level(logging.INFO):
         build(dataset, tasks[0].parent, min_probe_clips=10, probe_sensors=3)
     for folder in tasks:
-        assert f"{folder}: already there; 32 train, 11 valid, 11 test clips" in caplog.messages
+        (line,) = (line for line in caplog.messages if str(folder) in line)
+        assert "already there" in line
+        assert "32 train, 11 valid, 11 test clips" in line
 
 
 def test_a_given_split_length_and_rate(dataset: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -143,7 +145,7 @@ def test_the_same_recording_stays_in_one_set(tmp_path: Path, write_dataset: Any)
     twins = {f"{2 + (n > 45):02d}_{n:06d}.wav": f"{2 + (n > 46):02d}_{n - 1:06d}.wav" for n in range(32, 61, 2)}
     copied(root, twins)
     split = SensorSplit((0,), (1,), (2, 3))
-    with pytest.warns(UserWarning, match=r"same recording.*02_000031\.wav = 02_000032\.wav.*and 12 more"):
+    with pytest.warns(UserWarning, match=r"02_000031\.wav = 02_000032\.wav.*12 more"):
         folder = build(root, tmp_path / "tasks", split=split)[0]
     place = {clip: name for name, clips in read(folder)[1].items() for clip in clips}
     assert len(place) == 30
@@ -164,7 +166,7 @@ def test_pretraining_and_probes_share_no_recording(tmp_path: Path, write_dataset
 def test_copies_are_not_clips_enough(tmp_path: Path, write_dataset: Any) -> None:
     root = write_dataset(tmp_path / "data", {0: 6, 1: 6, 2: 6, 3: 4, 4: 6}, seconds=0.02)
     copied(root, {"03_000020.wav": "03_000019.wav", "03_000021.wav": "03_000019.wav"})
-    with pytest.warns(UserWarning, match="probe sensors 3 have fewer than 3"):
+    with pytest.warns(UserWarning, match=r"\b3\b.*left out"):
         folder = build(root, tmp_path / "tasks", split=SensorSplit((0,), (1,), (2, 3, 4)))[1]
     labels = {label for own in read(folder)[1]["train"].values() for label in own}
     assert labels == {"sensor_02", "sensor_04"}
@@ -210,13 +212,13 @@ def test_names_in_folders_become_plain_ones_or_are_refused() -> None:
 
 
 def test_errors(dataset: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="the sensor split names sensors 9, which have no clips in this data set"):
+    with pytest.raises(ValueError, match=r"\b9\b"):
         build(dataset, tmp_path / "tasks", split=SensorSplit((0,), (1,), (5, 9)))
-    with pytest.raises(ValueError, match="sample rates of 0 Hz and None s a clip make no audio; give positive numbers"):
+    with pytest.raises(ValueError, match="0 Hz"):
         build(dataset, tmp_path / "tasks", sample_rate=0)
-    with pytest.raises(ValueError, match="only 0 sensors have the 20 clips that a probe sensor needs"):
+    with pytest.raises(ValueError, match=r"\b0\b.*\b20\b.*min_probe_clips"):
         build(dataset, tmp_path / "tasks")
-    with pytest.raises(ValueError, match="there is no grid 'fast'; choose heareval or paper"):
+    with pytest.raises(ValueError, match=r"'fast'.*heareval.*paper"):
         build(dataset, tmp_path / "tasks", grid="fast")
     assert not (tmp_path / "tasks").exists()
 

@@ -18,12 +18,12 @@ from hear_multiview.frontends.dac import weights as codec_weights
 from sonyc_tasks.dataset.annotations import read_clips
 from sonyc_tasks.dataset.splits import SensorSplit
 from sonyc_tasks.files import replacing, write_atomic
+from sonyc_tasks.scores.text_tables import markdown_table
 from sonyc_tasks.synthesis import synthesize
 from training.codec.bundle import seeded_codec, write_codec_bundle
 from training.engine.pretrain import pretrain
 from training.recipes import recipe_named
 from training.reporting.model_card import training_record, versions
-from training.reporting.text import markdown_table
 from training.systems.multiview.data import extract_sensors
 
 #: Generated for pretraining alone; the demo and the tests use other seeds.

@@ -27,13 +27,14 @@ from sonyc_tasks.dataset.taxonomy import COARSE
 from sonyc_tasks.files import replacing
 from sonyc_tasks.scores.metrics import accuracy, bootstrap, jaccard, mean_average_precision
 from sonyc_tasks.scores.results import Predictions, load_predictions
+from sonyc_tasks.scores.text_tables import markdown_table
 from sonyc_tasks.tasks.hear_format import write_task
 from sonyc_tasks.tasks.sonyc import SENSOR_TASK, SOURCE_TASK, sensor_task, source_task, wav_name, with_paper_grid
 from training.codec.bundle import seeded_codec
 from training.probes import heareval_jobs as harness
 from training.probes.frame_probe import frame_probe, frame_statistics
 from training.probes.heareval_jobs import Submission
-from training.reporting.text import estimate, markdown_table
+from training.reporting.text import estimate
 
 UNTRAINED, UNTRAINED_FILE = "untrained codec of the same size, frontend", "untrained.pth"
 LOG_MEL = "log-mel, mean and deviation"

@@ -16,8 +16,9 @@ from pathlib import Path
 from sonyc_tasks.files import write_atomic
 from sonyc_tasks.scores.results import VIEWS
 from sonyc_tasks.scores.score import MEASURES, THRESHOLD
+from sonyc_tasks.scores.text_tables import markdown_table
 from training.reporting.seed_statistics import Difference, Mean, compare, mean, paired
-from training.reporting.text import MISSING, estimate, markdown_table, number
+from training.reporting.text import MISSING, estimate, number
 
 #: (method, view, measure) → seed → score, 0 to 1. View and measure as in `sonyc_tasks`.
 Scores = Mapping[tuple[str, str, str], Mapping[int, float]]

@@ -10,11 +10,12 @@ import numpy as np
 from torch import Tensor
 
 from hear_multiview.frontends.log_mel import LogMel
+from sonyc_tasks.scores.text_tables import markdown_table
 from training.recipes import Recipe
 from training.reporting.page import write_page
 from training.reporting.page.audio import encode
 from training.reporting.seed_statistics import Mean, mean
-from training.reporting.text import estimate, markdown_table, number
+from training.reporting.text import estimate, number
 from training.systems.music import sounds
 from training.systems.music.figures import ablation_figure, information_figure, traversal_figure
 from training.systems.music.recipes import MUSIC

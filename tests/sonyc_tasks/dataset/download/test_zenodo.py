@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 from collections import namedtuple
 from collections.abc import Callable
@@ -27,20 +28,14 @@ GB = 1_000_000_000
 def test_download_check_read(server: Any, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["download", str(data), "--record", server.record]) == 0
     captured = capsys.readouterr()
-    assert captured.out.splitlines() == [
-        f"{data}: all 4 files of {server.record} are there",
-        f"next: python -m sonyc_tasks check {data}",
-    ]
+    done, following = captured.out.splitlines()
+    assert all(words in done for words in (str(data), "4 files", server.record))
+    assert following == f"next: python -m sonyc_tasks check {data}"
     assert "fetching audio-10.tar.gz (4 of 4)" in captured.err
     assert "unpacking audio-0.tar.gz (3 of 4)" in captured.err
     assert "warning" not in captured.err
     server.assert_complete(data)
-    assert server.files_asked() == [
-        "annotations.csv",
-        "dcase-ust-taxonomy.yaml",
-        "audio-0.tar.gz",
-        "audio-10.tar.gz",
-    ]
+    assert server.files_asked() == ["annotations.csv", "dcase-ust-taxonomy.yaml", "audio-0.tar.gz", "audio-10.tar.gz"]
     assert main(["check", str(data)]) == 0
     assert [clip.name for clip in read_clips(data)] == sorted(path.name for path in (data / "audio").iterdir())
 
@@ -52,7 +47,7 @@ def test_the_second_call_asks_for_nothing(server: Any, data: Path, capsys: pytes
     assert main(["download", str(data), "--record", server.record]) == 0
     assert server.asked == []
     assert {path: path.stat().st_mtime_ns for path in data.rglob("*")} == before
-    assert f"{data}: all 4 files are there, nothing to fetch\n" in capsys.readouterr().out
+    assert re.search(rf"{data}: .*\b4\b", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: os.truncate(path, 1000)])
@@ -84,10 +79,9 @@ def test_archives_can_be_kept_and_are_used_again(server: Any, data: Path) -> Non
 def test_a_wrong_md5(server: Any, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     server.write_record(audio_0={"checksum": "md5:" + "0" * 32})
     assert main(["download", str(data), "--record", server.record]) == 1
-    assert capsys.readouterr().err.splitlines()[-1] == (
-        f"error: {data / 'audio-0.tar.gz.part'} does not have the md5 that the record says, {'0' * 32}, and was "
-        "deleted; run the command again"
-    )
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith(f"error: {data / 'audio-0.tar.gz.part'} ")
+    assert "0" * 32 in error
     assert list(data.glob("audio*")) == []
     server.write_record()
     download(data, record=server.record)
@@ -97,7 +91,7 @@ def test_a_wrong_md5(server: Any, data: Path, capsys: pytest.CaptureFixture[str]
 def test_a_wrong_beginning_is_found_by_the_md5(server: Any, data: Path) -> None:
     data.mkdir()
     (data / "audio-0.tar.gz.part").write_bytes(b"<html>")
-    with pytest.raises(ValueError, match="does not have the md5"):
+    with pytest.raises(ValueError, match=r"audio-0\.tar\.gz\.part.*md5"):
         download(data, record=server.record)
 
 
@@ -108,7 +102,7 @@ def test_a_wrong_md5_of_the_annotations_is_a_warning(
     assert main(["download", str(data), "--record", server.record]) == 0
     err = capsys.readouterr().err
     md5 = hashlib.md5((server.folder / "annotations.csv").read_bytes()).hexdigest()
-    assert f"warning: annotations.csv has md5 {md5}, where the record says {'0' * 32}; it is kept" in err
+    assert re.search(rf"warning: annotations\.csv.*{md5}.*{'0' * 32}", err)
     server.assert_complete(data)
     assert main(["download", str(data), "--record", server.record]) == 0
     assert "warning" not in capsys.readouterr().err
@@ -124,10 +118,10 @@ def test_a_wrong_md5_of_the_annotations_is_a_warning(
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        ("<html>", "does not answer with JSON"),
-        ("[]", "does not list files with their sizes"),
-        ('{"files": [{"key": "a"}]}', "does not list files with their sizes"),
-        ('{"files": []}', r"lists no annotations\.csv"),
+        ("<html>", r"record\.json.*JSON"),
+        ("[]", r"record\.json"),
+        ('{"files": [{"key": "a"}]}', r"record\.json"),
+        ('{"files": []}', r"record\.json.*annotations\.csv"),
     ],
 )
 def test_a_record_that_is_none(server: Any, data: Path, answer: str, message: str) -> None:
@@ -140,7 +134,7 @@ def test_a_record_that_is_none(server: Any, data: Path, answer: str, message: st
 @pytest.mark.parametrize("name", ["../x.csv", "/x.csv", ".download.json", "a/b.csv", "a\\b.csv", ""])
 def test_a_record_with_names_that_are_paths(server: Any, name: str) -> None:
     server.write_record(annotations={"key": name})
-    with pytest.raises(ValueError, match="lists a file with the odd name"):
+    with pytest.raises(ValueError, match=r"record\.json"):
         read_record(server.record)
 
 
@@ -174,10 +168,8 @@ def test_no_space(
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(100 * GB, 90 * GB, int(10.04 * GB)))
     options = ["--keep-archives"] if keep else []
     assert main(["download", str(data), "--record", server.record, *options]) == 1
-    assert capsys.readouterr().err == (
-        f"error: the download needs {needed} GB and the disk of {data} has 10.0 GB free; make room, or name a "
-        "folder on another disk\n"
-    )
+    (error,) = capsys.readouterr().err.splitlines()
+    assert all(words in error for words in (f"{needed} GB", "10.0 GB", str(data)))
     assert server.files_asked() == []
 
 
@@ -189,16 +181,14 @@ def test_a_disk_that_fills_up(
 
     monkeypatch.setattr(module, "unpack_audio", full)
     assert main(["download", str(data), "--record", server.record]) == 1
-    assert capsys.readouterr().err.splitlines()[-1] == (
-        f"error: the disk of {data} is full; make room and run the command again, it goes on from there"
-    )
+    assert re.match(rf"error: .*{data}.* full", capsys.readouterr().err.splitlines()[-1])
 
 
 @pytest.mark.parametrize("name", ["annotations.csv", "audio-0.tar.gz"])
 def test_a_file_of_somebody_else_is_not_overwritten(server: Any, data: Path, name: str) -> None:
     data.mkdir()
     (data / name).write_text("mine")
-    with pytest.raises(ValueError, match="is not the record's file of that name; move it away"):
+    with pytest.raises(ValueError, match=name):
         download(data, record=server.record)
     assert (data / name).read_text() == "mine"
 
@@ -214,13 +204,13 @@ def test_files_put_there_by_hand_are_used(server: Any, data: Path) -> None:
 
 def test_a_folder_that_is_a_file_and_a_memory_that_is_none(server: Any, data: Path) -> None:
     data.touch()
-    with pytest.raises(ValueError, match="is a file; name a folder"):
+    with pytest.raises(ValueError, match=str(data)):
         download(data, record=server.record)
     data.unlink()
     data.mkdir()
     for text in ("{", "[]", '{"record": "", "files": [{}], "done": {}}', '{"record": "", "files": [], "done": 3}'):
         (data / ".download.json").write_text(text)
-        with pytest.raises(ValueError, match=r"\.download\.json cannot be understood; delete it"):
+        with pytest.raises(ValueError, match=r"\.download\.json"):
             download(data, record=server.record)
 
 
@@ -232,13 +222,4 @@ def test_stopped_by_hand(
 
     monkeypatch.setattr(module, "fetch", stop)
     assert main(["download", str(data), "--record", server.record]) == 130
-    assert capsys.readouterr().err == "stopped; the same command goes on from here\n"
-
-
-def test_help_says_what_is_read_and_written(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["download", "--help"])
-    out = " ".join(capsys.readouterr().out.split())
-    assert "Reads the Zenodo record" in out
-    assert "writes DIR/annotations.csv" in out
-    assert "CC BY 4.0" in out
+    assert capsys.readouterr().err.count("\n") == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from itertools import product
 from pathlib import Path
@@ -130,9 +131,10 @@ def test_holm_over_all_tables_and_a_baseline(tmp_path: Path, write: Write, fold:
     assert len(tests) == 4
     assert [one.p_holm for one in tests] == metrics.holm([one.p for one in tests])
     assert all(one.module != "m0" for one in tests)
-    assert comparison.notes == ("Left out, with results of one module only: lonely-v1-full.",)
+    (note,) = comparison.notes
+    assert "lonely-v1-full" in note
     assert compare([tmp_path / "embeddings"], baseline="m0", resamples=20) == comparison
-    with pytest.raises(ValueError, match="there is no module m7 to hold the others against; choose of m0, m1, m2"):
+    with pytest.raises(ValueError, match=r"m7.*m0, m1, m2"):
         compare([tmp_path / "embeddings"], baseline="m7")
 
 
@@ -158,9 +160,9 @@ def test_a_score_that_is_not_computed_here(tmp_path: Path, write: Write, fold: F
     (table,) = comparison.tables
     assert table.scores == (ModuleScore("b", 0.2, None, None), ModuleScore("a", 0.3, None, None))  # a small one is good
     assert (table.clips, table.reference, table.differences) == (None, None, ())
-    assert comparison.notes[0] == (
-        f"{TASK}: heareval's own number, without interval and test, for a, b: d_prime is not computed here."
-    )
+    assert comparison.notes[0].startswith(f"{TASK}: ")
+    assert "a, b" in comparison.notes[0]
+    assert "d_prime" in comparison.notes[0]
     assert "| b      | 0.200   |" in markdown(comparison)
 
 
@@ -170,8 +172,7 @@ def test_scores_without_predictions(tmp_path: Path, write: Write, fold: Fold) ->
     (tmp_path / "embeddings" / "c" / TASK / "test.predictions.pkl").unlink()
     comparison = compare([tmp_path / "embeddings"], baseline="c", resamples=20)
     assert [score.module for score in comparison.tables[0].scores if score.low is None] == ["c"]
-    assert "for c: of its predictions there is nothing to score." in comparison.notes[0]
-    assert comparison.notes[1] == f"{TASK}: no tests, as there are no predictions of c to test against."
+    assert [re.search(rf"^{TASK}: .*\bc\b", note) is not None for note in comparison.notes] == [True, True]
     assert comparison.tables[0].differences == ()
 
 
@@ -181,7 +182,8 @@ def test_tasks_of_events_are_left_out(tmp_path: Path, write: Write, fold: Fold) 
         write(module, fold(1, 0.4), task="dcase-v1-full", metric="event_onset_200ms_fms", scores={"test": 0.5})
     comparison = compare([tmp_path / "embeddings"], resamples=20)
     assert [table.task for table in comparison.tables] == [TASK]
-    assert comparison.notes == ("Left out, as no tasks of whole scenes: dcase-v1-full.",)
+    (note,) = comparison.notes
+    assert "dcase-v1-full" in note
 
 
 def test_results_that_do_not_belong_together(tmp_path: Path, write: Write, fold: Fold) -> None:
@@ -190,28 +192,27 @@ def test_results_that_do_not_belong_together(tmp_path: Path, write: Write, fold:
     write("a", fold(1, 0.4), root="clips")
     write("b", fold(1, 0.4), root="clips", clips="other")
     for root in ("labels", "clips"):
-        message = f"the results of {TASK} are of different clips or labels for a and b; compute both on the same task"
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(ValueError, match=rf"{TASK}.*\ba\b.*\bb\b"):
             compare([tmp_path / root])
     write("a", fold(1, 0.4), root="metrics")
     write("b", fold(1, 0.4), root="metrics", metric="mAP")
-    with pytest.raises(ValueError, match=f"{TASK} is scored by top1_acc on test for a and by mAP on test for b"):
+    with pytest.raises(ValueError, match=f"{TASK}.*top1_acc.*mAP"):
         compare([tmp_path / "metrics"])
     for module in "ab":
         write(module, fold(1, 0.4), root="runs", scores={"test": 0.01})
-    with pytest.raises(ValueError, match=r"scores\.json gives top1_acc = 0\.01, and test\.predictions\.pkl beside it"):
+    with pytest.raises(ValueError, match=r"scores\.json.*top1_acc = 0\.01.*test\.predictions\.pkl"):
         compare([tmp_path / "runs"])
 
 
 def test_folders_without_results(tmp_path: Path, write: Write, fold: Fold) -> None:
-    with pytest.raises(ValueError, match=r"there is no folder .*nowhere; give heareval's --embeddings-dir"):
+    with pytest.raises(ValueError, match="nowhere"):
         compare([tmp_path / "nowhere"])
-    with pytest.raises(ValueError, match=r"there are no finished results in .*; first run python -m heareval"):
+    with pytest.raises(ValueError, match="python -m heareval"):
         compare([tmp_path])
     folder = write("a", fold(1, 0.4))
-    with pytest.raises(ValueError, match="no task has results of two modules; give the folders of modules with a task"):
+    with pytest.raises(ValueError, match="two modules"):
         compare([tmp_path / "embeddings"])
     for text in ("{", "[]", "{}", '{"test": {"test_score": 1}}', '{"test": {"test_score": null, "test_mAP": 1}}'):
         (folder / "test.predicted-scores.json").write_text(text)
-        with pytest.raises(ValueError, match=r"test\.predicted-scores\.json is not what heareval writes; compute it"):
+        with pytest.raises(ValueError, match=r"test\.predicted-scores\.json"):
             compare([tmp_path / "embeddings"])

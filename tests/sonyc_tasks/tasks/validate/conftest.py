@@ -35,11 +35,12 @@ def clip(path: Path, frames: int = 800, rate: int = 8000, channels: int = 1) -> 
     soundfile.write(path, np.zeros((frames, channels)), rate)
 
 
-def only(folder: Path) -> str:
-    """The single finding about a folder, without the folder's path."""
+def only(folder: Path, place: str, *words: str) -> None:
+    """There is a single finding about a folder: at ``place`` (file, or file:line), and with all the ``words``."""
     (finding,) = validate_task(folder)
-    assert finding.startswith(f"{folder}/")
-    return finding.removeprefix(f"{folder}/")
+    assert finding.startswith(f"{folder}/{place}: ")
+    for word in words:
+        assert word in finding.removeprefix(f"{folder}/{place}: ")
 
 
 @pytest.fixture
@@ -71,5 +72,5 @@ def clip_fixture() -> Callable[..., None]:
 
 
 @pytest.fixture(name="only")
-def only_fixture() -> Callable[[Path], str]:
+def only_fixture() -> Callable[..., None]:
     return only

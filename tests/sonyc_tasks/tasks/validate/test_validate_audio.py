@@ -14,27 +14,23 @@ import soundfile
 from sonyc_tasks.tasks.validate.task import errors_of, validate_task
 
 Task = Callable[..., Path]
-Only = Callable[[Path], str]
+Only = Callable[..., None]
 Clip = Callable[..., None]
 
 
 def test_audio_files(task: Task, clip: Clip, only: Only) -> None:
     folder = task()
     path = folder / "8000/train/b.wav"
-    for change, finding in (
-        (path.unlink, "is missing; add the file or remove the clip"),
-        (lambda: path.write_text("x"), "cannot be decoded as audio; write it again"),
-        (lambda: clip(path, frames=0), "holds no samples; write it again or remove the clip"),
-        (lambda: clip(path, rate=16_000), "has 16000 Hz; resample it to 8000 Hz"),
-        (lambda: clip(path, channels=2), "has 2 channels; mix it to mono"),
-        (
-            lambda: clip(path, frames=801),
-            "has 801 samples and most clips have 800, which heareval cannot batch; cut or pad it, or set "
-            "sample_duration to null",
-        ),
+    for change, words in (
+        (path.unlink, ["missing"]),
+        (lambda: path.write_text("x"), ["decoded"]),
+        (lambda: clip(path, frames=0), ["no samples"]),
+        (lambda: clip(path, rate=16_000), ["16000 Hz", "8000 Hz"]),
+        (lambda: clip(path, channels=2), ["2 channels", "mono"]),
+        (lambda: clip(path, frames=801), ["801", "800", "sample_duration"]),
     ):
         change()
-        assert only(folder) == f"train.json:3: 8000/train/b.wav {finding}"
+        only(folder, "train.json:3", "8000/train/b.wav", *words)
 
 
 def test_lengths_may_differ_without_a_sample_duration(task: Task, clip: Clip) -> None:
@@ -45,7 +41,7 @@ def test_lengths_may_differ_without_a_sample_duration(task: Task, clip: Clip) ->
 
 def test_sample_duration_agrees_with_the_clips(task: Task, only: Only) -> None:
     folder = task({"sample_duration": 10.0})
-    assert only(folder) == "task_metadata.json: 8000 Hz clips last 0.1 s, sample_duration is 10 s; make them agree"
+    only(folder, "task_metadata.json", "8000 Hz", "0.1 s", "sample_duration", "10 s")
 
 
 def test_every_sample_rate_is_checked(task: Task, only: Only) -> None:
@@ -54,9 +50,7 @@ def test_every_sample_rate_is_checked(task: Task, only: Only) -> None:
     assert len(validate_task(folder)) == 5
     for rate in ("8000", "16000"):
         shutil.rmtree(folder / rate)
-    assert (
-        only(folder) == "task_metadata.json: no clip has audio; put it into <sample rate>/<split>/, like 44100/train/"
-    )
+    only(folder, "task_metadata.json", "no clip has audio")
 
 
 @pytest.mark.parametrize(

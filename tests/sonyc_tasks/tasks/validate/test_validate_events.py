@@ -12,7 +12,7 @@ import pytest
 from sonyc_tasks.tasks.validate.task import validate_task
 
 Task = Callable[..., Path]
-Only = Callable[[Path], str]
+Only = Callable[..., None]
 Clip = Callable[..., None]
 
 EVENTS = {"embedding_type": "event", "evaluation": ["event_onset_200ms_fms", "segment_1s_er"], "sample_duration": 2.0}
@@ -43,34 +43,30 @@ def test_a_sound_event_task(event_task: Task) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "finding"),
+    ("changes", "words"),
     [
-        ({"end": 5}, "train.json:3: an event of b.wav goes from 10 to 5; give 0 <= start < end in milliseconds"),
-        ({"start": -1}, "train.json:3: an event of b.wav goes from -1 to 20; give 0 <= start < end in milliseconds"),
-        ({"end": "x"}, "train.json:3: an event of b.wav goes from 10 to 'x'; give 0 <= start < end in milliseconds"),
-        (
-            {"end": 2001},
-            "train.json:3: an event of b.wav ends at 2001 ms, and sample_duration is 2.0 s; cut it off there",
-        ),
-        ({"label": "cow"}, "train.json:3: 'cow', a label of b.wav, is not in labelvocabulary.csv; add or correct it"),
+        ({"end": 5}, "from 10 to 5"),
+        ({"start": -1}, "from -1 to 20"),
+        ({"end": "x"}, "from 10 to 'x'"),
+        ({"end": 2001}, "2001 ms"),
+        ({"label": "cow"}, "'cow'"),
     ],
 )
-def test_events(event_task: Task, only: Only, changes: dict[str, object], finding: str) -> None:
-    assert only(event_task(event_splits(**changes))) == finding
+def test_events(event_task: Task, only: Only, changes: dict[str, object], words: str) -> None:
+    only(event_task(event_splits(**changes)), "train.json:3", "b.wav", words)
 
 
 def test_incomplete_events(event_task: Task, only: Only) -> None:
     splits = event_splits()
     splits["train"]["b.wav"] = ["dog"]
-    assert only(event_task(splits)) == "train.json:3: an event of b.wav is 'dog'; give label, start and end (ms)"
+    only(event_task(splits), "train.json:3", "b.wav", "'dog'")
 
 
 def test_scene_scores_do_not_fit_events(event_task: Task) -> None:
     findings = validate_task(event_task(event_splits(), evaluation=["mAP", "jaccard_micro"]))
-    assert [finding.split(", event")[0].split("full/")[1] for finding in findings] == [
-        "task_metadata.json:12: mAP does not score event tasks; choose from event_onset_200ms_fms",
-        "task_metadata.json:12: jaccard_micro scores multilabel scene tasks; choose from event_onset_200ms_fms",
-    ]
+    for finding, score in zip(findings, ("mAP", "jaccard_micro"), strict=True):
+        assert f"task_metadata.json:12: {score} " in finding
+        assert "event_onset_200ms_fms" in finding
 
 
 def test_times_in_seconds_are_suspected(event_task: Task, only: Only) -> None:
@@ -80,6 +76,4 @@ def test_times_in_seconds_are_suspected(event_task: Task, only: Only) -> None:
             for event in events:
                 event.update(start=event["start"] / 1000, end=event["end"] / 1000)
     folder = event_task(splits)
-    assert only(folder) == (
-        "task_metadata.json: warning: no event ends after 1.999 ms; if the times are seconds, give milliseconds"
-    )
+    only(folder, "task_metadata.json: warning", "1.999 ms", "seconds")

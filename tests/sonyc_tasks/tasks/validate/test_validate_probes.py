@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ def grid(**values: Any) -> dict[str, Any]:
     return {"evaluation_params": {"task_specific_param_grid": values}}
 
 
+@lru_cache
 def probe_trains(rows: int, batch: int) -> bool:
     """Whether torch's BatchNorm takes every batch that torch's own sampler makes of a training set."""
     sizes = {len(own) for own in BatchSampler(range(rows), batch, drop_last=False)}
@@ -85,12 +87,12 @@ def test_folds_of_one_clip(task: Task) -> None:
     assert len(errors) == 3  # each probe trains on one clip
 
 
-def test_folds_in_a_folder(task: Task, only: Callable[[Path], str]) -> None:
+def test_folds_in_a_folder(task: Task, only: Callable[..., None]) -> None:
     folds = {f"fold{n:02d}": {f"{n}a.wav": ["cat"], f"{n}b.wav": ["dog"]} for n in range(3)}
     folder = task({"split_mode": "presplit_kfold", "splits": list(folds)}, folds)
     assert validate_task(folder) == []
     (folder / "fold01.json").write_text('{"1a.wav": ["cat"], "1b.wav": ["cat"]}')
-    assert only(folder).startswith("fold01.json: warning: no clip has dog; ")
+    only(folder, "fold01.json: warning", "no clip has dog")
 
 
 @pytest.mark.parametrize(
