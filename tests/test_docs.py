@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import runpy
 import shlex
 import subprocess
 from collections.abc import Callable, Iterator
@@ -148,6 +149,14 @@ def test_commands_exist_with_their_options(name: str) -> None:
         for command in commands:
             if found := _COMMAND.search(command):
                 check_command(found[1], found[2], whole=whole)
+
+
+def test_the_page_of_commands_is_what_the_parsers_say() -> None:
+    made = runpy.run_path(str(ROOT / "tools" / "commands_page.py"))["commands_page"]()
+    for program, parser in PARSERS.items():
+        (choices,) = (a.choices for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+        assert all(f"\n### `{name}`\n\n`python -m {program} {name}" in made for name in choices)
+    assert (ROOT / "docs" / "commands.md").read_text(encoding="utf-8") == made, "run `make docs`"
 
 
 def test_every_module_is_on_the_map() -> None:
