@@ -9,6 +9,7 @@ import shlex
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -157,6 +158,15 @@ def test_the_page_of_commands_is_what_the_parsers_say() -> None:
         (choices,) = (a.choices for a in parser._actions if isinstance(a, argparse._SubParsersAction))
         assert all(f"\n### `{name}`\n\n`python -m {program} {name}" in made for name in choices)
     assert (ROOT / "docs" / "commands.md").read_text(encoding="utf-8") == made, "run `make docs`"
+
+
+def test_the_picture_of_the_data_flow_is_that_of_its_source() -> None:
+    source = (ROOT / "docs" / "images" / "data_flow.mmd").read_text(encoding="utf-8")
+    drawn = "".join(ElementTree.parse(ROOT / "docs" / "images" / "data_flow.svg").getroot().itertext())
+    labels = re.findall(r'"([^"]+)"', source.split("flowchart", 1)[1].split("\n", 1)[1])
+    assert len(labels) > 20
+    for label in labels:
+        assert "".join(label.split()) in "".join(drawn.split()), f"data_flow.svg does not show {label}"
 
 
 def test_every_module_is_on_the_map() -> None:

@@ -99,7 +99,7 @@ def _expanded(action: argparse.Action) -> str:
 
 def _text(words: str | None) -> str:
     """Plain words as Markdown: one line, with what Markdown or HTML would take for markup escaped, but for `code`."""
-    parts = re.split(r"(`[^`]*`)", " ".join((words or "").split()))
+    parts = re.split(r"(`[^`]*`)", " ".join((words or "").replace("``", "`").split()))
     escaped = [part if part.startswith("`") else re.sub(r"([\\*\[\]])", r"\\\1", part) for part in parts]
     return "".join(escaped).replace("<", "&lt;").replace("|", r"\|")
 
