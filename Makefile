@@ -4,7 +4,7 @@
 # on where it stopped, a finished one is not repeated, and a change of the dependencies repeats just what it must.
 
 .DELETE_ON_ERROR:
-.PHONY: setup demo test paper music bench bench-gpu check format clean help
+.PHONY: setup demo test paper music bench bench-gpu docs check format clean help
 SHELL := /bin/bash
 
 # The first Python on the path from 3.10 to 3.13; override with `make PYTHON=/path/to/python3.11 …`.
@@ -35,6 +35,7 @@ help:
 	@echo "make paper   every table and figure of the paper; small, on generated data, or DATA=… [SEEDS=5] [SCALE=small|full] [OUT=…]"
 	@echo "make music   the sibling system, disentangled music sounds, on generated data: [SCALE=full] [OUT=…]"
 	@echo "make bench   speed and memory beside the stock library, into docs/performance.md; make bench-gpu the GPU rows"
+	@echo "make docs    docs/commands.md from the parsers, and the documentation site in site/"
 	@echo "make check   lint, format and types        make format  apply the formatter"
 	@echo "make setup   only the environment          make clean   remove the environment and everything generated"
 
@@ -88,6 +89,14 @@ bench: setup
 bench-gpu: setup
 	@$(BIN)/python -m training bench --gpu --out docs/performance.md
 
+# The documentation site in site/: the commands' page anew, then every page; a broken link is an error.
+.venv/.docs: .venv/.packages
+	@$(PIP) --quiet -e ".[docs]" && touch $@
+
+docs: .venv/.docs
+	@$(BIN)/python docs/tools/commands_page.py
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && echo site/index.html
+
 check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -98,4 +107,4 @@ format: setup
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv build dist *.egg-info demo paper music .pytest_cache .mypy_cache .ruff_cache logs
+	rm -rf .venv build dist *.egg-info demo paper music site .pytest_cache .mypy_cache .ruff_cache logs

@@ -14,7 +14,8 @@ from torch import Tensor
 from hear_multiview import checkpoint, hub
 from hear_multiview.embedder import Embedder
 from hear_multiview.frame_cache import FrameCache
-from hear_multiview.frontends import PRECISIONS, PREFIX, FrontEnd, load_frontend, names
+from hear_multiview.frontends import load_frontend, names
+from hear_multiview.frontends.base import PRECISIONS, PREFIX, FrontEnd
 
 #: The checkpoint of ``load_model()`` without a path, inside the package.
 BUNDLED = Path(__file__).parent / "bundled" / "multiview.safetensors"

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from hear_multiview.encoders.base import Encoder, views_of
 from hear_multiview.encoders.streaming import embed_chunks
 from hear_multiview.frame_cache import FrameCache
-from hear_multiview.frontends import FrontEnd
+from hear_multiview.frontends.base import FrontEnd
 from hear_multiview.frontends.frame_times import frames_within
 from hear_multiview.precision import require_same_precision
 

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from hear_multiview.files import replacing
-from hear_multiview.frontends import FrontEnd
+from hear_multiview.frontends.base import FrontEnd
 
 #: The environment variable that names the folder of `FrameCache.from_environment`.
 VARIABLE = "HEAR_MULTIVIEW_CACHE"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import re
+import runpy
 import shlex
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -150,13 +152,37 @@ def test_commands_exist_with_their_options(name: str) -> None:
                 check_command(found[1], found[2], whole=whole)
 
 
-def test_every_module_is_on_the_map() -> None:
+def test_the_page_of_commands_is_what_the_parsers_say() -> None:
+    made = runpy.run_path(str(ROOT / "docs" / "tools" / "commands_page.py"))["commands_page"]()
+    for program, parser in PARSERS.items():
+        (choices,) = (a.choices for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+        assert all(f"\n### `{name}`\n\n`python -m {program} {name}" in made for name in choices)
+    assert (ROOT / "docs" / "commands.md").read_text(encoding="utf-8") == made, "run `make docs`"
+
+
+def test_the_picture_of_the_data_flow_is_that_of_its_source() -> None:
+    source = (ROOT / "docs" / "images" / "data_flow.mmd").read_text(encoding="utf-8")
+    drawn = "".join(ElementTree.parse(ROOT / "docs" / "images" / "data_flow.svg").getroot().itertext())
+    labels = re.findall(r'"([^"]+)"', source.split("flowchart", 1)[1].split("\n", 1)[1])
+    assert len(labels) > 20
+    for label in labels:
+        assert "".join(label.split()) in "".join(drawn.split()), f"data_flow.svg does not show {label}"
+
+
+def test_every_folder_is_on_the_map_and_nothing_else() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    modules = [
-        path for package in ("hear_multiview", "sonyc_tasks", "training") for path in (ROOT / package).rglob("*.py")
-    ]
-    absent = {path.name for path in modules if not path.stem.startswith("__")} - set(re.findall(r"\w+\.py", text))
-    assert not absent, f"docs/architecture.md does not show {', '.join(sorted(absent))}"
+    (tree,) = (code for language, _, code in fenced(text) if language == "text")
+    places, above = set[Path](), [ROOT]
+    for line in tree.splitlines():
+        depth = (len(line) - len(line.lstrip())) // 2
+        above[depth + 1 :] = [above[depth] / line.split()[0]]
+        places.add(above[-1])
+    absent = {place.relative_to(ROOT) for place in places if not place.exists()}
+    assert not absent, f"docs/architecture.md shows {absent}"
+    packages = ("hear_multiview", "sonyc_tasks", "training")
+    folders = {path.parent for package in packages for path in (ROOT / package).rglob("*.py")}
+    missing = {folder.relative_to(ROOT) for folder in folders - places}
+    assert not missing, f"docs/architecture.md does not show {missing}"
 
 
 def test_no_path_of_a_machine_is_in_any_file() -> None:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from hear_multiview import weight_file
 from hear_multiview.files import first_line, sha256
-from hear_multiview.frontends import PREFIX
+from hear_multiview.frontends.base import PREFIX
 
 #: Length of the faint noise that shows how the module's frames are spaced; hearvalidator's is as long.
 PROBE_SECONDS = 2

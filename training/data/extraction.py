@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from hear_multiview.frontends import FrontEnd
+from hear_multiview.frontends.base import FrontEnd
 from sonyc_tasks.dataset.audio import duration, read_mono
 from training.data.prefetch import prefetch
 from training.data.records import Description, some

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from hear_multiview.embedder import Embedder
-from hear_multiview.frontends import LOADERS, PRECISIONS, FrontEnd, load_frontend
+from hear_multiview.frontends import LOADERS, load_frontend
+from hear_multiview.frontends.base import PRECISIONS, FrontEnd
 from hear_multiview.frontends.frame_times import frame_centres
 
 HEAR_MODULE = "hear:hear_multiview.references.mel_statistics"

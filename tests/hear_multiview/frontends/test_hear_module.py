@@ -19,7 +19,8 @@ from hear_multiview import checkpoint
 from hear_multiview.embedder import Embedder
 from hear_multiview.encoders.mlp import VIEWS, PrivateSharedEncoder
 from hear_multiview.frame_cache import FrameCache
-from hear_multiview.frontends import FrontEnd, load_frontend
+from hear_multiview.frontends import load_frontend
+from hear_multiview.frontends.base import FrontEnd
 from hear_multiview.references import mel_statistics, random_projection
 from training.data.extraction import frontend_record
 

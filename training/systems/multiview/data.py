@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from hear_multiview.frontends import FrontEnd
+from hear_multiview.frontends.base import FrontEnd
 from sonyc_tasks.dataset.annotations import Clip as SonycClip
 from sonyc_tasks.dataset.duplicates import duplicate_clips
 from sonyc_tasks.dataset.splits import SensorSplit

@@ -23,7 +23,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hear_multiview.frontends import FrontEnd, load_frontend
+from hear_multiview.frontends import load_frontend
+from hear_multiview.frontends.base import FrontEnd
 from hear_multiview.frontends.dac import weights as codec_weights
 from hear_multiview.references import mel_statistics
 from sonyc_tasks.dataset.annotations import Clip, read_clips

@@ -11,7 +11,8 @@ from dac.model import DAC
 from torch import Tensor
 
 from hear_multiview.audio import loudness
-from hear_multiview.frontends import FrontEnd, load_frontend
+from hear_multiview.frontends import load_frontend
+from hear_multiview.frontends.base import FrontEnd
 from hear_multiview.frontends.dac import frontend as codec
 from hear_multiview.frontends.dac.frontend import CodecFrontEnd
 from training.codec.bundle import seeded_codec
