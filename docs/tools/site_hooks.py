@@ -12,7 +12,7 @@ from pathlib import Path
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PACKAGES = ("hear_multiview", "sonyc_tasks", "training")
 
 _LINK = re.compile(r"\]\(([^)\s#]+)|src=\"([^\"]+)\"")
