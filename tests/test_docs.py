@@ -17,7 +17,8 @@ import sonyc_tasks.__main__
 import training.__main__
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+PLACES = ("*.md", "docs/*.md", "findings/*.md", "training/systems/*/*.md")
+DOCUMENTS = sorted(path for place in PLACES for path in ROOT.glob(place))
 NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
 PARSERS = {"sonyc_tasks": sonyc_tasks.__main__._parser(), "training": training.__main__._parser()}
 

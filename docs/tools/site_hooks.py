@@ -19,21 +19,27 @@ _LINK = re.compile(r"\]\(([^)\s#]+)|src=\"([^\"]+)\"")
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Put the API pages into the navigation, a section for each package."""
+    """Put the systems' READMEs and the API pages, a section for each package, into the navigation."""
+    systems = [{path.parent.name: path.relative_to(ROOT).as_posix()} for path in _systems()]
     sections = [{package: [{_dotted(room): _page(room)} for room in _rooms(package)]} for package in PACKAGES]
-    config.nav = [*(config.nav or []), {"API": sections}]
+    config.nav = [*(config.nav or []), *([{"Systems": systems}] if systems else []), {"API": sections}]
     return config
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Serve all that README and docs/ lead to, at its place in the repository, beside the theme's files."""
     found = [file for file in files if file.src_dir != config.docs_dir]
-    for path in sorted(_linked([ROOT / "README.md", *ROOT.glob("docs/*.*")])):
+    for path in sorted(_linked([ROOT / "README.md", *ROOT.glob("docs/*.*"), *_systems()])):
         found.append(File(path.relative_to(ROOT).as_posix(), str(ROOT), config.site_dir, config.use_directory_urls))
     for package in PACKAGES:
         for room in _rooms(package):
             found.append(File.generated(config, _page(room), content=_api(room)))
     return Files(found)
+
+
+def _systems() -> list[Path]:
+    """The README of every system that has one."""
+    return sorted(ROOT.glob("training/systems/*/README.md"))
 
 
 def _linked(start: list[Path]) -> set[Path]:
