@@ -20,7 +20,7 @@ __all__ = ["get_scene_embeddings", "get_timestamp_embeddings", "load_model"]
 
 
 def __getattr__(name: str) -> object:
-    """The three functions, imported when one is first asked for: they bring torch, which a command's help needs not."""
+    """The three functions, imported on first use: they import torch, which a command's ``--help`` does not need."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from hear_multiview import api

@@ -2,7 +2,8 @@
 
 An entry is named by what determines it: the sha256 of the front end's weights, its precision, sample rate, hop and
 dimensions, and the samples of the batch. So it never has to be invalidated, any number of processes may share a folder,
-and a cache changes no result. Nothing is ever deleted: remove the folder.
+and a cache changes no result. On a CPU a batch is one clip. A GPU rounds differently from batch to batch, so there only
+the same batch finds its entry again. Nothing is ever deleted; remove the folder when it gets too large.
 
 An entry holds what the front end yielded, chunk by chunk: the number of frames n (int32), their times float32 [n], and
 the frames float32 [clip, n, dim], all little-endian; and at the end the sha256 of all this. An entry that does not

@@ -17,6 +17,8 @@ from torch import Tensor
 import hear_multiview
 from hear_multiview import api, checkpoint
 from hear_multiview.embedder import Embedder
+from hear_multiview.encoders import make_encoder
+from hear_multiview.encoders.base import views_of
 from hear_multiview.encoders.mlp import VIEWS, PrivateSharedEncoder
 from hear_multiview.frontends import load_frontend
 from hear_multiview.frontends.frame_times import frame_centres, frames_within
@@ -219,6 +221,42 @@ def test_bad_options(options: dict[str, str], message: str) -> None:
 def test_missing_checkpoint() -> None:
     with pytest.raises(FileNotFoundError, match=r"nowhere\.safetensors"):
         hear_multiview.load_model("nowhere.safetensors")
+
+
+@pytest.fixture(scope="module")
+def convolutional(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of a seeded convolutional encoder on log-mel frames."""
+    front = load_frontend("log_mel")
+    settings: dict[str, Any] = {"kind": "conv2d", "dim": front.dim, "channels": [4, 8], "strides": [2, 2], "latent": 6}
+    torch.manual_seed(0)
+    encoder = make_encoder(**settings)
+    card = {"frontend": {"name": "log_mel", "sha256": front.digest}, "encoder": settings, "views": views_of(encoder)}
+    path = tmp_path_factory.mktemp("convolutional") / "c.safetensors"
+    checkpoint.save(path, {f"encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}, card)
+    return path
+
+
+@pytest.mark.parametrize("view", ["joint", "embedding"])
+def test_a_convolutional_checkpoint(convolutional: Path, noise: Noise, view: str) -> None:
+    model = hear_multiview.load_model(convolutional, view=view)
+    audio = noise(2, 1.0)  # at 16 kHz 2.76 s: 86 frames of 32 ms
+    frames, times = hear_multiview.get_timestamp_embeddings(audio, model)
+    assert frames.shape == (2, 22, 6)
+    assert times[0, :2].tolist() == [64.0, 192.0]
+    assert times[0, -1] == 32 * (84.5 + 85.5) / 2  # the last one is of two frames
+    assert torch.equal(hear_multiview.get_scene_embeddings(audio, model), frames.amax(1))
+
+
+def test_which_views_there_are_is_for_the_checkpoint_to_say(convolutional: Path, saved: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"c\.safetensors .*'private'.* joint, embedding, frontend"):
+        hear_multiview.load_model(convolutional, view="private")
+    stored, path = checkpoint.load(saved), tmp_path / "undivided.safetensors"
+    checkpoint.save(path, stored.tensors, {**stored.card, "views": ["joint", "frontend"]})
+    with pytest.raises(ValueError, match=r"undivided\.safetensors .*'shared'.* joint, frontend"):
+        hear_multiview.load_model(path, view="shared")
+    checkpoint.save(path, stored.tensors, {**stored.card, "views": ["joint", "embedding"]})
+    with pytest.raises(ValueError, match=r"undivided\.safetensors .*embedding"):
+        hear_multiview.load_model(path)
 
 
 def test_a_checkpoint_insists_on_its_codec(tmp_path: Path) -> None:

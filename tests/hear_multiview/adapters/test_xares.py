@@ -16,6 +16,9 @@ from torch import Tensor
 
 import hear_multiview
 from hear_multiview.adapters.xares import MultiviewEncoder
+from hear_multiview.embedder import Embedder
+from hear_multiview.encoders import make_encoder
+from hear_multiview.frontends import load_frontend
 
 Noise = Callable[..., Tensor]
 
@@ -44,6 +47,16 @@ def test_it_describes_its_frames(encoder: MultiviewEncoder, noise: Noise) -> Non
     assert frames.shape[2] == encoder.output_dim == 256
     assert encoder.sampling_rate == 44_100
     np.testing.assert_allclose(np.diff(times[0].numpy().astype(np.float64)), encoder.hop_size_in_ms, atol=1e-3)
+
+
+def test_an_encoder_with_a_stride_has_longer_hops(monkeypatch: pytest.MonkeyPatch, noise: Noise) -> None:
+    strided = make_encoder("conv2d", dim=64, channels=[4, 8], strides=[2, 2])
+    model = Embedder(load_frontend("log_mel"), strided, "joint")
+    monkeypatch.setattr("hear_multiview.adapters.xares.load_model", lambda: model)
+    encoder = MultiviewEncoder()
+    times = model.frames(noise(1, 1))[1]
+    assert encoder.hop_size_in_ms == 128
+    np.testing.assert_allclose(np.diff(times[:-1].numpy()), encoder.hop_size_in_ms)
 
 
 def test_options_are_those_of_load_model(noise: Noise) -> None:

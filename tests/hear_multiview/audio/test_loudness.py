@@ -22,7 +22,7 @@ def test_agrees_with_pyloudnorm_on_whole_blocks(rate: int, seconds: float) -> No
     assert integrated_loudness(clip, rate) == pytest.approx(pyloudnorm.Meter(rate).integrated_loudness(clip), abs=1e-6)
 
 
-def test_a_stretch_boundary_changes_nothing() -> None:
+def test_a_chunk_boundary_changes_nothing() -> None:
     rng = np.random.default_rng(1)
     clip = rng.normal(size=CHUNK_SAMPLES * 2 + 12_345)
     whole = round(len(clip) / 4410) * 4410

@@ -19,7 +19,7 @@ from hear_multiview.encoders.linear import Linear
 @pytest.mark.parametrize("onednn", [True, False])
 def test_value_and_gradients(shape: tuple[int, ...], out: int, onednn: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """y = x Wᵀ + b; dx = dy W; dW = Σ_row dyᵀ x; db = Σ_row dy. Also where torch has no such operation."""
-    monkeypatch.setattr(linear, "ROWS", 16)  # so that a gradient comes in several stretches
+    monkeypatch.setattr(linear, "ROWS", 16)  # so that a gradient comes in several chunks
     if not onednn:
         monkeypatch.setattr(torch.ops, "mkldnn", SimpleNamespace())
     rng = np.random.default_rng(out)

@@ -50,7 +50,7 @@ def test_against_the_definition() -> None:
 
 
 @pytest.mark.parametrize("samples", [1, 511, 512, 513, 16_000])
-def test_stretches_give_the_frames_of_the_whole_clip(samples: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks_give_the_frames_of_the_whole_clip(samples: int, monkeypatch: pytest.MonkeyPatch) -> None:
     audio = torch.randn(2, samples, generator=torch.Generator().manual_seed(samples))
     front = load_frontend("log_mel")
     whole = torch.cat([frames for frames, _ in front.stream(audio)], dim=1)
