@@ -10,6 +10,7 @@ from scipy import stats
 
 from training.recipes import MUSIC, MUSIC_ABLATION
 from training.systems.music import report
+from training.systems.music.figures import TERMS
 
 
 def of_run(base: float) -> dict[str, Any]:
@@ -62,10 +63,11 @@ def test_information_of_each_half() -> None:
 def test_the_ablation_has_a_row_for_every_weight() -> None:
     rows = cells(report.ablation_table(MUSIC_ABLATION, FOUND))
     assert [row[:2] for row in rows] == [
-        [term.replace("_", " "), weight] for term in MUSIC_ABLATION for weight in ("0", "0.1", "0.5", "1")
+        [TERMS[term][1], weight] for term in MUSIC_ABLATION for weight in ("0", "0.1", "0.5", "1")
     ]
     assert rows[3][2] == f"0.660 ± {HALF_WIDTH:.3f} / 0.660 ± {HALF_WIDTH:.3f}"
-    own = [row for row in rows if row[1] == f"{MUSIC.objectives[row[0].replace(' ', '_')]:g}"]
+    own_weight = {TERMS[term][1]: f"{MUSIC.objectives[term]:g}" for term in MUSIC_ABLATION}
+    own = [row for row in rows if row[1] == own_weight[row[0]]]
     assert len(own) == len(MUSIC_ABLATION)
     assert all(row[2:] == own[0][2:] for row in own)
 
