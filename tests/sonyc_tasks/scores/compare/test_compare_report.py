@@ -86,7 +86,7 @@ def test_a_report_without_matplotlib(tmp_path: Path, write: Write, fold: Fold, m
     for module in "ab":
         write(module, fold(1, 0.4))
     monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
-    with pytest.raises(ValueError, match="matplotlib.*pip install"):
+    with pytest.raises(ValueError, match=r"matplotlib.*pip install"):
         write_report(compare([tmp_path / "embeddings"], resamples=20), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
