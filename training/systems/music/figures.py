@@ -16,7 +16,12 @@ from training.systems.music.traversals import STEPS
 
 #: Of each subspace: its colour (colour-blind safe, after Okabe and Ito) and marker.
 _SUBSPACES = {"private": ("#D55E00", "s"), "shared": ("#0072B2", "o"), "joint": ("#57606a", "^")}
-_GREEK = {"mutual_information": "α", "total_correlation": "β", "dimension_wise_kl": "γ"}
+#: Of each term of the loss: the Greek letter of its weight, and its name.
+TERMS = {
+    "mutual_information": ("α", "mutual information"),
+    "total_correlation": ("β", "total correlation"),
+    "dimension_wise_kl": ("γ", "dimension-wise KL"),
+}
 
 
 def ablation_figure(
@@ -55,7 +60,7 @@ def ablation_figure(
             plain(axes)
         row[0].set_ylabel(f"{factor} accuracy", fontsize=9)
     for axes, term in zip(places[-1], accuracies, strict=True):
-        axes.set_xlabel(f"{_GREEK[term]}, weight of {term.replace('_', ' ')}", fontsize=9)
+        axes.set_xlabel("{}, weight of {}".format(*TERMS[term]), fontsize=9)
     handles, names = places[0][0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside upper center", ncols=len(names), frameon=False, fontsize=9)
     return save(figure, stem)[0]

@@ -17,7 +17,7 @@ from training.reporting.page.audio import encode
 from training.reporting.seed_statistics import Mean, mean
 from training.reporting.text import estimate, number
 from training.systems.music import sounds
-from training.systems.music.figures import ablation_figure, information_figure, traversal_figure
+from training.systems.music.figures import TERMS, ablation_figure, information_figure, traversal_figure
 from training.systems.music.recipes import MUSIC
 from training.systems.music.traversals import STEPS, load_vae, render, traverse
 
@@ -164,7 +164,7 @@ def ablation_table(ablation: Mapping[str, Sequence[Recipe]], found: Found) -> st
                 )
                 for view in PUBLISHED
             ]
-            rows.append([term.replace("_", " "), f"{recipe.objectives[term]:g}", *cells])
+            rows.append([TERMS[term][1], f"{recipe.objectives[term]:g}", *cells])
     return markdown_table(["term", "weight", *PUBLISHED], rows, "lrrrr")
 
 

@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from training.systems.music import report
+from training.systems.music.figures import TERMS
 from training.systems.music.recipes import ABLATION, MUSIC
 
 
@@ -62,10 +63,11 @@ def test_information_of_each_half() -> None:
 def test_the_ablation_has_a_row_for_every_weight() -> None:
     rows = cells(report.ablation_table(ABLATION, FOUND))
     assert [row[:2] for row in rows] == [
-        [term.replace("_", " "), weight] for term in ABLATION for weight in ("0", "0.1", "0.5", "1")
+        [TERMS[term][1], weight] for term in ABLATION for weight in ("0", "0.1", "0.5", "1")
     ]
     assert rows[3][2] == f"0.660 ± {HALF_WIDTH:.3f} / 0.660 ± {HALF_WIDTH:.3f}"
-    own = [row for row in rows if row[1] == f"{MUSIC.objectives[row[0].replace(' ', '_')]:g}"]
+    own_weight = {TERMS[term][1]: f"{MUSIC.objectives[term]:g}" for term in ABLATION}
+    own = [row for row in rows if row[1] == own_weight[row[0]]]
     assert len(own) == len(ABLATION)
     assert all(row[2:] == own[0][2:] for row in own)
 
