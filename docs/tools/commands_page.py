@@ -1,7 +1,7 @@
 """Write docs/commands.md: every command with its arguments, from the parsers themselves.
 
-Run as ``python docs/tools/commands_page.py`` (`make docs` does). argparse words its ``--help`` differently from one Python
-to the next, so the tables are made from the parsers' actions. A test compares the file with what they say today.
+Run as ``python docs/tools/commands_page.py`` (`make docs` does). argparse words its ``--help`` differently from one
+Python to the next, so the tables are made from the parsers' actions. A test compares the file with what they say today.
 """
 
 from __future__ import annotations

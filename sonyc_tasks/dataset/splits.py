@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sonyc_tasks.dataset.annotations import Clip
-from sonyc_tasks.dataset.seats import Recording, Seats
+from sonyc_tasks.dataset.division import Division, Recording
 from sonyc_tasks.dataset.taxonomy import COARSE
 from sonyc_tasks.files import read_json_object, write_atomic
 
@@ -168,7 +168,7 @@ def probe_split(
     Iterative stratification (Sechidis et al. 2011) treats the sensor (one-hot) and the sources (multi-hot) as labels of
     one multilabel problem: the test set is split off first, then the valid set. It favours the shares of the labels
     over the size of the set, so the draw of ten that is closest in size is taken, and may still be off by a few clips.
-    Then a few clips change places if needed (`sonyc_tasks.dataset.seats`), so that every sensor is in every set, a
+    Then a few clips change places if needed (`sonyc_tasks.dataset.division`), so that every sensor is in every set, a
     source with two or more clips is in train and test (unless two sources contradict each other), and the size of train
     does not crash heareval's training. The same arguments always give the same sets.
 
@@ -192,11 +192,11 @@ def probe_split(
         if count < LEAST_PROBE_CLIPS:
             raise ValueError(f"sensor {sensor} has {count} clips, too few for three sets; leave it out of the probes")
 
-    seats = Seats(recordings, _stratified(recordings, fractions, seed))
-    seats.seat_sensors()
-    seats.seat_sources(seed)
-    seats.avoid_lone_row()
-    place = {clip: name for recording, name in zip(recordings, seats.place, strict=True) for clip in recording.clips}
+    division = Division(recordings, _stratified(recordings, fractions, seed))
+    division.ensure_sensors()
+    division.ensure_sources(seed)
+    division.avoid_lone_row()
+    place = {clip: name for recording, name in zip(recordings, division.place, strict=True) for clip in recording.clips}
     return {name: [clip for clip in clips if place[clip] == name] for name in ("train", "valid", "test")}
 
 

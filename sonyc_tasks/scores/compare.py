@@ -9,7 +9,7 @@ tests describe other test clips, not other sensors and not other seeds of a mode
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,14 +17,15 @@ import numpy as np
 from tqdm import tqdm
 
 from sonyc_tasks.files import read_json_object
-from sonyc_tasks.scores.metrics import (
-    accuracy,
-    area_under_roc,
-    holm,
-    jaccard,
-    mean_average_precision,
-    undefined_classes,
-    weighted_scores,
+from sonyc_tasks.scores.metrics import holm, undefined_classes
+from sonyc_tasks.scores.resampling import (
+    DRAWS,
+    METRICS,
+    percentile_interval,
+    permutation_test,
+    resample_counts,
+    resampled_scores,
+    score_of_folds,
 )
 from sonyc_tasks.scores.result_checks import AGAIN, check_results
 from sonyc_tasks.scores.results import (
@@ -37,23 +38,6 @@ from sonyc_tasks.scores.results import (
     require_folder,
 )
 from sonyc_tasks.scores.score import THRESHOLD, classes_without_clips
-
-#: Permutations drawn for each test; the smallest p value is 1 / (DRAWS + 1).
-DRAWS = 10_000
-#: heareval's name of a score → (its name in `metrics.weighted_scores`, the score of a target and a prediction).
-METRICS: dict[str, tuple[str, Callable[[np.ndarray, np.ndarray], float]]] = {
-    "mAP": ("mAP", mean_average_precision),
-    "aucroc": ("aucroc", area_under_roc),
-    "top1_acc": ("top1_acc", accuracy),
-    "pitch_acc": ("top1_acc", accuracy),
-    "jaccard_micro": ("jaccard_micro", lambda target, prediction: jaccard(target, prediction, "micro")),
-    "jaccard_macro": ("jaccard_macro", lambda target, prediction: jaccard(target, prediction, "macro")),
-    "jaccard_samples": ("jaccard_samples", lambda target, prediction: jaccard(target, prediction, "samples")),
-}
-#: Memory in bytes for the permutations that are computed at a time.
-_BLOCK = 100e6
-# Differences this close are equal: exchanging clips with equal predictions changes nothing but the rounding.
-_EQUAL = 1e-9
 
 
 @dataclass(frozen=True)
@@ -199,12 +183,12 @@ def _table(
     if without:
         why = "there are no predictions to score" if metric in METRICS else f"{metric} is not computed here"
         notes.append(f"{task}: heareval's own number, without interval and test, for {', '.join(without)}: {why}.")
-    values = {module: _score(metric, folds) for module, folds in given.items()}
+    values = {module: score_of_folds(metric, folds) for module, folds in given.items()}
     # All modules share the resamples, so that the difference of two scores is that of one draw of clips.
     draw = np.random.default_rng(seed)
-    counts = [_resamples(draw, len(fold), resamples) for fold in next(iter(given.values()), ())]
-    resampled = {module: _weighted(metric, folds, counts) for module, folds in given.items()}
-    scores = [ModuleScore(module, values[module], *_interval(resampled[module])) for module in given]
+    counts = [resample_counts(draw, len(fold), resamples) for fold in next(iter(given.values()), ())]
+    resampled = {module: resampled_scores(metric, folds, counts) for module, folds in given.items()}
+    scores = [ModuleScore(module, values[module], *percentile_interval(resampled[module])) for module in given]
     scores += [ModuleScore(module, own[module].value, None, None) for module in without]
     sign = -1 if larger_is_better else 1
     scores.sort(key=lambda score: (math.isnan(score.value), sign * score.value, score.module))
@@ -216,13 +200,13 @@ def _table(
             notes.append(f"{task}: no tests, as there are no predictions of {reference} to test against.")
         return TaskTable(task, metric, clips, tuple(scores), None, (), unmeasured), notes
     ranked.remove(reference)
-    p = _permutation_test(metric, {module: given[module] for module in ranked}, given[reference], seed)
+    p = permutation_test(metric, {module: given[module] for module in ranked}, given[reference], seed)
     differences = tuple(
         Difference(
             module,
             reference,
             values[module] - values[reference],
-            *_interval(resampled[module] - resampled[reference]),
+            *percentile_interval(resampled[module] - resampled[reference]),
             p[module],
             p[module],
         )
@@ -295,10 +279,10 @@ def _predictions(
         folds = [load_predictions(file) for file in files]
         if metric.startswith("jaccard"):
             folds = [Predictions(fold.target, fold.prediction > THRESHOLD) for fold in folds]
-        if math.isnan(_score(metric, folds)):
+        if math.isnan(score_of_folds(metric, folds)):
             continue
         for file, fold, value in zip(files, folds, noted.values(), strict=True):
-            if abs(_score(metric, [fold]) - value) > 1e-3:  # never so for NaN
+            if abs(score_of_folds(metric, [fold]) - value) > 1e-3:  # never so for NaN
                 raise of_two_runs(place / SCORES, metric, value, file)
         given[module], names[module] = folds, [_clip_names(place / f"{split}.json") for split in noted]
     (first, folds), *others = given.items() or [("", [])]
@@ -315,52 +299,3 @@ def _predictions(
 def _clip_names(path: Path) -> list[str] | None:
     """Return the clips of a split in order, from heareval's copy of its labels; None if there is no copy."""
     return list(read_json_object(path, AGAIN)) if path.is_file() else None
-
-
-def _score(metric: str, folds: Sequence[Predictions]) -> float:
-    return float(np.mean([METRICS[metric][1](fold.target, fold.prediction) for fold in folds]))
-
-
-def _resamples(draw: np.random.Generator, clips: int, resamples: int) -> np.ndarray:
-    """Return how often each clip is in each resample [clip, resample]; the same draws as `metrics.bootstrap`."""
-    counts = [np.bincount(draw.integers(clips, size=clips), minlength=clips) for _ in range(resamples)]
-    return np.stack(counts, axis=1).astype(np.float64)
-
-
-def _weighted(metric: str, folds: Sequence[Predictions], weights: Sequence[np.ndarray]) -> np.ndarray:
-    """Return `metrics.weighted_scores` as the mean over folds, [draw]."""
-    pairs = zip(folds, weights, strict=True)
-    return np.mean([weighted_scores(METRICS[metric][0], fold.target, fold.prediction, w) for fold, w in pairs], axis=0)
-
-
-def _interval(values: np.ndarray) -> tuple[float, float]:
-    low, high = np.nanpercentile(values, (2.5, 97.5))
-    return float(low), float(high)
-
-
-def _permutation_test(
-    metric: str, modules: Mapping[str, Sequence[Predictions]], reference: Sequence[Predictions], seed: int
-) -> dict[str, float]:
-    """Return module → two-sided p of its difference from the ``reference``, exchanging predictions clip by clip."""
-    observed = {module: abs(_score(metric, folds) - _score(metric, reference)) for module, folds in modules.items()}
-    extreme = dict.fromkeys(modules, 0)
-    draw = np.random.default_rng(seed)
-    block = int(np.clip(_BLOCK / (16 * sum(map(len, reference))), 100, DRAWS))
-    for start in range(0, DRAWS if modules else 0, block):
-        size = min(block, DRAWS - start)
-        # `_both` stacks the clips with one module's predictions on the same clips with the other's. One row of each
-        # clip has weight 1, the other 0: an exchange moves the weight of a clip to the other module's row.
-        weights = []
-        for fold in reference:
-            swapped = draw.integers(2, size=(len(fold), size), dtype=np.int8).astype(np.float64)
-            weights.append(np.concatenate([1 - swapped, swapped]))
-        for module, folds in modules.items():
-            first = _weighted(metric, [_both(*pair) for pair in zip(folds, reference, strict=True)], weights)
-            second = _weighted(metric, [_both(*pair) for pair in zip(reference, folds, strict=True)], weights)
-            extreme[module] += int(np.count_nonzero(np.abs(first - second) >= observed[module] - _EQUAL))
-    # The identity, which was not drawn, is a permutation as well.
-    return {module: (1 + count) / (1 + DRAWS) for module, count in extreme.items()}
-
-
-def _both(one: Predictions, other: Predictions) -> Predictions:
-    return Predictions(np.concatenate([one.target, other.target]), np.concatenate([one.prediction, other.prediction]))

@@ -77,7 +77,7 @@ class _Task:
     splits: dict[str, dict[str, Any]] = field(default_factory=dict)
     lines: dict[str, dict[str, int]] = field(default_factory=dict)
 
-    def error(self, file: str, line: int | None, message: str) -> None:
+    def error(self, file: str, message: str, line: int | None = None) -> None:
         self.errors.append(f"{self._place(file, line)}: {message}")
 
     def warn(self, file: str, message: str, line: int | None = None) -> None:
@@ -95,13 +95,13 @@ class _Task:
         before = len(self.errors)
         for key in ("task_name", *_CHOICES, "splits", "sample_duration", "evaluation"):
             if key not in content:
-                self.error(file, None, f"the key {key} is missing; add it, as heareval needs it")
+                self.error(file, f"the key {key} is missing; add it, as heareval needs it")
         for key, choices in _CHOICES.items():
             if key in content and content[key] not in choices:
-                self.error(file, lines.get(key), f"{key} is {content[key]!r}; choose from {', '.join(choices)}")
+                self.error(file, f"{key} is {content[key]!r}; choose from {', '.join(choices)}", lines.get(key))
         seconds = content.get("sample_duration")
         if seconds is not None and (not _is_number(seconds) or seconds <= 0):
-            self.error(file, lines.get("sample_duration"), f"sample_duration is {seconds!r}; give seconds, or null")
+            self.error(file, f"sample_duration is {seconds!r}; give seconds, or null", lines.get("sample_duration"))
         if "splits" in content:
             self._check_split_names(content, lines.get("splits"))
         sound = len(self.errors) == before
@@ -115,33 +115,29 @@ class _Task:
     def _check_split_names(self, content: dict[str, Any], line: int | None) -> None:
         file, names, mode = "task_metadata.json", content["splits"], content.get("split_mode")
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or not names:
-            self.error(file, line, f"splits is {names!r}; give a list of split names")
+            self.error(file, f"splits is {names!r}; give a list of split names", line)
         elif len(set(names)) < len(names):
-            self.error(file, line, f"splits is {names!r}; list every split once")
+            self.error(file, f"splits is {names!r}; list every split once", line)
         elif mode == "trainvaltest" and set(names) != {"train", "valid", "test"}:
-            self.error(file, line, f"splits is {names!r}; with split_mode trainvaltest, give train, valid and test")
+            self.error(file, f"splits is {names!r}; with split_mode trainvaltest, give train, valid and test", line)
         elif mode in KFOLD and len(names) < 3:
-            self.error(file, line, f"splits has {len(names)} folds; give at least 3 (train, valid, test)")
+            self.error(file, f"splits has {len(names)} folds; give at least 3 (train, valid, test)", line)
 
     def _check_scores(self, content: dict[str, Any], line: int | None) -> None:
         file, scores, kind = "task_metadata.json", content["evaluation"], content["embedding_type"]
         if not isinstance(scores, list) or not scores:
-            self.error(
-                file, line, f"evaluation is {scores!r}; give a list of scores, of which the first selects the probe"
-            )
+            self.error(file, f"evaluation is {scores!r}; give a list of scores, the first to select the probe", line)
             return
         fitting, other = (EVENT_SCORES, SCENE_SCORES) if kind == "event" else (SCENE_SCORES, EVENT_SCORES)
         for score in scores:
             if score in LAUNCHER_SCORES and (kind, content.get("prediction_type")) == ("scene", "multilabel"):
-                self.warn(
-                    file, f"heareval alone has no score {score}; run python -m sonyc_tasks.heareval instead", line
-                )
+                self.warn(file, f"only python -m sonyc_tasks.heareval has the score {score}; run that instead", line)
             elif score in LAUNCHER_SCORES:
-                self.error(file, line, f"{score} scores only multilabel scene tasks; choose from {', '.join(fitting)}")
+                self.error(file, f"{score} scores only multilabel scene tasks; choose from {', '.join(fitting)}", line)
             elif score in other:
-                self.error(file, line, f"{score} does not score {kind} tasks; choose from {', '.join(fitting)}")
+                self.error(file, f"{score} does not score {kind} tasks; choose from {', '.join(fitting)}", line)
             elif score not in fitting:
-                self.error(file, line, f"heareval has no score {score!r}; choose from {', '.join(fitting)}")
+                self.error(file, f"heareval has no score {score!r}; choose from {', '.join(fitting)}", line)
 
     def read_vocabulary(self) -> None:
         file = "labelvocabulary.csv"
@@ -149,7 +145,7 @@ class _Task:
         if text is not None:
             self.vocabulary, faults = read_vocabulary(text)
             for line, fault in faults:
-                self.error(file, line, fault)
+                self.error(file, fault, line)
 
     def read_splits(self) -> None:
         seen: dict[str, str] = {}
@@ -159,62 +155,52 @@ class _Task:
             if content is None:
                 continue
             if not content:
-                self.error(file, 1, "the split has no clips; add some")
+                self.error(file, "the split has no clips; add some", 1)
             self.splits[split], self.lines[split] = {}, lines
             for clip, labels in content.items():
                 line = lines.get(clip)
                 if clip in seen:
-                    self.error(file, line, f"{clip} is also in {seen[clip]}; keep it in one split")
+                    self.error(file, f"{clip} is also in {seen[clip]}; keep it in one split", line)
                 seen.setdefault(clip, f"{split}.json:{line}")
                 if Path(clip).name != clip:
-                    self.error(file, line, f"{clip} is a path, but heareval makes no folders; give a plain file name")
+                    self.error(file, f"{clip} is a path, but heareval makes no folders; give a plain file name", line)
                 if isinstance(labels, list):
                     self.splits[split][clip] = labels
                     self._check_labels(file, line, clip, labels)
                 else:
                     self.splits[split][clip] = []
-                    self.error(file, line, f"the labels of {clip} are {labels!r}; give a list")
+                    self.error(file, f"the labels of {clip} are {labels!r}; give a list", line)
 
     def _check_labels(self, file: str, line: int | None, clip: str, labels: list[Any]) -> None:
         if self.metadata["embedding_type"] == "event":
             labels = [event["label"] for event in labels if self._is_event(file, line, clip, event)]
         elif self.metadata["prediction_type"] == "multiclass" and len(labels) != 1:
-            self.error(file, line, f"{clip} has {len(labels)} labels in a multiclass task; give exactly one")
+            self.error(file, f"{clip} has {len(labels)} labels in a multiclass task; give exactly one", line)
         for label in labels if self.vocabulary else ():
             if str(label) in self.vocabulary.values():
                 continue
             if str(label) in self.vocabulary:
-                self.error(
-                    file,
-                    line,
-                    f"{label!r}, a label of {clip}, becomes {self.vocabulary[str(label)]} when heareval reads "
-                    "labelvocabulary.csv with pandas; use a label that is clearly text",
-                )
+                reading = f"becomes {self.vocabulary[str(label)]} in pandas, which heareval uses"
+                self.error(file, f"{label!r}, a label of {clip}, {reading}; use a label that is clearly text", line)
             else:
-                self.error(
-                    file, line, f"{label!r}, a label of {clip}, is not in labelvocabulary.csv; add or correct it"
-                )
+                self.error(file, f"{label!r}, a label of {clip}, is not in labelvocabulary.csv; add or fix it", line)
 
     def _is_event(self, file: str, line: int | None, clip: str, event: Any) -> bool:
         if not isinstance(event, dict) or not {"label", "start", "end"} <= event.keys():
-            self.error(file, line, f"an event of {clip} is {event!r}; give label, start and end (ms)")
+            self.error(file, f"an event of {clip} is {event!r}; give label, start and end (ms)", line)
             return False
         start, end, seconds = event["start"], event["end"], self.metadata["sample_duration"]
         if not _is_number(start) or not _is_number(end) or start < 0 or end <= start:
-            self.error(
-                file, line, f"an event of {clip} is from {start!r} to {end!r}; give 0 <= start < end in milliseconds"
-            )
+            self.error(file, f"an event of {clip} is from {start!r} to {end!r}; give 0 <= start < end in ms", line)
         elif seconds is not None and end > seconds * 1000:
-            self.error(
-                file, line, f"an event of {clip} ends at {end} ms, after sample_duration of {seconds} s; cut it there"
-            )
+            self.error(file, f"an event of {clip} ends at {end} ms, after the clip's {seconds} s; cut it there", line)
         return True
 
     def check_probes(self) -> None:
         """Find what crashes heareval's probes, and classes that make its scores undefined or meaningless."""
         if len(self.splits) == len(self.metadata["splits"]):
             for file, fault in probe_faults(self.metadata, {split: len(own) for split, own in self.splits.items()}):
-                self.error(file, None, fault)
+                self.error(file, fault)
         if self.vocabulary and self.scores_known:
             classes = {split: [self._classes(own) for own in clips.values()] for split, clips in self.splits.items()}
             for file, fault in probe_warnings(self.metadata, classes, list(self.vocabulary.values())):
@@ -248,10 +234,8 @@ class _Task:
     def check_audio(self) -> None:
         clips = {split: list(labels) for split, labels in self.splits.items()}
         for split, clip, message in audio_faults(self.folder, clips, self.metadata["sample_duration"]):
-            if split is None:
-                self.error("task_metadata.json", None, message)
-            else:
-                self.error(f"{split}.json", self.lines[split].get(clip), message)
+            line = None if split is None else self.lines[split].get(clip)
+            self.error(f"{split or 'task_metadata'}.json", message, line)
 
     def check_duplicates(self) -> None:
         """Warn of recordings that are in two splits, whatever their names: the probe is tested on what it has seen."""
@@ -269,9 +253,9 @@ class _Task:
         try:
             return (self.folder / file).read_bytes().decode("utf-8")  # without changing line ends, which pandas keeps
         except FileNotFoundError:
-            self.error(file, None, "the file is missing; write it, as heareval needs it")
+            self.error(file, "the file is missing; write it, as heareval needs it")
         except (OSError, UnicodeDecodeError) as error:
-            self.error(file, None, f"the file cannot be read ({error}); write it again, in UTF-8")
+            self.error(file, f"the file cannot be read ({error}); write it again, in UTF-8")
         return None
 
     def _json(self, file: str) -> tuple[dict[str, Any] | None, dict[str, int]]:
@@ -281,7 +265,7 @@ class _Task:
             return None, {}
         content, lines, faults = parse(text)
         for line, fault in faults:
-            self.error(file, line, fault)
+            self.error(file, fault, line)
         return content, lines
 
 

@@ -188,7 +188,7 @@ def clip_of(sensor: int, n: int, sources: Sequence[str]) -> Clip:
     return Clip(name, sensor, Path(name), tuple(sources))
 
 
-FEW_EACH = {sensor: 3 + sensor % 2 for sensor in range(30)}  # some have to be seated
+FEW_EACH = {sensor: 3 + sensor % 2 for sensor in range(30)}  # some have to be moved
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ FEW_EACH = {sensor: 3 + sensor % 2 for sensor in range(30)}  # some have to be s
             {sensor: 3 + sensor % 2 for sensor in range(30)},
             0,
             "374a73ab58762f9b6fd39195f384dfda134599ca00c9ae8d9cc9c81a318acc67",
-        ),  # sensors have to be seated
+        ),  # sensors have to be moved
         (
             {sensor: 3 + sensor % 2 for sensor in range(30)},
             1,

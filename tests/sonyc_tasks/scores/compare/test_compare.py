@@ -12,8 +12,9 @@ import pytest
 from scipy.stats import binomtest
 
 from sonyc_tasks.scores import metrics
-from sonyc_tasks.scores.compare import DRAWS, ModuleScore, compare
+from sonyc_tasks.scores.compare import ModuleScore, compare
 from sonyc_tasks.scores.compare_report import markdown
+from sonyc_tasks.scores.resampling import DRAWS
 
 TASK = "bees-v2-full"
 # The folders hold results only; tests/sonyc_tasks/test_result_checks.py is about what else belongs there.

@@ -10,10 +10,10 @@ import pytest
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from sonyc_tasks.dataset.annotations import Clip
-from sonyc_tasks.dataset.seats import Recording, Seats
+from sonyc_tasks.dataset.division import Division, Recording
 from sonyc_tasks.dataset.taxonomy import COARSE
 
-SETS = ("test", "train", "valid")  # the order in which a source gets its seats
+SETS = ("test", "train", "valid")  # the order in which a source gets into the sets
 
 
 def clip(name: str, sensor: int, sources: Iterable[str] = ()) -> Clip:
@@ -31,7 +31,7 @@ def draw_recordings(draw: random.Random) -> list[Recording]:
 
 
 def weight(total: int, name: str) -> int:
-    """What a missing seat costs, so that any number of lesser ones costs less."""
+    """What a gap costs, so that any number of lesser ones costs less."""
     return 1 if total == 1 else 10 if name == "valid" else 1000
 
 
@@ -45,15 +45,15 @@ def least_cost(recordings: Sequence[Recording]) -> int:
     """The least that any division with every sensor in every set can cost: an integer programme, solved exactly."""
     total = Counter(source for recording in recordings for source in recording.sources)
     wanted = [(source, name, weight(k, name)) for source, k in total.items() for name in SETS[:k]]
-    seats = 3 * len(recordings)
+    places = 3 * len(recordings)
     rows, low = [], []
 
     def at_least_one(label: int | str, name: str, missing: int | None = None) -> None:
-        row = np.zeros(seats + len(wanted))
+        row = np.zeros(places + len(wanted))
         for position, recording in enumerate(recordings):
             row[3 * position + SETS.index(name)] = label in recording.sensors or label in recording.sources
         if missing is not None:
-            row[seats + missing] = 1
+            row[places + missing] = 1
         rows.append(row)
         low.append(1)
 
@@ -62,32 +62,32 @@ def least_cost(recordings: Sequence[Recording]) -> int:
             at_least_one(sensor, name)
     for number, (source, name, _) in enumerate(wanted):
         at_least_one(source, name, number)
-    one_set = np.zeros((len(recordings), seats + len(wanted)))
+    one_set = np.zeros((len(recordings), places + len(wanted)))
     for position in range(len(recordings)):
         one_set[position, 3 * position : 3 * position + 3] = 1
     solved = milp(
-        np.r_[np.zeros(seats), [price for *_, price in wanted]],
+        np.r_[np.zeros(places), [price for *_, price in wanted]],
         constraints=[LinearConstraint(np.array(rows), low, np.inf), LinearConstraint(one_set, 1, 1)],
-        integrality=np.ones(seats + len(wanted)),
+        integrality=np.ones(places + len(wanted)),
         bounds=Bounds(0, 1),
     )
     return round(solved.fun)
 
 
-def test_as_many_sources_are_seated_as_can_be() -> None:
+def test_as_many_sources_are_in_the_sets_as_can_be() -> None:
     perfect = 0
     for trial in range(40):
         draw = random.Random(trial)
         recordings = draw_recordings(draw)
-        seats = Seats(recordings, draw.choices(("train", "valid", "test"), (6, 2, 2), k=len(recordings)))
-        seats.seat_sensors()
-        seats.seat_sources(seed=trial)
-        found = cost(recordings, seats.place)
+        division = Division(recordings, draw.choices(("train", "valid", "test"), (6, 2, 2), k=len(recordings)))
+        division.ensure_sensors()
+        division.ensure_sources(seed=trial)
+        found = cost(recordings, division.place)
         assert found == least_cost(recordings), trial
         perfect += found == 0
         for name in SETS:
-            seated = {s for r, own in zip(recordings, seats.place, strict=True) if own == name for s in r.sensors}
-            assert seated == {s for r in recordings for s in r.sensors}
+            placed = {s for r, own in zip(recordings, division.place, strict=True) if own == name for s in r.sensors}
+            assert placed == {s for r in recordings for s in r.sensors}
     assert 10 < perfect < 40  # some contradict each other
 
 
@@ -96,24 +96,24 @@ def test_a_complete_division_is_left_alone() -> None:
     recordings = [Recording((clip(f"{n}", n % 3, COARSE),)) for n in range(30)]
     place = [SETS[n // 3 % 3] for n in range(30)]
     draw.shuffle(recordings)
-    seats = Seats(recordings, place)
-    seats.seat_sensors()
-    before = list(seats.place)
-    seats.seat_sources(seed=0)
-    seats.avoid_lone_row()
-    assert seats.place == before
+    division = Division(recordings, place)
+    division.ensure_sensors()
+    before = list(division.place)
+    division.ensure_sources(seed=0)
+    division.avoid_lone_row()
+    assert division.place == before
 
 
 def test_a_source_of_two_clips_changes_places_within_its_sensor() -> None:
     recordings = [Recording((clip(f"{n}", n % 2, ["8_dog"] if n in (0, 2) else ()),)) for n in range(40)]
     place = ["train"] * 24 + ["valid"] * 8 + ["test"] * 8
-    seats = Seats(recordings, place)
-    seats.seat_sources(seed=0)
-    moved = [n for n in range(40) if seats.place[n] != place[n]]
-    assert Counter(seats.place) == Counter(place)
+    division = Division(recordings, place)
+    division.ensure_sources(seed=0)
+    moved = [n for n in range(40) if division.place[n] != place[n]]
+    assert Counter(division.place) == Counter(place)
     assert len(moved) == 2
     assert {n % 2 for n in moved} == {0}  # the sensor of both clips
-    assert sorted(seats.place[n] for n in (0, 2)) == ["test", "train"]
+    assert sorted(division.place[n] for n in (0, 2)) == ["test", "train"]
 
 
 @pytest.mark.parametrize("copies", [1, 2, 3])
@@ -124,27 +124,27 @@ def test_no_last_batch_of_one(train: int, copies: int) -> None:
     recordings = [Recording(tuple(clip(f"{n}_{c}", n % 4) for c in range(size))) for n, size in enumerate(groups)]
     rest = [Recording((clip(f"r{n}", n % 4),)) for n in range(20)]
     place = ["train"] * len(recordings) + ["valid"] * 10 + ["test"] * 10
-    seats = Seats([*recordings, *rest], place)
-    seats.avoid_lone_row()
-    now = sum(len(r.clips) for r, name in zip(seats.recordings, seats.place, strict=True) if name == "train")
+    division = Division([*recordings, *rest], place)
+    division.avoid_lone_row()
+    now = sum(len(r.clips) for r, name in zip(division.recordings, division.place, strict=True) if name == "train")
     assert now % 1024 != 1
-    assert (seats.place == place) == (train % 1024 != 1)
+    assert (division.place == place) == (train % 1024 != 1)
     assert abs(now - train) <= copies
 
 
-def test_the_last_batch_is_mended_without_taking_a_seat() -> None:
+def test_the_last_batch_is_mended_without_opening_a_gap() -> None:
     """Sensor 0 has one clip in train, and the only clip of a source there is the last of sensor 1."""
     recordings = [Recording((clip(f"{n}", min(n, 1), ["8_dog"] if n == 1024 else ()),)) for n in range(1025)]
     rest = [Recording((clip(f"r{n}", n % 2, ["8_dog"] if n < 4 else ()),)) for n in range(8)]
     place = ["train"] * 1025 + ["valid"] * 2 + ["test"] * 2 + ["valid"] * 2 + ["test"] * 2
-    seats = Seats([*recordings, *rest], place)
-    seats.avoid_lone_row()
-    assert [n for n in range(len(place)) if seats.place[n] != place[n]] == [1023]
+    division = Division([*recordings, *rest], place)
+    division.avoid_lone_row()
+    assert [n for n in range(len(place)) if division.place[n] != place[n]] == [1023]
 
 
-def test_sensors_that_share_their_recordings_cannot_all_be_seated() -> None:
+def test_sensors_that_share_their_recordings_cannot_all_be_in_every_set() -> None:
     """Each of three sets would need two of these five recordings."""
     bearers: list[tuple[int, ...]] = [(1, 2), (1, 2), (1, 3), (2, 3), (3,)]
     recordings = [Recording(tuple(clip(f"{n}_{s}", s) for s in own)) for n, own in enumerate(bearers)]
     with pytest.raises(ValueError, match=r"sensor \d .* annotations\.csv"):
-        Seats(recordings, ["train"] * 5).seat_sensors()
+        Division(recordings, ["train"] * 5).ensure_sensors()

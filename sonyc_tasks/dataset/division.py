@@ -22,7 +22,7 @@ from sonyc_tasks.tasks.probe_batches import has_lone_row
 
 #: The order in which a source with few recordings gets into the sets.
 _ORDER = ("test", "train", "valid")
-#: Steps of the search for seats of sources. A few are usually enough; contradicting sources take all of them.
+#: Steps of the search for sources. A few are usually enough; contradicting sources take all of them.
 _STEPS = 1000
 #: Moves compared in a step.
 _MOVES = 100
@@ -47,7 +47,7 @@ class Recording:
         return frozenset(source for clip in self.clips for source in clip.sources)
 
 
-class Seats:
+class Division:
     """Which set each recording is in. A move is {position: new set}.
 
     Args:
@@ -64,7 +64,7 @@ class Seats:
             self._count(position, name, 1)
         self.total = Counter(source for sources in self.sources for source in sources)
 
-    def seat_sensors(self) -> None:
+    def ensure_sensors(self) -> None:
         """Move recordings so that every sensor is in every set, from the set where that sensor has most.
 
         Raises:
@@ -75,28 +75,28 @@ class Seats:
                 if not self.count[name, sensor]:
                     self._move(self._spare_of(sensor, name))
 
-    def seat_sources(self, seed: int) -> None:
-        """Seat as many sources as possible, mostly by swaps within a sensor, which keep the sizes of the sets.
+    def ensure_sources(self, seed: int) -> None:
+        """Get sources into the sets, as many as possible, mostly by swaps within a sensor, which keep the sets' sizes.
 
-        A min-conflicts search (Minton et al. 1992) with noise (Selman et al. 1994): it takes the best move for one
-        missing seat at a time, even if it removes another, and keeps the best division found.
+        A min-conflicts search (Minton et al. 1992) with noise (Selman et al. 1994): it takes the best move for one gap
+        at a time, even if it opens another, and keeps the best division found.
         """
         draw = random.Random(seed)
-        best, least, stuck = list(self.place), self.missing(), False
+        best, least, stuck = list(self.place), self.gaps(), False
         for _ in range(_STEPS):
-            missing = self._vacant()
-            if not missing:
+            gaps = self._list_gaps()
+            if not gaps:
                 break
-            source, name = draw.choice(missing)
+            source, name = draw.choice(gaps)
             moves = list(self._moves_into(source, name))
             moves = draw.sample(moves, min(len(moves), _MOVES))
             if not moves:
                 continue
             cost, _, move = min(((self._cost(move), draw.random(), move) for move in moves), key=itemgetter(0, 1))
-            stuck = stuck or cost[:3] >= self.missing()
+            stuck = stuck or cost[:3] >= self.gaps()
             self._move(draw.choice(moves) if stuck and draw.random() < _NOISE else move)
-            if self.missing() < least:
-                best, least = list(self.place), self.missing()
+            if self.gaps() < least:
+                best, least = list(self.place), self.gaps()
         self._move(dict(enumerate(best)))
 
     def avoid_lone_row(self) -> None:
@@ -112,24 +112,24 @@ class Seats:
                 for position, name in enumerate(self.place)
                 if name == source and not has_lone_row(clips + sign * len(self.recordings[position].clips))
             ]
-            now = self.missing()
-            fitting = [move for move in moves if self._keeps_sensors(move[2]) and self._missing_after(move[2]) <= now]
+            now = self.gaps()
+            fitting = [move for move in moves if self._keeps_sensors(move[2]) and self._gaps_after(move[2]) <= now]
             if fitting:
                 self._move(min(fitting)[2])
 
-    def missing(self) -> tuple[int, int, int]:
-        """Count missing seats, the worst first.
+    def gaps(self) -> tuple[int, int, int]:
+        """Count the gaps, sets that lack a source, the worst first.
 
         Returns:
-            Seats of sources that cannot be both learned and measured although they have two recordings; of sources that
+            Gaps of sources that cannot be both learned and measured although they have two recordings; of sources that
             cannot be validated; and of sources with a single recording.
         """
-        vacant = self._vacant()
-        single = sum(self.total[source] == 1 for source, _ in vacant)
-        valid = sum(name == "valid" for _, name in vacant)
-        return len(vacant) - single - valid, valid, single
+        gaps = self._list_gaps()
+        single = sum(self.total[source] == 1 for source, _ in gaps)
+        valid = sum(name == "valid" for _, name in gaps)
+        return len(gaps) - single - valid, valid, single
 
-    def _vacant(self) -> list[tuple[str, str]]:
+    def _list_gaps(self) -> list[tuple[str, str]]:
         return [
             (source, name)
             for source, total in sorted(self.total.items())
@@ -163,18 +163,18 @@ class Seats:
         return all(self.count[self.place[p], sensor] > 1 for p in move for sensor in self.sensors[p])
 
     def _cost(self, move: dict[int, str]) -> tuple[int, int, int, int, int]:
-        """Return what is missing after a move, then how much it changes the sizes and the sources of the sets."""
+        """Return the gaps after a move, then how much it changes the sizes and the sources of the sets."""
         changed: set[str] = set()
         for position in move:
             changed ^= self.sources[position]
-        return (*self._missing_after(move), 2 - len(move), len(changed))
+        return (*self._gaps_after(move), 2 - len(move), len(changed))
 
-    def _missing_after(self, move: dict[int, str]) -> tuple[int, int, int]:
+    def _gaps_after(self, move: dict[int, str]) -> tuple[int, int, int]:
         before = {position: self.place[position] for position in move}
         self._move(move)
-        missing = self.missing()
+        gaps = self.gaps()
         self._move(before)
-        return missing
+        return gaps
 
     def _move(self, move: dict[int, str]) -> None:
         for position, name in move.items():
