@@ -90,7 +90,7 @@ bench-gpu: setup
 	@$(BIN)/python -m training bench --gpu --out docs/performance.md
 
 # The documentation site in site/: the commands' page anew, then every page; a broken link is an error.
-.venv/.docs: .venv/.packages
+.venv/.docs: .venv/.installed
 	@$(PIP) --quiet -e ".[docs]" && touch $@
 
 docs: .venv/.docs
