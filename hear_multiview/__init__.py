@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from hear_multiview.api import get_scene_embeddings, get_timestamp_embeddings, load_model
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 __all__ = ["get_scene_embeddings", "get_timestamp_embeddings", "load_model"]
 
 

@@ -56,7 +56,7 @@ PAPER_GRID: dict[str, list[Any]] = {
 }
 
 
-def build(
+def build(  # noqa: PLR0913, the options of one command, by keyword
     root: str | Path,
     tasks_dir: str | Path,
     *,

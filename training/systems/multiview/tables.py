@@ -7,16 +7,15 @@ and LaTeX, and empty in CSV.
 from __future__ import annotations
 
 import csv
-import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sonyc_tasks.files import write_atomic
+from sonyc_tasks.scores import text_tables
 from sonyc_tasks.scores.results import VIEWS
 from sonyc_tasks.scores.score import MEASURES, THRESHOLD
-from sonyc_tasks.scores.text_tables import markdown_table
 from training.reporting.seed_statistics import Difference, Mean, compare, mean, paired
 from training.reporting.text import MISSING, estimate, number
 
@@ -108,7 +107,7 @@ def write_scores(path: str | Path, scores: Scores) -> None:
     """
     _check(scores)
     lines = [(*key, seed, repr(float(score))) for key, seeds in scores.items() for seed, score in seeds.items()]
-    write_atomic(Path(path), _csv([_COLUMNS, *sorted(lines)]))
+    write_atomic(Path(path), text_tables.csv_text(_COLUMNS, sorted(lines)))
 
 
 def read_scores_csv(path: str | Path) -> dict[tuple[str, str, str], dict[int, float]]:
@@ -215,7 +214,7 @@ def markdown(table: Table) -> str:
         rows = [[blocks[0][r][0], *(cell for block in blocks for cell in block[r][1:])] for r in range(len(scores))]
         # What Markdown would take for emphasis, code or a tag; "p<.001" is none of them.
         rows = [[re.sub(r"[\\*`]|<(?=[a-zA-Z/!?])", r"\\\g<0>", cell) for cell in row] for row in rows]
-        parts.append(markdown_table(rows[0], rows[1:], "l" + "r" * (len(rows[0]) - 1)) + "\n")
+        parts.append(text_tables.markdown_table(rows[0], rows[1:], "l" + "r" * (len(rows[0]) - 1)) + "\n")
     return "\n".join(parts)
 
 
@@ -267,17 +266,11 @@ def csv_text(table: Table) -> str:
             what = f"{task}_minus_{reference}"
             fields |= {**_numbers(what, of.mean), f"{what}_p": of.p, f"{what}_p_holm": of.p_holm}
         lines.append(fields)
-    return _csv([list(lines[0]), *(list(line.values()) for line in lines)]) if lines else ""
+    return text_tables.csv_text(list(lines[0]), [list(line.values()) for line in lines]) if lines else ""
 
 
 def _numbers(what: str, of: Mean | None) -> dict[str, object]:
     return {what: of and of.value, f"{what}_ci_half_width": of and of.ci_half_width, f"{what}_n": of and of.n}
-
-
-def _csv(lines: Sequence[Sequence[object]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(lines)
-    return text.getvalue()
 
 
 def _check(scores: Scores) -> None:
