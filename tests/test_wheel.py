@@ -114,7 +114,7 @@ model = h.load_model()
 audio = torch.randn(2, 44_100) * 0.1
 frames, times = h.get_timestamp_embeddings(audio, model)
 print(list(h.get_scene_embeddings(audio, model).shape), list(frames.shape), list(times.shape))
-import sonyc_tasks.dataset.splits, training.commands
+import sonyc_tasks.dataset.splits, training.cli
 for name in {PACKAGES}:
     print(sys.modules[name].__path__[0])
 """
