@@ -1,4 +1,4 @@
-"""The figures of the music system: its ablation, what each dimension knows, and what each dimension does."""
+"""Figures of the music system: the ablation, mutual information by dimension, and latent traversals."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from training.reporting.figures import plain, save
 from training.reporting.seed_statistics import Mean
 from training.systems.music.traversals import STEPS
 
-#: Of each subspace: its colour (colour-blind safe, after Okabe and Ito) and marker.
+#: Colour (colour-blind safe, after Okabe and Ito) and marker of each subspace.
 _SUBSPACES = {"private": ("#D55E00", "s"), "shared": ("#0072B2", "o"), "joint": ("#57606a", "^")}
-#: Of each term of the loss: the Greek letter of its weight, and its name.
+#: Greek letter of the weight, and name, of each loss term.
 TERMS = {
     "mutual_information": ("α", "mutual information"),
     "total_correlation": ("β", "total correlation"),
@@ -30,8 +30,8 @@ def ablation_figure(
     """Draw accuracy against the weight of each term: one row per factor, one column per term, one line per subspace.
 
     Args:
-        accuracies: by term, weight, subspace (private, shared, joint) and factor.
-        chance: of each factor, a dashed line.
+        accuracies: means over seeds, by term, weight, subspace (private, shared, joint) and factor.
+        chance: accuracy of guessing, by factor; drawn as a dashed line.
         stem: path of the files without their endings.
 
     Returns:
@@ -43,7 +43,7 @@ def ablation_figure(
         for axes, by_weight in zip(row, accuracies.values(), strict=True):
             for subspace, (colour, marker) in _SUBSPACES.items():
                 means = [found[subspace][factor] for found in by_weight.values()]
-                # The weights lie too close together at their lower end for a linear axis.
+                # Weights are equally spaced, because small ones would be too close together on a linear axis.
                 axes.errorbar(
                     range(len(means)),
                     [m.value for m in means],
@@ -67,10 +67,10 @@ def ablation_figure(
 
 
 def information_figure(information: Mapping[str, Sequence[float]], stem: Path) -> Path:
-    """Draw the mutual information of each dimension of z_p ⊕ z_s with each factor, as a matrix with its numbers.
+    """Draw the mutual information of each dimension of z_p ⊕ z_s with each factor as an annotated matrix.
 
     Args:
-        information: in nats, by factor, of each dimension; the private half comes first.
+        information: nats of each dimension, by factor; the private half comes first.
         stem: path of the files without their endings.
 
     Returns:
@@ -92,10 +92,10 @@ def information_figure(information: Mapping[str, Sequence[float]], stem: Path) -
 
 
 def traversal_figure(decoded: Sequence[Tensor], stem: Path) -> Path:
-    """Draw what moving each dimension of z_p ⊕ z_s decodes to, low bands at the bottom.
+    """Draw the traversal of each dimension of z_p ⊕ z_s as a spectrogram, with low bands at the bottom.
 
     Args:
-        decoded: log-mel frames [step, band] of each dimension.
+        decoded: log-mel frames [step, band], one tensor per dimension.
         stem: path of the files without their endings.
 
     Returns:
