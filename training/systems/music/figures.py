@@ -24,6 +24,11 @@ TERMS = {
 }
 
 
+def dimension_names(count: int) -> list[str]:
+    """Name the ``count`` dimensions of z_p ⊕ z_s: the private half, then the shared half."""
+    return [f"{view} {k}" for view in ("private", "shared") for k in range(count // 2)]
+
+
 def ablation_figure(
     accuracies: Mapping[str, Mapping[float, Mapping[str, Mapping[str, Mean]]]], chance: Mapping[str, float], stem: Path
 ) -> Path:
@@ -83,10 +88,8 @@ def information_figure(information: Mapping[str, Sequence[float]], stem: Path) -
     for (row, column), value in np.ndenumerate(values):
         colour = "white" if value > 0.6 * values.max() else "black"
         axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=9, color=colour)
-    half = values.shape[1] // 2
-    axes.axvline(half - 0.5, color="black", linewidth=1.5)
-    names = [f"private {k}" if k < half else f"shared {k - half}" for k in range(2 * half)]
-    axes.set_xticks(range(2 * half), names, fontsize=8)
+    axes.axvline(values.shape[1] // 2 - 0.5, color="black", linewidth=1.5)
+    axes.set_xticks(range(values.shape[1]), dimension_names(values.shape[1]), fontsize=8)
     axes.set_yticks(range(len(values)), list(information), fontsize=9)
     return save(figure, stem)[0]
 
@@ -101,14 +104,14 @@ def traversal_figure(decoded: Sequence[Tensor], stem: Path) -> Path:
     Returns:
         The PNG file; the PDF is next to it.
     """
-    half = len(decoded) // 2
-    figure = Figure(figsize=(2.1 * half + 0.6, 4.6), layout="constrained")
-    places = figure.subplots(2, half, sharex=True, sharey=True, squeeze=False)
+    columns = len(decoded) // 2
+    figure = Figure(figsize=(2.1 * columns + 0.6, 4.6), layout="constrained")
+    places = figure.subplots(2, columns, sharex=True, sharey=True, squeeze=False)
     together = torch.stack(list(decoded))
     low, high = together.min().item(), together.max().item()
-    for index, (axes, strip) in enumerate(zip(places.flat, decoded, strict=True)):
+    for axes, strip, name in zip(places.flat, decoded, dimension_names(len(decoded)), strict=True):
         axes.imshow(strip.numpy().T, origin="lower", aspect="auto", cmap="magma", vmin=low, vmax=high)
-        axes.set_title(f"private {index}" if index < half else f"shared {index - half}", fontsize=9)
+        axes.set_title(name, fontsize=9)
         axes.set_xticks(range(0, len(STEPS), 2), [f"{step:g}" for step in STEPS[::2]])
         plain(axes)
     figure.supxlabel("value of the dimension", fontsize=9)

@@ -19,7 +19,7 @@ from training.reporting.page.audio import encode
 from training.reporting.seed_statistics import Mean, mean
 from training.reporting.text import estimate, number
 from training.systems.music import sounds
-from training.systems.music.figures import TERMS, ablation_figure, information_figure, traversal_figure
+from training.systems.music.figures import TERMS, ablation_figure, dimension_names, information_figure, traversal_figure
 from training.systems.music.recipes import MUSIC
 from training.systems.music.traversals import STEPS, load_vae, render, traverse
 
@@ -97,11 +97,9 @@ def write_report(
 
 def _traversal_sounds(decoded: Sequence[Tensor]) -> list[tuple[str, str]]:
     """Return (caption, data URL) of the audio of each dimension's traversal, from its log-mel frames [step, band]."""
-    front, half = LogMel(), len(decoded) // 2
-    captioned = []
-    for index, strip in enumerate(decoded):
+    front, captioned = LogMel(), []
+    for strip, name in zip(decoded, dimension_names(len(decoded)), strict=True):
         sound = render(strip, front)
-        name = f"private {index}" if index < half else f"shared {index - half}"
         caption = f"{name}: from {STEPS[0]:g} to {STEPS[-1]:g} in {len(STEPS)} steps"
         captioned.append((caption, encode((0.5 * sound / sound.abs().max()).numpy())))
     return captioned
