@@ -1,5 +1,5 @@
-"""The benchmark: how fast and how small each part is, beside the stock library and beside the machine's own limit.
+"""The benchmark: time and memory of each part, compared with the stock library and with the limit of the machine.
 
-A file is a family of rows; each of its functions measures and returns `Row`s. What is compared runs by turns, in fresh
-processes with the environment of a user who has set nothing, and what counts is the median.
+Each module measures one family of rows and returns `Row`s. Contenders run interleaved, in fresh processes with the
+environment of a user who has set nothing, and the median is reported.
 """

@@ -1,4 +1,4 @@
-"""The second view or task of the same clips, as heareval asks for it, with the cache of front-end frames."""
+"""Benchmark of the frame cache: a second view of a clip whose front-end frames are cached."""
 
 from __future__ import annotations
 
@@ -10,15 +10,24 @@ from typing import Any
 import torch
 
 from training.bench.encoder import OFFICIAL, prepare
+from training.bench.interleaved import Repeat, measure_interleaved
 from training.bench.row import Row
-from training.bench.turns import Repeat, by_turns
 
 
 def cache_rows(size: dict[str, Any] = OFFICIAL, clip: float = 10.0, repeats: int = 3) -> list[Row]:
-    """One row: the scene embedding of a ``clip`` of so many seconds in a first view, and in a second one."""
+    """Compare the scene embedding of a second view with that of the first.
+
+    Args:
+        size: arguments of ``dac.DAC``.
+        clip: length of the clip in seconds.
+        repeats: number of measurements; the median is reported.
+
+    Returns:
+        One row.
+    """
     with tempfile.TemporaryDirectory() as name:
         prepare(Path(name), size, clip)
-        ((found),) = by_turns([(two_views, {"folder": name})], repeats)
+        ((found),) = measure_interleaved([(two_views, {"folder": name})], repeats)
     ratio = found["first"] / found["second"]
     return [
         Row(
@@ -35,8 +44,14 @@ def cache_rows(size: dict[str, Any] = OFFICIAL, clip: float = 10.0, repeats: int
 
 
 def two_views(folder: str) -> Repeat:
-    """Scene embeddings of a clip that the cache has not seen, first private, then shared; and the encoder alone, of
-    frames in memory."""
+    """Prepare measuring the scene embedding of a clip that is not yet cached, first private, then shared.
+
+    Args:
+        folder: weights and audio from `training.bench.encoder.prepare`.
+
+    Returns:
+        A `Repeat` giving the seconds of the first view, of the second, and of the encoder alone.
+    """
     from hear_multiview import get_scene_embeddings
     from hear_multiview.embedder import Embedder
     from hear_multiview.encoders.mlp import PrivateSharedEncoder
@@ -51,10 +66,10 @@ def two_views(folder: str) -> Repeat:
     def repeat() -> dict[str, Any]:
         with tempfile.TemporaryDirectory(dir=folder) as name:
             took, cache = {}, FrameCache(Path(name))
-            for turn, view in (("first", "private"), ("second", "shared")):
+            for order, view in (("first", "private"), ("second", "shared")):
                 start = time.perf_counter()
                 get_scene_embeddings(audio, Embedder(front, encoder, view, cache))
-                took[turn] = time.perf_counter() - start
+                took[order] = time.perf_counter() - start
         start = time.perf_counter()
         with torch.no_grad():
             encoder(frames)

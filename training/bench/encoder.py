@@ -1,4 +1,4 @@
-"""The codec's encoder: latents of clips of ten seconds, beside descript-audio-codec's own, and beside the machine."""
+"""Benchmark of the codec's encoder, compared with descript-audio-codec and with the peak of the machine."""
 
 from __future__ import annotations
 
@@ -11,35 +11,39 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from training.bench.limits import rates
+from training.bench.interleaved import Repeat, measure_interleaved
+from training.bench.peak import peak_flops
 from training.bench.row import Row
-from training.bench.turns import Comparison, Repeat, by_turns
 
-#: The official codec's encoder. Its decoder is not used, and so made small.
+#: The official codec's encoder. The decoder is not used and therefore small.
 OFFICIAL: dict[str, Any] = {"encoder_dim": 64, "latent_dim": 1024, "decoder_dim": 64}
 
 
 def encoder_rows(size: dict[str, Any] = OFFICIAL, clip: float = 10.0, repeats: int = 7) -> list[Row]:
-    """Four rows: time and share of the machine, each in fp32 and in bf16, for a codec of ``size`` with seeded weights
-    and ``clip`` seconds of noise."""
+    """Measure time and arithmetic rate of the encoder in fp32 and in bf16, on noise and with random weights.
+
+    Args:
+        size: arguments of ``dac.DAC``.
+        clip: length of the clip in seconds.
+        repeats: number of measurements; the median is reported.
+
+    Returns:
+        Four rows: time and FLOP/s, in fp32, then in bf16.
+    """
     with tempfile.TemporaryDirectory() as name:
         common = {"folder": name}
         prepare(Path(name), size, clip)
-        sides: list[Comparison] = [
-            (stock, common),
-            (ours, {**common, "precision": "fp32"}),
-            (ours, {**common, "precision": "bf16"}),
-        ]
-        took, fp32, bf16 = by_turns(sides, repeats)
-        latents = {who: torch.load(Path(name) / f"{who}.pt") for who in ("stock", "fp32", "bf16")}
+        in_fp32, in_bf16 = {**common, "precision": "fp32"}, {**common, "precision": "bf16"}
+        took, fp32, bf16 = measure_interleaved([(stock, common), (ours, in_fp32), (ours, in_bf16)], repeats)
+        latents = {kind: torch.load(Path(name) / f"{kind}.pt") for kind in ("stock", "fp32", "bf16")}
         work = flop(size, clip)
     exact = latents["stock"]
     error = float((latents["fp32"] - exact).abs().max() / exact.std())
     relative = float((latents["bf16"] - exact).norm() / exact.norm())
     rows = []
-    for precision, found, wrong, what, most, times in (
-        ("fp32", fp32, error, "largest error over deviation", 1e-4, 4),
-        ("bf16", bf16, relative, "relative error", 2e-2, 7),
+    for precision, found, wrong, what, most, times, least in (
+        ("fp32", fp32, error, "largest error / standard deviation", 1e-4, 4, 0.8),
+        ("bf16", bf16, relative, "relative error", 2e-2, 7, 0.6),
     ):
         ratio = took["seconds"] / found["seconds"]
         rate = work / found["seconds"]
@@ -55,7 +59,6 @@ def encoder_rows(size: dict[str, Any] = OFFICIAL, clip: float = 10.0, repeats: i
                 ratio >= times and wrong <= most,
             )
         )
-        least = {"fp32": 0.8, "bf16": 0.6}[precision]
         rows.append(
             Row(
                 f"encoder's arithmetic, CPU, {precision}",
@@ -72,7 +75,13 @@ def encoder_rows(size: dict[str, Any] = OFFICIAL, clip: float = 10.0, repeats: i
 
 
 def prepare(folder: Path, size: dict[str, Any], clip: float) -> None:
-    """Weights and audio at −24 LUFS, the same for every side, in ``folder``."""
+    """Write weights and audio for all contenders.
+
+    Args:
+        folder: gets ``weights.pth`` and ``audio.pt`` (noise at −24 LUFS, [1, sample]).
+        size: arguments of ``dac.DAC``.
+        clip: length of the audio in seconds.
+    """
     from hear_multiview.audio import loudness
     from training.codec.bundle import seeded_codec
 
@@ -82,7 +91,16 @@ def prepare(folder: Path, size: dict[str, Any], clip: float) -> None:
 
 
 def stock(folder: str, device: str = "cpu", clips: int = 1) -> Repeat:
-    """descript-audio-codec as it is: pre-processing and encoder, of all of the clip, ``clips`` times, at once."""
+    """Prepare measuring unmodified descript-audio-codec: preprocessing and encoder, on a batch of whole clips.
+
+    Args:
+        folder: weights and audio from `prepare`.
+        device: where to compute.
+        clips: copies of the clip in the batch.
+
+    Returns:
+        A `Repeat` giving the seconds; the latents are written to ``stock.pt``, [clip, frame, dim].
+    """
     from dac.model import DAC
 
     model = DAC.load(str(Path(folder) / "weights.pth")).eval().to(device)
@@ -91,7 +109,7 @@ def stock(folder: str, device: str = "cpu", clips: int = 1) -> Repeat:
     def repeat() -> dict[str, Any]:
         start = time.perf_counter()
         with torch.no_grad():
-            latents = model.encoder(model.preprocess(audio[:, None], model.sample_rate)).cpu()  # waits for a GPU
+            latents = model.encoder(model.preprocess(audio[:, None], model.sample_rate)).cpu()  # synchronises a GPU
         took = time.perf_counter() - start
         torch.save(latents.transpose(1, 2).clone(), Path(folder) / "stock.pt")
         return {"seconds": took}
@@ -100,7 +118,18 @@ def stock(folder: str, device: str = "cpu", clips: int = 1) -> Repeat:
 
 
 def ours(folder: str, precision: str, device: str = "cpu", clips: int = 1) -> Repeat:
-    """The front end, which measures the loudness, too; and right after it what the machine can do."""
+    """Prepare measuring our front end, which also normalises the loudness.
+
+    Args:
+        folder: weights and audio from `prepare`.
+        precision: "fp32" or "bf16".
+        device: where to compute.
+        clips: copies of the clip in the batch.
+
+    Returns:
+        A `Repeat` giving the seconds and, measured right after, the machine's `peak_flops`; the latents are written to
+        a file named like the precision, [clip, frame, dim].
+    """
     from hear_multiview.frontends import load_frontend
 
     front = load_frontend("demo", Path(folder) / "weights.pth", precision)
@@ -114,13 +143,21 @@ def ours(folder: str, precision: str, device: str = "cpu", clips: int = 1) -> Re
             latents: Tensor = torch.cat([frames for frames, _ in front.stream(audio)], dim=1).cpu()
         took = time.perf_counter() - start
         torch.save(latents, Path(folder) / f"{precision}.pt")
-        return {"seconds": took, **rates(dtype, device=device)}
+        return {"seconds": took, **peak_flops(dtype, device=device)}
 
     return repeat
 
 
 def flop(size: dict[str, Any], clip: float) -> int:
-    """Of the convolutions for a whole clip, as torch counts them, without computing anything."""
+    """Count the floating-point operations of the encoder with torch's counter, without computing anything.
+
+    Args:
+        size: arguments of ``dac.DAC``.
+        clip: length of the clip in seconds.
+
+    Returns:
+        FLOP of the convolutions for one clip; a multiply-add counts as two.
+    """
     from training.codec.bundle import seeded_codec
 
     encoder = seeded_codec(0, **size).encoder.to("meta")

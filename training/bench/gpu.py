@@ -1,4 +1,4 @@
-"""The rows of a machine with a GPU: latents and a step of training there, beside stock and the GPU's own limit."""
+"""Benchmark on a GPU: latents and a pretraining step, compared with stock and with the peak of the GPU."""
 
 from __future__ import annotations
 
@@ -9,27 +9,37 @@ from typing import Any
 import torch
 
 from training.bench.encoder import OFFICIAL, flop, ours, prepare, stock
+from training.bench.interleaved import Comparison, measure_interleaved
 from training.bench.pretraining import pretraining_row, step
 from training.bench.row import Row
-from training.bench.turns import Comparison, by_turns
 
-#: Clips at a time, as `hear_multiview.get_scene_embeddings` has them on a GPU.
+#: Batch size, that of `hear_multiview.get_scene_embeddings` on a GPU.
 CLIPS = 16
 
 
 def gpu_rows(size: dict[str, Any] = OFFICIAL, clip: float = 10.0, repeats: int = 5, device: str = "cuda") -> list[Row]:
-    """Latents of `CLIPS` clips in fp32 and bf16, and a step of training, on ``device``.
+    """Measure the latents of `CLIPS` clips in fp32 and in bf16, and a pretraining step.
+
+    Args:
+        size: arguments of ``dac.DAC``.
+        clip: length of the clips in seconds.
+        repeats: number of measurements; the median is reported.
+        device: where to compute.
+
+    Returns:
+        Three rows.
 
     Raises:
-        ValueError: torch sees no GPU.
+        ValueError: torch does not see a GPU.
     """
     if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("torch sees no GPU on this machine: run the rows of the CPU, `python -m training bench`")
+        raise ValueError("torch does not see a GPU; measure the CPU with `python -m training bench`")
     with tempfile.TemporaryDirectory() as name:
         prepare(Path(name), size, clip)
         common = {"folder": name, "device": device, "clips": CLIPS}
-        sides: list[Comparison] = [(stock, common), *((ours, {**common, "precision": p}) for p in ("fp32", "bf16"))]
-        took, *found = by_turns(sides, repeats)
+        contenders: list[Comparison] = [(stock, common)]
+        contenders += [(ours, {**common, "precision": precision}) for precision in ("fp32", "bf16")]
+        took, *found = measure_interleaved(contenders, repeats)
     rows = []
     for precision, mine in zip(("fp32", "bf16"), found, strict=True):
         limit = CLIPS * flop(size, clip) / mine["best"]
@@ -47,5 +57,6 @@ def gpu_rows(size: dict[str, Any] = OFFICIAL, clip: float = 10.0, repeats: int =
             )
         )
     frames, dim = -(-round(clip * 44_100) // 512), size["latent_dim"]
-    (found_step,) = by_turns([(step, {"frames": frames, "dim": dim, "pairs": 16, "device": device})], repeats)
+    batch = {"frames": frames, "dim": dim, "pairs": 16, "device": device}
+    (found_step,) = measure_interleaved([(step, batch)], repeats)
     return [*rows, pretraining_row(found_step, f"step of pretraining, 16 pairs of {frames} x {dim}, GPU, fp32")]

@@ -1,4 +1,4 @@
-"""A step of pretraining, beside the machine's matrix products."""
+"""Benchmark of a pretraining step, compared with the machine's matrix products."""
 
 from __future__ import annotations
 
@@ -10,23 +10,41 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from hear_multiview import onednn
 from hear_multiview.encoders.linear import Linear
-from training.bench.limits import rates
+from training.bench.interleaved import Repeat, measure_interleaved
+from training.bench.peak import peak_flops
 from training.bench.row import Row
-from training.bench.turns import Repeat, by_turns
 from training.engine.memory import tune_malloc
 
 
 def pretraining_rows(frames: int = 862, dim: int = 1024, pairs: int = 16, repeats: int = 5) -> list[Row]:
-    """One row: a step of the paper's best recipe on a batch of ``pairs`` of clips, each [frames, dim], beside the same
-    step with torch's own linear layers and the C library as it is."""
+    """Measure a step of the paper's best recipe, with our linear layers and with torch's.
+
+    Args:
+        frames: frames per clip.
+        dim: dimensions per frame.
+        pairs: pairs of clips in the batch.
+        repeats: number of measurements; the median is reported.
+
+    Returns:
+        One row.
+    """
     size = {"frames": frames, "dim": dim, "pairs": pairs, "device": "cpu"}
-    stock, ours = by_turns([(step, {**size, "stock": True}), (step, size)], repeats)
+    stock, ours = measure_interleaved([(step, {**size, "stock": True}), (step, size)], repeats)
     what = f"step of pretraining, {pairs} pairs of {frames} x {dim}, CPU, fp32"
     return [pretraining_row(ours, what, stock["seconds"])]
 
 
 def pretraining_row(found: dict[str, Any], what: str, stock: float | None = None) -> Row:
-    """What `step` ``found``, as a row; ``stock``: seconds with torch's own layers."""
+    """Make a row of a measured step.
+
+    Args:
+        found: what `step` measured.
+        what: name of the row.
+        stock: seconds of the same step with torch's linear layers; None if not measured.
+
+    Returns:
+        The row; its limit is the time that the step's FLOP take at the machine's rate of matrix products.
+    """
     least = found["flop"] / found["matmul"]
     share = least / found["seconds"]
     return Row(
@@ -42,8 +60,18 @@ def pretraining_row(found: dict[str, Any], what: str, stock: float | None = None
 
 
 def step(frames: int, dim: int, pairs: int, device: str, stock: bool = False) -> Repeat:
-    """One step of `engine.pretrain` on random frames; its FLOP; and what matrix products reach. ``stock``: with
-    torch's own linear layers and the C library as it is; the latter is for all of this process."""
+    """Prepare measuring one pretraining step on random frames.
+
+    Args:
+        frames: frames per clip.
+        dim: dimensions per frame.
+        pairs: pairs of clips in the batch.
+        device: where to compute.
+        stock: use torch's linear layers and leave malloc untuned. Tuning affects the whole process.
+
+    Returns:
+        A `Repeat` giving the seconds, the FLOP, and the machine's `peak_flops`.
+    """
     from training.data.batches import Batch
     from training.engine.loop import Job, one_epoch
     from training.registry import entry
@@ -56,8 +84,7 @@ def step(frames: int, dim: int, pairs: int, device: str, stock: bool = False) ->
     for layer in model.modules():
         if isinstance(layer, Linear):
             layer.use_onednn = not stock
-    views = (torch.randn(pairs, frames, dim), torch.randn(pairs, frames, dim))
-    batch = Batch(views, {})
+    batch = Batch((torch.randn(pairs, frames, dim), torch.randn(pairs, frames, dim)), {})
     objectives = {name: entry("objectives", name) for name in BEST.objectives}
 
     def loss(batch: Batch) -> dict[str, torch.Tensor]:
@@ -84,8 +111,8 @@ def step(frames: int, dim: int, pairs: int, device: str, stock: bool = False) ->
 
     def repeat() -> dict[str, Any]:
         start = time.perf_counter()
-        one_epoch(job, [batch], epoch=0)  # ends with the loss as a number: a GPU has finished
+        one_epoch(job, [batch], epoch=0)  # reads the loss, which synchronises a GPU
         took = time.perf_counter() - start
-        return {"seconds": took, "flop": counter.get_total_flops(), **rates(torch.float32, device=device)}
+        return {"seconds": took, "flop": counter.get_total_flops(), **peak_flops(torch.float32, device=device)}
 
     return repeat

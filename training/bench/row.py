@@ -1,4 +1,4 @@
-"""A row of the benchmark, and the table of rows."""
+"""Rows of the benchmark and their table."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from sonyc_tasks.scores.text_tables import markdown_table
 
 @dataclass(frozen=True)
 class Row:
-    """One measurement.
+    """One line of the benchmark's table.
 
     Attributes:
         what: what is measured.
-        stock: the stock library's value in words, with its unit; empty where there is only a limit to compare with.
-        ours: our value, in the same way.
-        ratio: how many times better than stock ours is; None without stock.
-        limit: in words, what nothing on this machine could exceed.
-        share: how much of the limit ours reaches, 1 at the limit.
-        target: in words.
+        stock: the stock library's value as text, with its unit; empty if there is only a limit to compare with.
+        ours: our value, likewise.
+        ratio: how many times better ours is than stock; None without stock.
+        limit: as text, the best value that this machine allows.
+        share: the share of the limit that ours reaches, 1 at the limit; None if it does not apply.
+        target: as text, what ours should reach.
         met: whether ours meets the target.
     """
 
@@ -37,7 +37,7 @@ class Row:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """``rows`` as a Markdown table."""
+    """Format ``rows`` as a Markdown table."""
     header = ("what", "stock", "ours", "ratio", "limit", "share of the limit", "target", "met")
     return markdown_table(header, [_cells(row) for row in rows], "lllrlrll")
 

@@ -1,4 +1,4 @@
-"""The whole benchmark: its rows one after the other, and their table in a document."""
+"""Run the benchmark and put its table into a document."""
 
 from __future__ import annotations
 
@@ -37,15 +37,18 @@ GPU: Mapping[str, Family] = {"gpu": gpu_rows}
 
 
 def bench(out: Path | None, *, gpu: bool = False, families: Mapping[str, Family] | None = None) -> list[Row]:
-    """Measure families of rows, log each as it is known, and all as a table.
+    """Measure families of rows, and log each row as soon as it is measured, then the table.
 
     Args:
-        out: document to put the table into, between its markers.
-        gpu: measure the rows of the GPU instead of those of the CPU.
-        families: what to measure instead of either.
+        out: document that gets the table between its markers; None only logs it.
+        gpu: measure the families of the GPU instead of those of the CPU.
+        families: measure these instead, by name.
+
+    Returns:
+        All rows.
 
     Raises:
-        ValueError: ``out`` has no markers, or there is no GPU; before anything is measured.
+        ValueError: ``out`` has no markers, or there is no GPU. Both are checked before anything is measured.
     """
     name = "gpu" if gpu else "cpu"
     if out is not None:
@@ -66,19 +69,19 @@ def bench(out: Path | None, *, gpu: bool = False, families: Mapping[str, Family]
 
 
 def machine(gpu: bool) -> str:
-    """The machine that was measured, in a sentence."""
+    """Describe this machine in one line: architecture, GPU or cores with their load, torch version, date."""
     busy = f", load {os.getloadavg()[0]:.1f} at the end" if hasattr(os, "getloadavg") else ""
     where = torch.cuda.get_device_name() if gpu and torch.cuda.is_available() else f"{cores()} cores{busy}"
     return f"{platform.machine()}, {where}, torch {torch.__version__.split('+')[0]}, {time.strftime('%Y-%m-%d')}."
 
 
 def write_between(path: Path, name: str, text: str | None) -> None:
-    """Replace what a file has between ``<!-- bench: name -->`` and ``<!-- end -->``.
+    """Replace the text of a file between ``<!-- bench: name -->`` and ``<!-- end -->``.
 
     Args:
         path: the file.
-        name: of the first marker.
-        text: the new text; None only checks that both markers are there.
+        name: the name in the first marker.
+        text: the new text; None only checks that both markers exist.
 
     Raises:
         ValueError: a marker is missing.
@@ -89,7 +92,7 @@ def write_between(path: Path, name: str, text: str | None) -> None:
     _, ended, after = rest.partition(end)
     if not found or not ended:
         raise ValueError(
-            f"{path} has no lines {begin} and {end} for the table to go between; add them, or choose another file"
+            f"{path} lacks the lines {begin} and {end}, between which the table goes; add them, or choose another file"
         )
     if text is not None:
         write_atomic(path, f"{before}{begin}\n{text}\n{end}{after}")

@@ -1,4 +1,4 @@
-"""How long a user waits before the first embedding."""
+"""Benchmark of the start-up time, before the first embedding."""
 
 from __future__ import annotations
 
@@ -7,24 +7,31 @@ import subprocess
 import sys
 import time
 
+from training.bench.interleaved import environment
 from training.bench.row import Row
-from training.bench.turns import environment
 
-#: What `load_model()` of the bundled checkpoint, or the first embedding, cannot do without.
+#: Libraries that `load_model()` of the bundled checkpoint, or the first embedding, needs in any case.
 DEPENDENCIES = "import torch, numba, safetensors"
 
 
 def startup_rows(repeats: int = 3) -> list[Row]:
-    """Two rows: `import hear_multiview` beside `import torch`, `load_model()` beside importing what it needs."""
+    """Measure `import hear_multiview` and `load_model()`, each compared with importing only the libraries it needs.
+
+    Args:
+        repeats: number of measurements; the median is reported.
+
+    Returns:
+        Two rows.
+    """
     commands = {
         "torch": "import torch",
         "package": "import hear_multiview",
         "dependencies": DEPENDENCIES,
         "model": f"{DEPENDENCIES}; import hear_multiview; hear_multiview.load_model()",
     }
-    turns = [{name: _seconds(code) for name, code in commands.items()} for _ in range(repeats + 1)]
-    took = {name: statistics.median(turn[name] for turn in turns[1:]) for name in commands}
-    times, more = took["package"] / took["torch"], took["model"] - took["dependencies"]
+    rounds = [{name: _seconds(code) for name, code in commands.items()} for _ in range(repeats + 1)]
+    took = {name: statistics.median(times[name] for times in rounds[1:]) for name in commands}  # after a warm-up
+    ratio, more = took["package"] / took["torch"], took["model"] - took["dependencies"]
     return [
         Row(
             "import hear_multiview",
@@ -32,9 +39,9 @@ def startup_rows(repeats: int = 3) -> list[Row]:
             f"{took['package']:.2f} s",
             None,
             f"{took['torch']:.2f} s (import torch)",
-            1 / times,
+            1 / ratio,
             "at most 1.5 times the limit",
-            times <= 1.5,
+            ratio <= 1.5,
         ),
         Row(
             "load_model()",

@@ -1,4 +1,4 @@
-"""The latent store, beside the disk it lies on and the step of training that waits for it."""
+"""Benchmark of the latent store, compared with the disk and with the training step that overlaps reading."""
 
 from __future__ import annotations
 
@@ -11,18 +11,30 @@ from typing import Any
 import numpy as np
 import zarr
 
+from training.bench.interleaved import Repeat, measure_interleaved
 from training.bench.pretraining import step
 from training.bench.row import Row
-from training.bench.turns import Repeat, by_turns
 
 
 def storage_rows(
     folder: Path = Path(), clips: int = 128, frames: int = 862, dim: int = 1024, pairs: int = 16, repeats: int = 7
 ) -> list[Row]:
-    """Two rows, for a store of ``clips`` of [frames, dim] on the disk of ``folder``, none of it in memory: reading it
-    from end to end beside reading its files, and the clips of a batch of ``pairs`` beside a step of training."""
+    """Measure reading a store that is not in memory: all of it, and the clips of one batch.
+
+    Args:
+        folder: where to create the store; the disk of this folder is measured.
+        clips: clips in the store.
+        frames: frames per clip.
+        dim: dimensions per frame.
+        pairs: pairs of clips in a batch.
+        repeats: number of measurements; the median is reported.
+
+    Returns:
+        Two rows: reading all clips in order, compared with reading the raw files; and reading the random clips of a
+        batch, compared with a training step.
+    """
     with tempfile.TemporaryDirectory(dir=folder, prefix=".bench-") as name:
-        store, batch = by_turns(
+        store, batch = measure_interleaved(
             [
                 (reading, {"folder": name, "clips": clips, "frames": frames, "dim": dim, "pairs": pairs}),
                 (step, {"frames": frames, "dim": dim, "pairs": pairs, "device": "cpu"}),
@@ -33,7 +45,7 @@ def storage_rows(
     size = 2 * clips * frames * dim
     return [
         Row(
-            "latent store, from end to end",
+            "latent store, all clips in order",
             "",
             f"{size / store['sequential'] / 1e9:.2f} GB/s",
             None,
@@ -47,7 +59,7 @@ def storage_rows(
             "",
             f"{1000 * store['random']:.0f} ms",
             None,
-            f"{1000 * batch['seconds']:.0f} ms (the step that goes on meanwhile)",
+            f"{1000 * batch['seconds']:.0f} ms (the concurrent training step)",
             None,
             "less than a step",
             store["random"] < batch["seconds"],
@@ -56,7 +68,19 @@ def storage_rows(
 
 
 def reading(folder: str, clips: int, frames: int, dim: int, pairs: int) -> Repeat:
-    """A store written to ``folder``, then read from the disk in three ways: its files, all clips in order, a batch."""
+    """Write a store and prepare measuring three ways of reading it from the disk.
+
+    Args:
+        folder: where to write the store.
+        clips: clips in the store.
+        frames: frames per clip.
+        dim: dimensions per frame.
+        pairs: pairs of clips in a batch.
+
+    Returns:
+        A `Repeat` giving the seconds for the raw files, for all clips in order ("sequential"), and for a batch of
+        random clips ("random").
+    """
     from training.data.records import ORIGINAL, Clip, Description, Partition, Segment
     from training.data.store import LatentStore
 
@@ -92,7 +116,7 @@ def reading(folder: str, clips: int, frames: int, dim: int, pairs: int) -> Repea
 
 
 def _forget(file: Path) -> None:
-    """Have the operating system drop what it holds of ``file`` in memory, where it can be asked to."""
+    """Have the operating system drop ``file`` from its page cache, if it supports that."""
     if hasattr(os, "posix_fadvise"):
         with file.open("rb") as opened:
             os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)

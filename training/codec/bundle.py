@@ -1,9 +1,8 @@
-"""The bundled small codec: its size, its untrained start, and the file its encoder is bundled in."""
+"""The bundled small codec: its configuration, its random initialisation, and its weight file."""
 
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,28 +10,41 @@ import torch
 from dac.model import DAC
 from safetensors.torch import save_file
 
-#: The bundled codec: descript-audio-codec's own class and strides at a quarter of its width, 256 dimensions a frame.
-ARGUMENTS: dict[str, Any] = {"encoder_dim": 16, "decoder_dim": 128, "n_codebooks": 9, "sample_rate": 44_100}
+from sonyc_tasks.files import replacing
+
+#: Arguments of ``dac.DAC``: its default strides at a quarter of its width, with 256 dimensions per frame.
+CODEC_CONFIG: dict[str, Any] = {"encoder_dim": 16, "decoder_dim": 128, "n_codebooks": 9, "sample_rate": 44_100}
 
 
 def seeded_codec(seed: int = 0, **arguments: Any) -> DAC:
-    """An untrained codec with `ARGUMENTS`, or others, whose weights are drawn from ``seed``."""
+    """Build an untrained codec with reproducible random weights.
+
+    Args:
+        seed: of the weights; torch's global random state is left alone.
+        arguments: of ``dac.DAC``, in addition to `CODEC_CONFIG` or instead of its values.
+
+    Returns:
+        The codec in eval mode.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return DAC(**{**ARGUMENTS, **arguments}).eval()
+        return DAC(**{**CODEC_CONFIG, **arguments}).eval()
 
 
 def write_codec_bundle(codec: DAC, path: Path, note: str) -> None:
-    """The encoder of ``codec`` in half precision, its arguments and ``note`` (what it was trained on) beside it."""
+    """Write the encoder of a codec in half precision, with its configuration in the file's metadata.
+
+    Args:
+        codec: the codec.
+        path: safetensors file to write, whole or not at all.
+        note: what the codec was trained on.
+    """
     arguments = {
         "encoder_dim": codec.encoder_dim,
         "encoder_rates": list(codec.encoder_rates),
         "latent_dim": codec.latent_dim,
         "sample_rate": codec.sample_rate,
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
     tensors = {name: tensor.half().contiguous() for name, tensor in codec.encoder.state_dict().items()}
-    save_file(tensors, part, metadata={"codec": json.dumps(arguments), "note": note})
-    part.chmod(0o644)  # safetensors writes for the owner's eyes only
-    os.replace(part, path)
+    with replacing(path) as part:
+        save_file(tensors, part, metadata={"codec": json.dumps(arguments), "note": note})

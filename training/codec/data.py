@@ -1,4 +1,4 @@
-"""Audio for the codec's training: clips in memory as the front end hears them, and crops of them drawn by step."""
+"""Training audio for the codec: loudness-normalised clips in memory, and random crops of them."""
 
 from __future__ import annotations
 
@@ -14,34 +14,44 @@ from tqdm import tqdm
 from hear_multiview.audio import loudness
 from sonyc_tasks.dataset.audio import read_mono
 
-#: File endings that are read from a folder.
-ENDINGS = (".wav", ".flac", ".ogg", ".mp3")
-#: One file in so many is held out; they are the last by name, so that in SONYC-UST's naming whole sensors are.
-HELD_OUT = 20
-#: Knots of a random microphone's response, in Hz, and the standard deviation of its gain there, in dB.
-KNOTS, UNEVEN = (50, 150, 450, 1350, 4050, 12150, 22050), 5.0
+#: Files with other suffixes are ignored.
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
+#: One file in this many is held out. These are the last by name, which in SONYC-UST's naming are whole sensors.
+HELD_OUT_EVERY = 20
+#: Knots of a random microphone response, in Hz, and the standard deviation of its gain there, in dB.
+EQ_KNOTS, EQ_STD = (50, 150, 450, 1350, 4050, 12150, 22050), 5.0
 
 
 @dataclass(frozen=True)
 class Sounds:
-    """Mono clips at one sample rate, each at −24 LUFS as `audio.loudness` brings it there: [sample] each."""
+    """Mono clips at one sample rate, each normalised to −24 LUFS (ITU-R BS.1770).
+
+    Attributes:
+        train: training clips, float32 [sample] each.
+        held_out: validation clips, likewise.
+    """
 
     train: list[Tensor]
     held_out: list[Tensor]
 
 
 def load_sounds(folder: Path, sample_rate: int, crop: int) -> Sounds:
-    """Every audio file under ``folder``, resampled and normalised, in memory (about 10 MB a minute).
+    """Read all audio files of a folder into memory, resampled and normalised (about 10 MB per minute).
 
     Args:
-        crop: samples that a clip has to have; shorter ones are left out.
+        folder: searched recursively for files with `AUDIO_SUFFIXES`.
+        sample_rate: of the returned clips, in Hz.
+        crop: shortest usable clip, in samples; shorter ones are skipped.
+
+    Returns:
+        The clips, with one in `HELD_OUT_EVERY` held out.
 
     Raises:
-        ValueError: no such folder, fewer than two long enough files, or one that cannot be read.
+        ValueError: the folder is missing, fewer than two files are long enough, or a file cannot be read.
     """
     if not folder.is_dir():
-        raise ValueError(f"there is no folder {folder}: name one that holds audio files")
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS)
+        raise ValueError(f"{folder} is not a folder; give one with audio files")
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
     clips = []
     for file in tqdm(files, desc="reading audio", unit="clip", leave=False):
         clip = torch.from_numpy(read_mono(file, sample_rate))
@@ -49,15 +59,24 @@ def load_sounds(folder: Path, sample_rate: int, crop: int) -> Sounds:
             clips.append(clip * loudness.gains(clip[None], sample_rate)[0])
     if len(clips) < 2:
         raise ValueError(
-            f"{folder} holds {len(clips)} audio files ({', '.join(ENDINGS)}) of at least {crop / sample_rate:.2f} s: "
-            "training a codec takes two, one of them held out"
+            f"{folder} has {len(clips)} audio files ({', '.join(AUDIO_SUFFIXES)}) of at least "
+            f"{crop / sample_rate:.2f} s; give two or more, because one is held out"
         )
-    spare = max(len(clips) // HELD_OUT, 1)
+    spare = max(len(clips) // HELD_OUT_EVERY, 1)
     return Sounds(clips[:-spare], clips[-spare:])
 
 
 def describe_audio(folder: Path, sounds: Sounds, sample_rate: int) -> str:
-    """What ``sounds`` of ``folder`` are, in words, for whoever uses what was trained on them."""
+    """Describe the training data in words, for the card of what is trained on it.
+
+    Args:
+        folder: where the audio comes from.
+        sounds: the clips of that folder.
+        sample_rate: of ``sounds``, in Hz.
+
+    Returns:
+        The duration, and either the options of a generated data set or the folder's name.
+    """
     minutes = round(sum(map(len, sounds.train)) / sample_rate / 60)
     readme = folder / "README.txt"
     if (folder / "truth.csv").exists() and readme.exists():  # as sonyc_tasks.synthesis leaves them
@@ -67,7 +86,17 @@ def describe_audio(folder: Path, sounds: Sounds, sample_rate: int) -> str:
 
 
 def draw_crops(clips: Sequence[Tensor], count: int, samples: int, generator: torch.Generator) -> Tensor:
-    """``count`` crops from random places of random ``clips``: [crop, 1, sample]."""
+    """Draw crops from random positions of random clips.
+
+    Args:
+        clips: [sample] each, no shorter than a crop.
+        count: number of crops.
+        samples: length of a crop.
+        generator: source of randomness.
+
+    Returns:
+        The crops, [crop, 1, sample].
+    """
     chosen = torch.randint(len(clips), (count,), generator=generator).tolist()
     crops = []
     for index in chosen:
@@ -77,12 +106,23 @@ def draw_crops(clips: Sequence[Tensor], count: int, samples: int, generator: tor
 
 
 def random_microphone_eq(crops: Tensor, sample_rate: int, generator: torch.Generator) -> Tensor:
-    """``crops`` [crop, 1, sample], each through a random smooth response that keeps its level: more sensors than the
-    data has. The filter has zero phase and wraps around the crop's ends, which does no harm to street sound."""
+    """Filter each crop with a random smooth frequency response, to simulate more microphones than the data has.
+
+    The gain in dB is drawn from N(0, `EQ_STD`²) at `EQ_KNOTS` and interpolated linearly over log frequency. The filter
+    has zero phase and wraps around at the ends of a crop, which is harmless for street sound. The rms stays the same.
+
+    Args:
+        crops: [crop, 1, sample].
+        sample_rate: in Hz.
+        generator: source of randomness.
+
+    Returns:
+        The filtered crops, [crop, 1, sample].
+    """
     spectrum = torch.fft.rfft(crops)
-    gain = UNEVEN * torch.randn(len(crops), len(KNOTS), generator=generator).numpy()
-    frequencies = np.log(np.fft.rfftfreq(crops.shape[-1], 1 / sample_rate).clip(KNOTS[0]))
-    response = np.stack([np.interp(frequencies, np.log(KNOTS), row) for row in gain])
+    gain = EQ_STD * torch.randn(len(crops), len(EQ_KNOTS), generator=generator).numpy()
+    frequencies = np.log(np.fft.rfftfreq(crops.shape[-1], 1 / sample_rate).clip(EQ_KNOTS[0]))
+    response = np.stack([np.interp(frequencies, np.log(EQ_KNOTS), row) for row in gain])
     coloured = torch.fft.irfft(spectrum * torch.from_numpy(10 ** (response[:, None] / 20)).float(), crops.shape[-1])
     rms = [x.square().mean(-1, keepdim=True).sqrt() for x in (crops, coloured)]
     return coloured * (rms[0] / rms[1].clamp(1e-8))

@@ -1,4 +1,4 @@
-"""A page to hear what a codec keeps: each clip, and its reconstructions by the trained and by an untrained codec."""
+"""A listening page: each clip, with its reconstructions by the trained codec and by an untrained one."""
 
 from __future__ import annotations
 
@@ -21,12 +21,21 @@ from training.codec.bundle import seeded_codec
 from training.codec.model import mel_distance
 from training.reporting.page.audio import encode
 
-#: Of each clip.
+#: Duration of each example on the page.
 SECONDS = 4.0
 
 
 def load_codec(path: Path) -> DAC:
-    """A whole codec from a file in descript-audio-codec's own format, read as tensors only, in eval mode."""
+    """Load a codec, decoder included, from a file in descript-audio-codec's format.
+
+    The file is read without unpickling arbitrary objects.
+
+    Args:
+        path: the weight file.
+
+    Returns:
+        The codec in eval mode.
+    """
     weights = codec_weights.read_dac(path, official=False)
     codec = DAC(**weights.arguments)
     codec.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["state_dict"])
@@ -34,37 +43,45 @@ def load_codec(path: Path) -> DAC:
 
 
 def reconstruct(codec: DAC, audio: Tensor) -> Tensor:
-    """Pass ``audio`` [sample] through encoder, quantiser and decoder: [sample]."""
+    """Pass audio through encoder, quantiser and decoder.
+
+    Args:
+        codec: the codec.
+        audio: [sample], at the codec's sample rate.
+
+    Returns:
+        The reconstruction, [sample], as long as ``audio``.
+    """
     with torch.no_grad():
         out: Tensor = codec(audio[None, None], codec.sample_rate)["audio"]
     return out[0, 0, : len(audio)]
 
 
 def distances(original: Tensor, copy: Tensor, sample_rate: int) -> tuple[float, float]:
-    """How far a reconstruction is from its original.
+    """Compare a reconstruction with its original.
 
     Args:
         original: [sample].
-        copy: [sample].
+        copy: the reconstruction, [sample].
         sample_rate: in Hz.
 
     Returns:
-        descript-audio-codec's mel distance (lower is closer), and SI-SDR in dB (higher is closer).
+        descript-audio-codec's mel distance (lower is better) and SI-SDR in dB (Le Roux et al. 2019; higher is better).
     """
     a, b = (AudioSignal(x[None, None], sample_rate) for x in (copy, original))
     return float(mel_distance()(a, b)), -float(SISDRLoss()(b.audio_data, a.audio_data))
 
 
 def listening_page(files: Sequence[Path], codec: DAC, out: Path) -> dict[str, list[float]]:
-    """Write the page, whole or not at all.
+    """Write a listening page, whole or not at all.
 
     Args:
-        files: audio files, one per row.
+        files: audio files, one per row of the page.
         codec: the trained codec.
-        out: the page.
+        out: HTML file to write.
 
     Returns:
-        Mel distances of the files, by codec: "trained" and "untrained".
+        The mel distance of each file, by codec: "trained" and "untrained".
     """
     rate = codec.sample_rate
     codecs = {"trained": codec, "untrained": seeded_codec()}
@@ -81,7 +98,7 @@ def listening_page(files: Sequence[Path], codec: DAC, out: Path) -> dict[str, li
             copies.append({"sound": encode(copy.numpy(), rate, lossless=True), "mel": mel, "si_sdr": si_sdr})
         clips.append((file.stem, encode(audio.numpy(), rate, lossless=True), copies))
     means = ", ".join(f"{name} {np.mean(values):.2f}" for name, values in found.items())
-    about = [f"Each clip at −24 LUFS, and what each codec makes of it. Mean mel distance: {means}."]
+    about = [f"Each clip at −24 LUFS, and its reconstruction by each codec. Mean mel distance: {means}."]
     template = Path(__file__).with_name("listen.html.j2")
-    write_atomic(out, render(template, title="What the codec keeps", about=about, codecs=list(codecs), clips=clips))
+    write_atomic(out, render(template, title="Codec reconstructions", about=about, codecs=list(codecs), clips=clips))
     return found

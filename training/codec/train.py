@@ -24,7 +24,7 @@ from sonyc_tasks.files import replacing
 from sonyc_tasks.synthesis import synthesize
 from training.codec.bundle import seeded_codec, write_codec_bundle
 from training.codec.data import Sounds, describe_audio, draw_crops, load_sounds, random_microphone_eq
-from training.codec.model import WEIGHTS, CodecWithReadout, unit_gain, whiten
+from training.codec.model import LOSS_WEIGHTS, CodecWithReadout, unit_gain, whiten
 from training.distributed import WHOLE, BatchShard
 from training.engine.loop import Job, fit
 from training.engine.run_folder import RunFolder, check_or_write_manifest
@@ -55,7 +55,7 @@ class CodecTrainingConfig:
         seconds_per_crop: rounded to whole frames.
         seed: of all draws.
         learning_rate: its peak in both phases.
-        codec: arguments of ``dac.DAC``, instead of those in `training.codec.bundle.ARGUMENTS`.
+        codec: arguments of ``dac.DAC``, instead of those in `training.codec.bundle.CODEC_CONFIG`.
     """
 
     steps: int = 5600
@@ -170,7 +170,7 @@ def _job(config: CodecTrainingConfig, model: CodecWithReadout, sounds: Sounds, c
         name="training the codec",
         model=model,
         optimizer=optimizer,
-        weights=WEIGHTS,
+        weights=LOSS_WEIGHTS,
         loss=lambda batch: model(batch.audio, batch.bypass),
         train=train,
         valid=lambda _: _validate(model, held_out),

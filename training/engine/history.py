@@ -1,4 +1,4 @@
-"""``history.jsonl`` of a run: a record in JSON a line."""
+"""Read ``history.jsonl`` of a run: one JSON record per epoch and line."""
 
 from __future__ import annotations
 
@@ -8,11 +8,17 @@ from typing import Any
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:
-    """The records of ``path``, in order.
+    """Read the records of a run.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The records, in the order of the epochs.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: a line that is no record, as an interrupted copy leaves one; the message says which.
+        FileNotFoundError: the file is missing.
+        ValueError: a line is not a record, for instance after an interrupted copy; the message has its number.
     """
     records = []
     for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
@@ -21,6 +27,6 @@ def read_history(path: Path) -> list[dict[str, Any]]:
         except ValueError:
             record = None
         if not isinstance(record, dict):
-            raise ValueError(f"line {number} of {path} is no record of a run: restore the file, or delete its folder")
+            raise ValueError(f"line {number} of {path} is not a record of a run; restore it, or delete its folder")
         records.append(record)
     return records

@@ -1,7 +1,7 @@
-"""Memory that one step of training frees stays with the process, for the next step.
+"""Keep the memory that one training step frees for the next step.
 
-glibc gives arrays above 32 MB back to the system at once, and the system clears each page of the next ones: a tenth of
-a step's time and more.
+By default, glibc returns arrays above 32 MB to the operating system at once, which then has to clear every page of the
+next ones. This takes a tenth of a training step or more.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 
 
 def tune_malloc() -> None:
-    """Have glibc keep up to 2 GiB of what is freed at the end of its heap, and take large arrays from there too.
+    """Have glibc keep up to 2 GiB of freed memory, and reuse it for large arrays.
 
-    For a process that trains; it holds about a fifth more memory. Nothing happens with another C library.
+    Meant for training processes, which then use about a fifth more memory. Has no effect with another C library.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:

@@ -1,4 +1,4 @@
-"""Many training runs side by side: one process and one thread a core, which on small models is the faster division."""
+"""Parallel training runs: one single-threaded process per core, the fastest division of work for small models."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from training.engine.pretrain import pretrain, run_folder
 from training.probes.heareval_jobs import die_with_parent
 from training.recipes import Recipe
 
-#: Seconds between two checks of how far the runs are.
+#: Seconds between two looks at the progress of the runs.
 INTERVAL = 1.0
 
 
@@ -33,31 +33,33 @@ def run_jobs(
     workers: int = 1,
     on_progress: Callable[[float | None], None] = lambda _: None,
 ) -> None:
-    """`engine.pretrain.pretrain` for each (recipe, seed) of ``jobs``; what is finished already is not repeated.
+    """Pretrain with each (recipe, seed) of ``jobs``; finished runs are not repeated.
 
     Args:
-        store: folder or address of the latent store. runs: folder of the runs.
-        workers: processes. On a GPU one is usually best.
-        on_progress: called now and then with the seconds left, as far as known.
+        jobs: recipes with their seeds.
+        store: folder or address of the latent store.
+        runs: folder of the runs.
+        device: where to train.
+        workers: number of processes; on a GPU, 1 is usually best.
+        on_progress: called about once a second with the estimated seconds left, or None while there is no estimate.
 
     Raises:
-        ValueError: of the first run that fails; the others stop where they can go on another time.
+        ValueError: a run failed. The other runs are stopped, and a later call resumes them.
     """
     epochs = sum(recipe.epochs for recipe, _ in jobs)
 
     def done() -> int:
         return sum(epochs_done(run_folder(runs, recipe, seed)) for recipe, seed in jobs)
 
-    what = f"pretraining {len(jobs)} runs"
     context = multiprocessing.get_context("spawn")
     before = {name: os.environ.get(name) for name in _ENVIRONMENT}
-    os.environ.update(_ENVIRONMENT)  # a spawned process reads some of it before any of our code runs
+    os.environ.update(_ENVIRONMENT)  # some are read before our code runs in a process
     try:
         with (
             tqdm(
+                desc=f"pretraining {len(jobs)} runs",
                 total=epochs,
                 initial=done(),
-                desc=what,
                 unit="epoch",
                 smoothing=0,
                 disable=not is_main(),
@@ -84,23 +86,23 @@ def run_jobs(
 
 
 def epochs_done(run: Path) -> int:
-    """How many epochs the run in the folder ``run`` has behind it."""
+    """Return the number of finished epochs of the run in a folder, 0 if there is none."""
     history = run / "history.jsonl"
     return history.read_bytes().count(b"\n") if history.exists() else 0
 
 
-#: Of the workers: no progress bars of their own, one thread each (also so that results do not depend on how many run).
+#: Environment of the workers: no progress bars, and one thread each, so that results do not depend on their number.
 _ENVIRONMENT: Mapping[str, str] = {"TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1"}
 
 
 def _train(recipe: Mapping[str, Any], seed: int, store: Path | str, runs: Path, device: str) -> None:
     torch.set_num_threads(1)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # every run would repeat what the caller has said of the data
+        warnings.simplefilter("ignore")  # the caller has already shown warnings about the data
         pretrain(Recipe(**recipe), _store(store), runs, seed=seed, device=device)
 
 
 @lru_cache(maxsize=1)
 def _store(path: Path | str) -> LatentStore:
-    """Read once a process."""
+    """Open the store once per process."""
     return LatentStore(path)

@@ -1,1 +1,1 @@
-"""Probes of frozen embeddings: heareval in its own processes, and linear ones."""
+"""Probes of frozen embeddings: heareval's MLPs, run in separate processes, and linear probes."""

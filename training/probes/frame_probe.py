@@ -1,7 +1,7 @@
-"""What a linear probe finds in the frames of a model, by their mean and their deviation over a clip.
+"""A linear probe of a model's frames, summarised by their mean and standard deviation over each clip.
 
-heareval's probes take a scene embedding, which is a mean; what a frame's mean does not hold, its deviation may. This
-one is also a look that takes a minute: logistic regression, every clip tested once in k folds.
+heareval probes a scene embedding, usually the mean over time; the standard deviation can carry what the mean loses.
+This probe is logistic regression with k-fold cross-validation and takes about a minute.
 """
 
 from __future__ import annotations
@@ -23,7 +23,15 @@ from training.probes.linear_probe import regression
 
 
 def frame_statistics(model: Embedder, clips: Sequence[Clip]) -> np.ndarray:
-    """Mean ⊕ standard deviation over the frames of each clip, [clip, 2 · dim]."""
+    """Compute the mean and the standard deviation over time of each clip's frames.
+
+    Args:
+        model: model whose frame embeddings have ``dim`` dimensions.
+        clips: clips to embed; their audio is resampled to the model's rate.
+
+    Returns:
+        Means, then standard deviations, float32 [clip, 2 · dim].
+    """
     rows = []
     for clip in tqdm(clips, desc=f"frames, {model.frontend.name}, {model.view}", unit="clip", leave=False):
         audio = torch.from_numpy(read_mono(clip.path, model.sample_rate))[None]
@@ -34,24 +42,26 @@ def frame_statistics(model: Embedder, clips: Sequence[Clip]) -> np.ndarray:
 
 
 def frame_probe(x: np.ndarray, clips: Sequence[Clip], folds: int = 5, seed: int = 0) -> dict[str, Predictions]:
-    """Predictions for sensor and source of every clip by models that were trained on the other folds.
+    """Predict the sensor and the sources of every clip with probes trained on the other folds.
 
     Args:
-        x: features [clip, dim]. folds: stratified by sensor, drawn with ``seed``.
+        x: features, [clip, dim].
+        clips: the clips, in the order of ``x``.
+        folds: number of folds, stratified by sensor.
+        seed: seed of the division into folds.
 
     Returns:
-        by task; sources are those with at least ``folds`` clips and not on all of them.
+        Predictions by task. Only sources that at least ``folds`` clips have, and at least ``folds`` lack, are included.
     """
     sensors, sensor = np.unique([clip.sensor for clip in clips], return_inverse=True)
     sources = np.array([[name in clip.sources for name in COARSE] for clip in clips])
     sources = sources[:, (sources.sum(0) >= folds) & (sources.sum(0) <= len(clips) - folds)]
-    divided = list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(x, sensor))
+    splits = list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(x, sensor))
 
     def probabilities(labels: np.ndarray) -> np.ndarray:
-        return cross_val_predict(regression(), x, labels, cv=divided, method="predict_proba")
+        return cross_val_predict(regression(), x, labels, cv=splits, method="predict_proba")
 
-    of_sources = [probabilities(column)[:, 1] for column in sources.T]
     return {
         SENSOR_TASK: Predictions(np.eye(len(sensors), dtype=bool)[sensor], probabilities(sensor)),
-        SOURCE_TASK: Predictions(sources, np.stack(of_sources, axis=1)),
+        SOURCE_TASK: Predictions(sources, np.stack([probabilities(column)[:, 1] for column in sources.T], axis=1)),
     }

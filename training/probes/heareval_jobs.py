@@ -1,7 +1,7 @@
-"""Unmodified heareval in its own processes, through `sonyc_tasks.heareval`, with one progress bar over all of them.
+"""Run unmodified heareval in separate processes, through `sonyc_tasks.heareval`, with a common progress bar.
 
-Each runs as a user would type it (the first command is printed), with its output in a log file. What is done already is
-not started again: heareval's own marks say that it is done, and the launcher's records that it was this that was done.
+Each process runs a command that a user could type (the first is printed) and writes its output to a log file. Finished
+work is not repeated: heareval marks what is done, and the launcher records what it was done with.
 """
 
 from __future__ import annotations
@@ -34,16 +34,21 @@ ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "TF_ENABLE_ONEDNN_OPTS": "0",
     "PYTHONWARNINGS": "ignore",
-    # Threads that wait must not spin: beside another busy process, everything would be 20 times slower.
+    # Waiting threads must not spin: next to another busy process, spinning makes everything 20 times slower.
     "OMP_WAIT_POLICY": "PASSIVE",
 }
 
 
 @dataclass(frozen=True)
 class Submission:
-    """A HEAR module as heareval takes it: ``model`` is its weight file, if any; ``options`` go to ``load_model``.
+    """A HEAR module to evaluate.
 
-    heareval names its output by module and options only; ``label`` keeps several models of one module apart.
+    Attributes:
+        module: name of the Python module.
+        model: its weight file; None for a module without one.
+        options: keyword arguments of its ``load_model``.
+        label: a folder of its own for the embeddings. heareval names its output by module and options only, so models
+            that differ only in their weights need different labels.
     """
 
     module: str = "hear_multiview"
@@ -53,7 +58,7 @@ class Submission:
 
     @property
     def folder(self) -> str:
-        """Where its embeddings lie below ``embeddings``.
+        """The folder of its embeddings, relative to ``embeddings``.
 
         >>> Submission(options={"view": "private"}, label="single_view").folder
         'single_view/hear_multiview-view=private'
@@ -63,14 +68,19 @@ class Submission:
 
 
 def views_of(checkpoint: Path, views: Iterable[str]) -> list[Submission]:
-    """``hear_multiview`` with ``checkpoint``, once for each view."""
+    """Return one `Submission` of ``hear_multiview`` with ``checkpoint`` per view."""
     return [Submission(model=checkpoint, options={} if view == "joint" else {"view": view}) for view in views]
 
 
-def embed(folder: Path, submissions: Sequence[Submission], frames: Path | None = None) -> None:
-    """Embeddings of every task in ``folder/tasks`` by each of the ``submissions``, in ``folder/embeddings``. A front
-    end computes each clip once: views and tasks share its frames through the frame cache, in ``frames``, by
-    default ``folder/frames``.
+def run_embeddings(folder: Path, submissions: Sequence[Submission], frames: Path | None = None) -> None:
+    """Embed every task in ``folder/tasks`` with each submission.
+
+    A front end processes each clip only once: views and tasks share its output through the frame cache.
+
+    Args:
+        folder: working folder; the embeddings are written to ``folder/embeddings``.
+        submissions: what to embed with. The first one fills the cache and gets all cores.
+        frames: folder of the frame cache; None means ``folder/frames``.
 
     Raises:
         ValueError: heareval failed; the message names its log.
@@ -78,7 +88,7 @@ def embed(folder: Path, submissions: Sequence[Submission], frames: Path | None =
     tasks = sorted((folder / "tasks").iterdir())
     clips = sum(len(json.loads(path.read_text())) for task in tasks for path in _split_files(task))
     environment = {cache.VARIABLE: os.path.relpath(frames or folder / "frames", folder)}
-    # The first alone, with every core, fills the cache; the others then mostly read it, side by side.
+    # The first runs alone on all cores and fills the cache; the others mostly read it and run in parallel.
     for together, threads in ((submissions[:1], cores()), (submissions[1:], 1)):
         waiting = {s.folder: s for s in together if not _embedded(folder / "embeddings" / s.folder, tasks, s)}
         calls = [_arguments(s, folder) for s in waiting.values()]
@@ -86,8 +96,8 @@ def embed(folder: Path, submissions: Sequence[Submission], frames: Path | None =
         def done(waiting: Iterable[str] = tuple(waiting)) -> int:
             return sum(_clips_embedded(folder / "embeddings" / name, tasks, clips) for name in waiting)
 
-        what = "embedding clips (heareval)"
-        _run("embeddings", calls, folder, what, done, clips * len(calls), threads, environment)
+        label = "embedding clips (heareval)"
+        _run("embeddings", calls, folder, label, done, clips * len(calls), threads, environment)
 
 
 def _arguments(submission: Submission, folder: Path) -> list[str]:
@@ -98,20 +108,22 @@ def _arguments(submission: Submission, folder: Path) -> list[str]:
 
 
 def _embedded(out: Path, tasks: Sequence[Path], submission: Submission) -> bool:
-    """Whether heareval need not be started; where a record is of something else, the launcher says so and refuses."""
-    return all(_marked(out, task) and _made_of(out / task.name, task, submission) for task in tasks)
+    """Whether there is nothing to embed. If not, the launcher is started, and rejects embeddings of something else."""
+    return all(_marked(out, task) and _record_matches(out / task.name, task, submission) for task in tasks)
 
 
 def _marked(out: Path, task: Path) -> bool:
     return (out / task.name / DONE).exists()
 
 
-def _made_of(embedded: Path, task: Path, submission: Submission) -> bool:
-    """Whether ``embedded`` is of this task and submission, by all of its record that can be told without loading the
-    model. A folder without a record is taken as it is, with a warning."""
+def _record_matches(embedded: Path, task: Path, submission: Submission) -> bool:
+    """Whether ``embedded`` was made of this task and submission, as far as can be told without loading the model.
+
+    A folder without a record is accepted with a warning.
+    """
     record = EmbeddingRecord.read(embedded)
     if record is None:
-        warnings.warn(f"{embedded} has no record of what embedded it; delete it to have it embedded anew", stacklevel=2)
+        warnings.warn(f"{embedded} has no record of how it was made; delete it to embed it again", stacklevel=2)
         return True
     weights = {"tensors": record.weights.get("tensors", "")}
     if submission.model is not None:
@@ -128,12 +140,15 @@ def _made_of(embedded: Path, task: Path, submission: Submission) -> bool:
 
 
 def _clips_embedded(out: Path, tasks: Sequence[Path], clips: int) -> int:
-    """How many of the ``clips`` of ``tasks`` have an embedding in ``out``."""
+    """Count the clips of ``tasks`` (``clips`` in all) that have an embedding in ``out``."""
     return clips if all(_marked(out, task) for task in tasks) else sum(1 for _ in out.glob("*/*/*.embedding.npy"))
 
 
-def predict(folder: Path) -> None:
-    """Probe every embedding in ``folder/embeddings``: heareval's predictions, one setting of each task's own grid.
+def run_predictions(folder: Path) -> None:
+    """Train heareval's probes on all embeddings in ``folder/embeddings``, with one grid point of each task.
+
+    Args:
+        folder: working folder of `run_embeddings`.
 
     Raises:
         ValueError: heareval failed; the message names its log.
@@ -146,7 +161,7 @@ def predict(folder: Path) -> None:
     def done() -> int:
         return sum((path / PROBED).exists() for path in waiting)
 
-    # Probes are small: a GPU would not speed them up, and would add its own last digits.
+    # Probes are small: a GPU would not speed them up, and would change the last digits.
     environment = {"CUDA_VISIBLE_DEVICES": ""}
     _run("predictions", calls, folder, "probing tasks (heareval)", done, len(waiting), 1, environment)
 
@@ -155,23 +170,22 @@ def _run(
     command: str,
     calls: Sequence[Sequence[str]],
     folder: Path,
-    what: str,
+    label: str,
     done: Callable[[], int],
     expected: int,
     threads: int,
     environment: Mapping[str, str],
 ) -> None:
-    """Make all ``calls`` of a heareval ``command`` in ``folder``, in as many processes as there are cores for, and
-    watch ``done()``.
+    """Make all ``calls`` of a heareval ``command`` in ``folder``, in parallel, and show ``done()`` of ``expected``.
 
-    ``threads`` of each must not depend on how many are left: sums in another order would give other last digits, and an
-    interrupted job must end with the same result.
+    The number of ``threads`` per process must not depend on how many calls are left: it changes the order of
+    floating-point sums, and an interrupted job must end with the same result.
     """
     if not calls:
         return
     (folder / "logs").mkdir(exist_ok=True)
     environment = {**os.environ, **ENVIRONMENT, **environment, "OMP_NUM_THREADS": str(threads)}
-    at_once = min(max(1, cores() // threads), len(calls))
+    parallel = min(max(1, cores() // threads), len(calls))
     log.info("  $ python -m %s", shlex.join(["sonyc_tasks.heareval", command, *calls[0]]))
     if len(calls) > 1:
         log.info("  … and %d more", len(calls) - 1)
@@ -179,8 +193,8 @@ def _run(
     before = done()
     running: list[tuple[subprocess.Popen[bytes], Path]] = []
     try:
-        for number in range(at_once):
-            first, *others = calls[number::at_once]
+        for number in range(parallel):
+            first, *others = calls[number::parallel]
             arguments = [command, *first, *(part for call in others for part in ("+", *call))]
             output = folder / "logs" / f"{command}-{logged + number + 1}.log"
             with output.open("wb") as file:
@@ -194,7 +208,7 @@ def _run(
                     preexec_fn=die_with_parent,
                 )
             running.append((process, output))
-        with tqdm(total=expected, desc=f"  {what}") as bar:
+        with tqdm(total=expected, desc=f"  {label}") as bar:
             ended = False
             while not ended:
                 time.sleep(0.3)
@@ -202,7 +216,7 @@ def _run(
                 for process, output in running:
                     if process.poll() not in (None, 0):
                         last = output.read_text(errors="replace").strip().splitlines() or ["no output"]
-                        raise ValueError(f"heareval failed ({last[-1].strip()}); all of its output is in {output}")
+                        raise ValueError(f"heareval failed ({last[-1].strip()}); see its output in {output}")
                 if more := done() - before - bar.n:
                     bar.update(more)
     finally:
@@ -214,11 +228,12 @@ _C_LIBRARY = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def die_with_parent() -> None:
-    """Called in a child process: Linux then kills it where its parent dies, even of SIGKILL. An orphan would go on
-    writing into the folder that a restarted parent works in."""
+    """Have Linux kill this child process when its parent dies, even by SIGKILL; a no-op elsewhere.
+
+    An orphan would keep writing into the folder of a restarted parent.
+    """
     if _C_LIBRARY is not None:
-        set_parent_death_signal = 1
-        _C_LIBRARY.prctl(set_parent_death_signal, signal.SIGKILL)
+        _C_LIBRARY.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def _split_files(task: Path) -> list[Path]:
@@ -227,5 +242,5 @@ def _split_files(task: Path) -> list[Path]:
 
 
 def cores() -> int:
-    """How many this process may use."""
+    """Return the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

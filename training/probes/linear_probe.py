@@ -1,7 +1,7 @@
-"""Logistic regression on embeddings: the probe without choices of its own.
+"""A linear probe of scene embeddings: logistic regression, which has a single solution.
 
-heareval's probes start from drawn weights and stop early; on small tasks what that draws can be larger than what two
-embeddings differ by. This probe has one solution, found in seconds, and stands beside heareval's in the results.
+heareval's probes start from random weights and stop early; on small tasks, that randomness can exceed the difference
+between two embeddings. This probe has a unique optimum, takes seconds, and is reported next to heareval's.
 """
 
 from __future__ import annotations
@@ -17,40 +17,52 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from sonyc_tasks.files import replacing
 from sonyc_tasks.scores.results import Predictions
 from training.probes.embeddings import read_embeddings
 
-#: Inverse strength of the regularisation, for standardised features.
+#: Inverse regularisation strength, for standardised features.
 C = 0.1
-#: What a folder of embeddings keeps of this probe.
+#: File with the cached predictions, in the folder of the embeddings.
 FILE = "test.linear.npz"
 
 
 def regression() -> Pipeline:
-    """The probe, untrained: each feature standardised, then logistic regression."""
+    """Build the untrained probe: standardise each feature, then apply L2-regularised logistic regression."""
     return make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=500))
 
 
 def linear_predictions(place: Path) -> Predictions:
-    """Of the embeddings of one scene task, as heareval leaves them in ``place``: trained on its train and valid clips,
-    predicted for its test clips. Written down beside them, with a checksum of what they were made of, and read from
-    there another time, if that is still the same."""
-    kept = place / FILE
+    """Train the probe on a task's train and valid clips and predict its test clips.
+
+    The predictions are cached in the folder, with a checksum of the embeddings and labels; they are read from the cache
+    for as long as that checksum matches.
+
+    Args:
+        place: folder of one scene task's embeddings, as heareval writes it.
+
+    Returns:
+        Targets (bool) and probabilities of the test clips, each [clip, class].
+
+    Raises:
+        FileNotFoundError: an embedding is missing.
+        ValueError: an embedding is damaged.
+    """
+    cached = place / FILE
     train, test = (_read(place, splits) for splits in (("train", "valid"), ("test",)))
     one_of_many = json.loads((place / "task_metadata.json").read_text())["prediction_type"] == "multiclass"
     made_of = _digest(*train, *test, np.array([one_of_many, C]))
-    found = _kept(kept, made_of)
+    found = _read_cached(cached, made_of)
     if found is None:
-        predict = _one_class if one_of_many else _each_class
+        predict = _multiclass if one_of_many else _multilabel
         found = Predictions(test[1], predict(*train, test[0]))
-        part = kept.with_suffix(".part.npz")
-        np.savez(part, target=found.target, prediction=found.prediction, made_of=made_of)
-        part.replace(kept)
+        with replacing(cached) as part:
+            np.savez(part, target=found.target, prediction=found.prediction, made_of=made_of)
     return found
 
 
-def _kept(path: Path, made_of: str) -> Predictions | None:
-    """What an earlier call wrote to ``path``, if that is whole and was made of the same; else None."""
+def _read_cached(path: Path, made_of: str) -> Predictions | None:
+    """Return the cached predictions, or None if they are missing, damaged or made of something else."""
     try:
         with np.load(path) as found:
             same = "made_of" in found and str(found["made_of"]) == made_of
@@ -60,7 +72,7 @@ def _kept(path: Path, made_of: str) -> Predictions | None:
 
 
 def _digest(*arrays: np.ndarray) -> str:
-    """A sha256 of ``arrays``."""
+    """Return the sha256 of the arrays' types, shapes and values."""
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(f"{array.dtype} {array.shape}\n".encode())
@@ -68,27 +80,29 @@ def _digest(*arrays: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-def _one_class(x: np.ndarray, labels: np.ndarray, test: np.ndarray) -> np.ndarray:
-    """Probabilities [clip, class] of ``test`` [clip, dim], from ``x`` and bool ``labels`` [clip, class], one a clip."""
+def _multiclass(x: np.ndarray, labels: np.ndarray, test: np.ndarray) -> np.ndarray:
+    """Fit one classifier on ``x`` [clip, dim] and ``labels`` (bool [clip, class], one per clip); return the
+    probabilities [clip, class] of ``test`` [clip, dim]."""
     fitted = regression().fit(x, labels.argmax(1))
     probabilities = np.zeros((len(test), labels.shape[1]))
     probabilities[:, fitted.classes_] = fitted.predict_proba(test)
     return probabilities
 
 
-def _each_class(x: np.ndarray, labels: np.ndarray, test: np.ndarray) -> np.ndarray:
-    """The same, each class by itself; one that all or none of the clips have keeps that share."""
+def _multilabel(x: np.ndarray, labels: np.ndarray, test: np.ndarray) -> np.ndarray:
+    """Like `_multiclass`, with one classifier per class. A class that all or none of the clips have is predicted with
+    that constant, 1 or 0."""
     columns = [
-        regression().fit(x, of_class).predict_proba(test)[:, 1]
-        if 0 < of_class.sum() < len(of_class)
-        else np.full(len(test), of_class.mean())
-        for of_class in labels.T
+        regression().fit(x, column).predict_proba(test)[:, 1]
+        if 0 < column.sum() < len(column)
+        else np.full(len(test), column.mean())
+        for column in labels.T
     ]
     return np.stack(columns, axis=1)
 
 
 def _read(place: Path, splits: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Embeddings [clip, dim] and bool labels [clip, class] of some splits."""
+    """Read the embeddings [clip, dim] and labels (bool [clip, class]) of some splits."""
     with (place / "labelvocabulary.csv").open(encoding="utf-8", newline="") as file:
         classes = [row["label"] for row in csv.DictReader(file)]
     files, labels = [], []

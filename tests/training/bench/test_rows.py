@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from training.bench import cache, encoder, gpu, memory, pretraining, startup, storage
-from training.bench.limits import rates
+from training.bench.peak import peak_flops
 
 TINY = {"encoder_dim": 8, "latent_dim": 32, "decoder_dim": 16}
 
@@ -20,14 +20,14 @@ TINY = {"encoder_dim": 8, "latent_dim": 32, "decoder_dim": 16}
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Processes of their own would spend a minute on imports."""
 
-    def by_turns(
-        sides: list[tuple[Callable[..., Any], dict[str, Any]]], repeats: int, *, rehearse: bool = True
+    def measure_interleaved(
+        contenders: list[tuple[Callable[..., Any], dict[str, Any]]], repeats: int, *, warm_up: bool = True
     ) -> list[dict[str, Any]]:
-        found = [[function(**arguments)() for _ in range(repeats)] for function, arguments in sides]
+        found = [[function(**arguments)() for _ in range(repeats)] for function, arguments in contenders]
         return [{name: statistics.median(f[name] for f in one) for name in one[0]} for one in found]
 
     for module in (cache, encoder, gpu, memory, pretraining, storage):
-        monkeypatch.setattr(module, "by_turns", by_turns)
+        monkeypatch.setattr(module, "measure_interleaved", measure_interleaved)
 
 
 def test_encoder() -> None:
@@ -97,7 +97,7 @@ def test_the_steps_flop_are_those_of_its_layers(stock: bool) -> None:
 def test_storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("training.data.store.IN_MEMORY", 0)  # what the benchmark sets in its own process is put back
     rows = storage.storage_rows(tmp_path, clips=6, frames=8, dim=16, pairs=2, repeats=1)
-    assert [row.what for row in rows] == ["latent store, from end to end", "latent store, 4 random clips"]
+    assert [row.what for row in rows] == ["latent store, all clips in order", "latent store, 4 random clips"]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -123,5 +123,5 @@ def test_no_gpu() -> None:
 
 
 def test_the_best_rate_is_at_least_that_of_products() -> None:
-    found = rates(torch.float32, size=64, repeats=1)
+    found = peak_flops(torch.float32, size=64, repeats=1)
     assert found["best"] >= found["matmul"] > 0

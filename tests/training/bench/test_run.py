@@ -1,4 +1,4 @@
-"""The table goes between its markers and nowhere else; both sides of a comparison run in processes of their own."""
+"""The table goes between its markers and nowhere else; contenders run in processes of their own."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from training.bench.interleaved import environment, measure_interleaved
 from training.bench.pretraining import step
 from training.bench.row import Row, table
 from training.bench.run import bench, write_between
-from training.bench.turns import by_turns, environment
 
 ROW = Row("a thing", "3.00 s", "1.00 s", 3.0, "0.50 s", 0.5, "at least 2 x", True)
 PAGE = "before\n<!-- bench: cpu -->\nold\n<!-- end -->\nbetween\n<!-- bench: gpu -->\n<!-- end -->\nafter\n"
@@ -62,10 +62,10 @@ def test_a_user_has_nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-def test_sides_by_turns_in_their_own_processes() -> None:
+def test_contenders_are_measured_in_their_own_processes() -> None:
     size = {"frames": 4, "dim": 8, "device": "cpu"}
-    small, large = by_turns([(step, {**size, "pairs": 1}), (step, {**size, "pairs": 2})], 2)
+    small, large = measure_interleaved([(step, {**size, "pairs": 1}), (step, {**size, "pairs": 2})], 2)
     assert small["seconds"] > 0
     assert large["flop"] == 2 * small["flop"]
     with pytest.raises(ValueError, match=r"step.*TypeError.*pairs"):
-        by_turns([(step, size)], 1)
+        measure_interleaved([(step, size)], 1)

@@ -138,8 +138,8 @@ def test_a_first_step_is_as_long_as_the_learning_rate(
 def test_a_term_that_weighs_nothing_teaches_nothing(
     soundscapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in module.WEIGHTS:
-        monkeypatch.setitem(module.WEIGHTS, name, float(name == "codebook"))
+    for name in module.LOSS_WEIGHTS:
+        monkeypatch.setitem(module.LOSS_WEIGHTS, name, float(name == "codebook"))
     train(tmp_path, soundscapes, {**TINY, "steps": 1, "head_start": 0, "learning_rate": 1e-3})
     furthest = moves(tmp_path)
     assert furthest["quantizer"] == pytest.approx(1e-3, rel=0.05)
@@ -281,7 +281,7 @@ def test_the_folder_of_another_run_is_refused(run: Path, soundscapes: Path) -> N
 
 
 def test_a_loss_that_is_no_number_stops_it(soundscapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(module.WEIGHTS, "mel", float("nan"))
+    monkeypatch.setitem(module.LOSS_WEIGHTS, "mel", float("nan"))
     with pytest.raises(ValueError, match="epoch 1 "):
         train(tmp_path, soundscapes, TINY)
 

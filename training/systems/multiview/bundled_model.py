@@ -1,7 +1,7 @@
-"""The default of ``load_model()``: a multi-view encoder trained on generated sound, on the bundled codec, and its card.
+"""The default model of ``load_model()``: a multi-view encoder on the bundled codec, trained on generated sound.
 
-Everything is made from seeds, so that ``python -m training bundle`` on another machine ends with the same scores (not
-the same bytes, because floating-point sums differ between processors).
+Everything is derived from seeds, so ``python -m training bundle`` reproduces the scores on another machine (but not the
+bytes, because floating-point sums differ between processors).
 """
 
 from __future__ import annotations
@@ -26,26 +26,29 @@ from training.recipes import recipe_named
 from training.reporting.model_card import training_record, versions
 from training.systems.multiview.data import extract_sensors
 
-#: Generated for pretraining alone; the demo and the tests use other seeds.
+#: Data generated only for pretraining; the demo and the tests use other seeds.
 DATA: dict[str, Any] = {"sensors": 40, "clips_per_sensor": 12, "seconds": 10.0, "seed": 2001}
-#: It has no probe sensors: probes are for data that this model has not seen.
+#: There are no probe sensors, because probes need data that the model has not seen.
 SPLIT = SensorSplit(tuple(range(35)), tuple(range(35, 40)), (), "the last 5 of 40 generated sensors validate", None)
 RECIPE, SEED = "bundled", 0
 UNTRAINED = "untrained, its weights drawn from seed 0"
 
 
 def bundle(work: Path, codec: Path | None = None) -> Path:
-    """Put a codec, and an encoder trained on its latents, into ``hear_multiview/bundled``, with a model card.
+    """Train an encoder on a codec's latents, and put both into ``hear_multiview/bundled`` with a model card.
 
     Args:
         work: folder for generated data, latents and the run; an interrupted call resumes there.
-        codec: ``demo_codec.safetensors`` from `training.codec.train.train_codec`; None makes an untrained one.
+        codec: ``demo_codec.safetensors`` of `training.codec.train.train_codec`; None uses an untrained codec.
 
     Returns:
-        The checkpoint's path in the package.
+        Path of the checkpoint in the package.
+
+    Raises:
+        ValueError: ``codec`` is not such a file.
     """
     if codec is not None:
-        codec_weights.read_bundle(codec)  # refuses anything else before something is overwritten
+        codec_weights.read_bundle(codec)  # raises on another file before anything is overwritten
         with replacing(codec_weights.BUNDLE) as part:
             shutil.copyfile(codec, part)
     else:
@@ -65,7 +68,7 @@ def bundle(work: Path, codec: Path | None = None) -> Path:
 
 
 def model_card() -> str:
-    """The card next to the two files, in Markdown."""
+    """Return the model card of the bundled files, in Markdown."""
     card = checkpoint.load(BUNDLED).card
     contents = {
         codec_weights.BUNDLE: "encoder of a small descript-audio-codec, half precision",
@@ -78,13 +81,13 @@ def model_card() -> str:
 
 {markdown_table(("file", "what", "sha256"), rows)}
 
-**What it is not.** It is not the official 44.1 kHz codec (DAC, 8 kbps), not the paper's encoder, and not trained on any
-real recording. Its scores are not the paper's.
+**What it is not.** It is not the official 44.1 kHz codec (DAC, 8 kbps) and not the paper's encoder, and it is not
+trained on real recordings. Its scores are not the paper's.
 
-- Codec: {codec_weights.bundle_note()}. Most of its training asks for a linear read-out of the log-mel spectrum from
-  every latent frame, so the latents hold above all a log-mel spectrum. Three choices of that training (the whitened
-  first layer, the half-whitened error, the length of the head start) were made while looking at probes of 157 real
-  clips of 9 SONYC-UST-V2 sensors: nothing was trained on these clips, but scores on them are optimistic.
+- Codec: {codec_weights.bundle_note()}. Most of its training fits a linear read-out of the log-mel spectrum to every
+  latent frame, so the latents mainly encode a log-mel spectrum. Three choices in that training (the whitened first
+  layer, the half-whitened error, the length of the head start) were made while looking at probes of 157 real clips of
+  9 SONYC-UST-V2 sensors. Nothing was trained on these clips, but scores on them are optimistic.
 - Encoder: {training_record(card)}.
 - Made by `python -m training bundle` with {versions(card)}.
 - Scores: `docs/results.md` of the repository. Licence: MIT, like the code.

@@ -1,15 +1,15 @@
-"""``make paper``: every row of the paper's tables and Figure 2, from a data set, by one command that can be killed.
+"""``make paper``: reproduce every row of the paper's tables and Figure 2 with one resumable command.
 
 Data → HEAR tasks, latents → every recipe × seed → checkpoints → heareval's probes → tables, figures, a page. Each step
-leaves its result in the folder, whole or not at all, and is not repeated: the same command goes on where it stopped and
-ends with the same numbers.
+writes its result to the folder, whole or not at all. If the command is interrupted at any time, running it again
+resumes, and ends with the same numbers.
 
-A seed is a whole replication on one division of the sensors: it draws the pairs, the weights and the batches of a run,
-and which clips of the probe sensors train, validate and test the probes. So the rows without training have several
-values, too, and every difference between two rows of a seed is one on the same clips.
+A seed is a complete replication on one split of the sensors: it determines the pairs, weights and batches of a run, and
+the division of the probe sensors' clips into train, valid and test. Therefore rows without training also have one value
+per seed, and two rows with the same seed are compared on the same clips.
 
-Several processes that were launched together divide the clips of step 3 and, run by run, step 4; what comes before and
-after is the main process's. They need one file system.
+Processes that were launched together share the clips of step 3 and the runs of step 4; the main process does everything
+else. They need a common file system.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from training.engine.history import read_history
 from training.engine.pool import epochs_done, run_jobs
 from training.engine.pretrain import run_folder
 from training.engine.run_folder import check_or_write_manifest
-from training.probes import heareval_jobs as harness
+from training.probes import heareval_jobs
 from training.probes.heareval_jobs import Submission
 from training.recipes import Recipe
 from training.systems.multiview.data import extract_sensors
@@ -50,25 +50,27 @@ from training.systems.multiview.rows import FRONT_END, LOG_MEL
 
 log = logging.getLogger(__name__)
 
-#: Generated where no data is given: its seed is that of no other part of the project.
+#: Data to generate if none is given. No other part of the project uses this seed.
 DATA: dict[str, Any] = {"sensors": 44, "clips_per_sensor": 24, "seconds": 5.0, "seed": 3001}
-#: Of its sensors; where data is given, the shares of the paper.
+#: Split of the generated sensors; given data is split in the proportions of the paper.
 SENSORS = {"train": 27, "valid": 5, "probe": 12}
 
 
 @dataclass(frozen=True)
 class Scale:
-    """What a size of the whole is made of: the recipes and the front end."""
+    """The size of an experiment.
+
+    Attributes:
+        recipe: changes a recipe of the paper to this size.
+        frontend: name of the front end.
+    """
 
     recipe: Callable[[Recipe], Recipe]
     frontend: str
 
 
 #: ``full`` is the paper's own size and codec.
-SCALES = {
-    "small": Scale(small, "demo"),
-    "full": Scale(lambda recipe: recipe, "dac_44khz"),
-}
+SCALES = {"small": Scale(small, "demo"), "full": Scale(lambda recipe: recipe, "dac_44khz")}
 
 
 def paper(
@@ -83,34 +85,40 @@ def paper(
     device: str = "cpu",
     workers: int = 1,
 ) -> Path:
-    """Do all of it in ``folder``; return the page.
+    """Run the whole experiment, or resume it.
 
     Args:
-        data: in the layout of SONYC-UST-V2; None generates a mini-SONYC into ``folder``.
-        seeds: how many replications; more can be asked for later, and keep those that are there.
-        scale: of `SCALES`.
-        frontend: another front end than the scale's, by its name for `load_frontend`: any HEAR module can be one.
-        split: the sensors' roles; None is the published split, or a draw where the data set is another.
-        workers: processes that train at the same time, started by each of those that were launched together.
+        folder: working folder.
+        data: a data set in the layout of SONYC-UST-V2; None generates a mini-SONYC into ``folder``.
+        seeds: number of replications. A later call with more seeds adds to the existing ones.
+        scale: a key of `SCALES`.
+        split: roles of the sensors; None means the published split, or a random one for another data set.
+        frontend: name of a front end for `load_frontend`, which can be any HEAR module; None means the scale's.
+        frontend_weights: its weight file; None means the front end's own.
+        device: where to compute latents and train.
+        workers: number of training processes, per launched process.
+
+    Returns:
+        Path of the HTML page with the results.
 
     Raises:
-        ValueError: an unknown scale, fewer than one seed, a folder of something else, or what any step refuses.
+        ValueError: the scale is unknown, ``seeds`` is below 1, the folder is of another experiment, or a step fails.
     """
     if scale not in SCALES:
-        raise ValueError(f"unknown scale {scale!r}: choose {' or '.join(SCALES)}")
+        raise ValueError(f"unknown scale {scale!r}; choose {' or '.join(SCALES)}")
     if seeds < 1:
-        raise ValueError(f"{seeds} seeds are no replication: ask for 1 or more")
+        raise ValueError(f"{seeds} seeds give no results; use 1 or more")
     size = SCALES[scale]
     recipes = [size.recipe(recipe) for recipe in (*ABLATION, *BASELINES)]
 
-    _say(1, "data")
+    log.info("\n[1/6] data")
     counts: Mapping[str, int] = {}
     if data is None:
         data, counts = folder / "mini-sonyc", SENSORS
         with main_process_first():
             if not data.exists():
                 synthesize(data, **DATA)
-    generated = (data / "truth.csv").exists()  # which is what `sonyc_tasks.synthesis` leaves
+    generated = (data / "truth.csv").exists()  # written only by `sonyc_tasks.synthesis`
     clips = read_clips(data)
     split = split or choose_split(clips, counts, seed=DATA["seed"])
     split.check(clip.sensor for clip in clips)
@@ -121,17 +129,17 @@ def paper(
 
     front = load_frontend(frontend or size.frontend, frontend_weights)
     rates = sorted({front.sample_rate, mel_statistics.SAMPLE_RATE})
-    _say(2, "HEAR tasks on the probe sensors, for every seed")
+    log.info("\n[2/6] HEAR tasks on the probe sensors, for every seed")
     for seed in range(seeds) if is_main() else ():
         build(data, folder / f"seed{seed}" / "tasks", sample_rate=rates, split=split, seed=seed, grid="paper")
-    log.info("  %s and so on", folder / "seed0" / "tasks")
+    log.info("  %s, …", folder / "seed0" / "tasks")
 
-    _say(3, f"latents of the front end {front.name}, once for each clip")
+    log.info("\n[3/6] latents of every clip, front end %s", front.name)
     store = extract_sensors(clips, split, front, folder / "latents", data=_described(data, generated), device=device)
-    draw_examples(store, recipes[0], 0)  # says what is wrong with the split before anything trains on it
+    draw_examples(store, recipes[0], 0)  # raises if the split cannot be trained on
 
     overview = _Overview(folder, recipes, seeds)
-    _say(4, f"pretraining: {len(recipes)} recipes, {seeds} seeds; {overview.path} shows how far each is")
+    log.info("\n[4/6] pretraining: %d recipes, %d seeds; progress in %s", len(recipes), seeds, overview.path)
     jobs = [(recipe, seed) for seed in range(seeds) for recipe in recipes][rank() :: world_size()]
     progress = overview.write if is_main() else lambda _: None
     run_jobs(jobs, store.path, folder / "runs", device=device, workers=workers, on_progress=progress)
@@ -139,20 +147,20 @@ def paper(
     if not is_main():
         return folder / "page.html"
 
-    _say(5, "hear-eval-kit, unmodified: embeddings of every view, then probes")
+    log.info("\n[5/6] unmodified hear-eval-kit: embeddings of every view, then probes")
     for seed in range(seeds):
         log.info("  seed %d, %d of %d", seed, seed + 1, seeds)
         place = folder / f"seed{seed}"
-        harness.embed(place, submissions(folder, recipes, seed, front, frontend_weights), folder / "frames")
+        rows = submissions(folder, recipes, seed, front, frontend_weights)
+        heareval_jobs.run_embeddings(place, rows, folder / "frames")
         overview.write(None)
-        harness.predict(place)
+        heareval_jobs.run_predictions(place)
         overview.write(None)
 
-    _say(6, "tables, figures, page")
+    log.info("\n[6/6] tables, figures, page")
     about = _about(store, front, split, seeds, scale, generated)
-    page, summary = write_results(
-        folder, ResultInputs(recipes, seeds, front.name, about, BEST.name, _histories(folder, recipes, seeds))
-    )
+    histories = _histories(folder, recipes, seeds)
+    page, summary = write_results(folder, ResultInputs(recipes, seeds, front.name, about, BEST.name, histories))
     log.info("%s", "\n".join((summary, "", *about, "", f"Page: {page}")))
     return page
 
@@ -160,22 +168,32 @@ def paper(
 def submissions(
     folder: Path, recipes: Sequence[Recipe], seed: int, front: FrontEnd, weights: Path | None
 ) -> Sequence[Submission]:
-    """What heareval embeds for one seed: the front end first, whose frames the others then find in the cache."""
-    of_front = {} if weights is None else {"frontend_weights": str(weights.resolve())}
+    """List what heareval embeds for one seed. The front end is first and fills the frame cache for the others.
+
+    Args:
+        folder: working folder.
+        recipes: recipes whose runs are embedded.
+        seed: the replication.
+        front: the front end.
+        weights: its weight file; None means its own.
+
+    Returns:
+        The front end, the log-mel reference, then each run with each of its views.
+    """
+    with_weights = {} if weights is None else {"frontend_weights": str(weights.resolve())}
     rows = [
-        Submission(options={"view": "frontend", "frontend": front.name, **of_front}, label=FRONT_END),
+        Submission(options={"view": "frontend", "frontend": front.name, **with_weights}, label=FRONT_END),
         Submission("hear_multiview.references.mel_statistics", label=LOG_MEL),
     ]
     for recipe in recipes:
         checkpoint = run_folder(folder / "runs", recipe, seed) / "checkpoint.safetensors"
         for view in ("joint", "private", "shared") if METHODS[recipe.method].disentangled else ("joint",):
-            options = {"view": view, **of_front}
-            rows.append(Submission(model=checkpoint, options=options, label=recipe.name))
+            rows.append(Submission(model=checkpoint, options={"view": view, **with_weights}, label=recipe.name))
     return rows
 
 
 def _described(data: Path, generated: bool) -> str:
-    """The data set in words, for the checkpoints' cards."""
+    """Describe the data set in words, for the checkpoints' cards."""
     if not generated:
         return data.resolve().name
     made_with = (data / "README.txt").read_text(encoding="utf-8").rpartition("synthesize, ")[2]
@@ -183,31 +201,29 @@ def _described(data: Path, generated: bool) -> str:
 
 
 def _claim(folder: Path, clips: Sequence[Clip], split: SensorSplit, scale: str, recipes: Sequence[Recipe]) -> None:
-    """Make ``folder`` this paper's, before anything is written there: results of other recipes or clips must not end in
-    one table. (Another front end is refused by the latent store.)"""
+    """Check that ``folder`` is new or of this experiment, so that results of different recipes or clips are not mixed.
+
+    A different front end is rejected by the latent store.
+    """
     data = json.dumps([[(clip.name, clip.sensor, clip.sources) for clip in clips], asdict(split)])
     digest = hashlib.sha256(data.encode()).hexdigest()
-    made_of = {
-        "scale": scale,
-        "recipes": {r.name: r.digest for r in recipes},
-        "clips or split": digest,
-        "probes": PAPER_GRID,
-    }
+    digests = {recipe.name: recipe.digest for recipe in recipes}
+    made_of = {"scale": scale, "recipes": digests, "clips or split": digest, "probes": PAPER_GRID}
     check_or_write_manifest(folder / "made-of.json", made_of)
 
 
 class _Overview:
-    """A text file that says of every row and seed how far it is."""
+    """A text file with the progress of every row and seed."""
 
     def __init__(self, folder: Path, recipes: Sequence[Recipe], seeds: int) -> None:
         self.folder, self.recipes, self.seeds = folder, recipes, seeds
         self.path, self.started = folder / "overview.txt", time.time()
 
     def write(self, seconds_left: float | None) -> None:
-        """Look at the folder and write the file anew; ``seconds_left`` of the pretraining, where that is going on."""
+        """Rewrite the file. ``seconds_left`` is the estimate for pretraining, if it is running."""
         width = max(len(recipe.name) for recipe in self.recipes)
         head = " " * width + "".join(f"  {f'seed {seed}':22}" for seed in range(self.seeds))
-        lines = [f"{time.strftime('%Y-%m-%d %H:%M:%S')}, at work for {(time.time() - self.started) / 60:.0f} min", head]
+        lines = [f"{time.strftime('%Y-%m-%d %H:%M:%S')}, running for {(time.time() - self.started) / 60:.0f} min", head]
         names = [(FRONT_END, None), (LOG_MEL, None), *((recipe.name, recipe) for recipe in self.recipes)]
         for name, recipe in names:
             states = (self._state(name, recipe, seed) for seed in range(self.seeds))
@@ -235,20 +251,18 @@ def _histories(folder: Path, recipes: Sequence[Recipe], seeds: int) -> Mapping[s
 def _about(
     store: LatentStore, front: FrontEnd, split: SensorSplit, seeds: int, scale: str, generated: bool
 ) -> list[str]:
-    """What the numbers stand on, a sentence each."""
+    """Describe how the numbers were obtained, one sentence per item."""
     lines = []
     if generated:
-        lines.append(
-            "Audio and labels are generated; no real recording is in them, and none of this is the paper's data."
-        )
+        lines.append("Audio and labels are generated. They contain no real recording, and are not the paper's data.")
     lines.append(
-        f"Data: {store.about.data}. {len(store.clips)} clips of {len(split.train)} sensors train and of "
-        f"{len(split.valid)} validate; the probes are on {len(split.probe)} other sensors."
+        f"Data: {store.about.data}. Pretraining uses {len(store.clips)} clips of {len(split.train)} training and "
+        f"{len(split.valid)} validation sensors; the probes use {len(split.probe)} other sensors."
     )
     if front.name == "demo":
         lines.append(
-            f"The codec is not the official 44.1 kHz DAC but the bundled small one: {codec_weights.bundle_note()}. The "
-            "published numbers in its row are the official codec's."
+            f"The codec is not the official 44.1 kHz DAC but the small bundled one: {codec_weights.bundle_note()}. The "
+            "published numbers in its row are those of the official codec."
         )
     else:
         lines.append(f"Front end: {front.name}, weights with sha256 {front.digest}.")
@@ -257,7 +271,3 @@ def _about(
         "2-layer MLPs, as in the paper."
     )
     return lines
-
-
-def _say(step: int, what: str) -> None:
-    log.info("\n[%d/6] %s", step, what)

@@ -1,8 +1,8 @@
-"""Front ends and models side by side on any data set in SONYC's layout: one protocol, intervals, differences.
+"""Compare front ends and models on any data set in SONYC's layout, with intervals and paired differences.
 
-Every clip of the data set is a test clip once: k folds, stratified by sensor and source, each probed by heareval's own
-MLP. This is not the paper's protocol, in which sensors are held out from pretraining; it measures only how much of
-source and sensor a probe finds in a frozen front end's embedding of a clip.
+Every clip is tested once, in k folds stratified by sensor and source, with heareval's MLP. This is not the paper's
+protocol, which holds out sensors from pretraining. It only measures how well a probe recognises source and sensor from
+the embedding of a frozen model.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from sonyc_tasks.scores.text_tables import markdown_table
 from sonyc_tasks.tasks.hear_format import write_task
 from sonyc_tasks.tasks.sonyc import SENSOR_TASK, SOURCE_TASK, sensor_task, source_task, wav_name, with_paper_grid
 from training.codec.bundle import seeded_codec
-from training.probes import heareval_jobs as harness
+from training.probes import heareval_jobs
 from training.probes.frame_probe import frame_probe, frame_statistics
 from training.probes.heareval_jobs import Submission
 from training.reporting.text import estimate
@@ -39,7 +39,7 @@ from training.reporting.text import estimate
 UNTRAINED, UNTRAINED_FILE = "untrained codec of the same size, frontend", "untrained.pth"
 LOG_MEL = "log-mel, mean and deviation"
 
-#: Name of a column → (task, metric of bool targets and predictions, both [clip, class]).
+#: Column → (task, metric of bool targets and of probabilities, both [clip, class]).
 COLUMNS = {
     "sensor accuracy": (SENSOR_TASK, accuracy),
     "source mAP": (SOURCE_TASK, mean_average_precision),
@@ -53,9 +53,9 @@ class Score:
 
     Attributes:
         value: the score.
-        interval: (low, high) of its 95 % interval, bootstrap over clips.
-        above_untrained: how far it is above the untrained codec's score.
-        above_untrained_interval: (low, high) of that, paired by clip.
+        interval: (low, high), its 95 % bootstrap interval over clips.
+        above_untrained: the score minus that of the untrained codec.
+        above_untrained_interval: (low, high), its 95 % bootstrap interval, paired by clip.
     """
 
     value: float
@@ -65,11 +65,14 @@ class Score:
 
 
 def submissions(folder: Path, codec: Path | None = None) -> dict[str, Submission]:
-    """What heareval runs, by the row's name.
+    """List what heareval runs. Writes the weights of the untrained codec if they are missing.
 
     Args:
-        folder: for the weights of the untrained codec.
-        codec: weights of the official codec; None looks in its own cache, and leaves it out where it is not there.
+        folder: working folder, which gets the weights of the untrained codec.
+        codec: weights of the official codec; None uses its download cache, and omits its row if they are not there.
+
+    Returns:
+        Submissions by name of their row.
     """
     untrained = folder / UNTRAINED_FILE
     if not untrained.exists():
@@ -85,18 +88,22 @@ def submissions(folder: Path, codec: Path | None = None) -> dict[str, Submission
         "bundled model, shared": Submission(options={"view": "shared"}),
         LOG_MEL: Submission("hear_multiview.references.mel_statistics"),
     }
-    if (official := _official(codec)) is not None:
-        options = {"view": "frontend", "frontend": "dac_44khz", "frontend_weights": str(official.resolve())}
+    if codec or codec_weights.CACHE.exists():
+        official = str((codec or codec_weights.CACHE).resolve())
+        options = {"view": "frontend", "frontend": "dac_44khz", "frontend_weights": official}
         rows["official codec, frontend"] = Submission(options=options)
     return rows
 
 
-def _official(codec: Path | None) -> Path | None:
-    return codec or (codec_weights.CACHE if codec_weights.CACHE.exists() else None)
-
-
 def fold_tasks(clips: Sequence[Clip], tasks_dir: Path, folds: int = 5, seed: int = 0) -> None:
-    """Write the source and the sensor task over all ``clips`` as k-fold HEAR tasks into ``tasks_dir``."""
+    """Write the source task and the sensor task as k-fold HEAR tasks.
+
+    Args:
+        clips: clips of the data set, all of which are used.
+        tasks_dir: where to write the tasks.
+        folds: number of folds, stratified by sensor and source (Sechidis et al. 2011).
+        seed: of the division into folds.
+    """
     sensors = sorted({clip.sensor for clip in clips})
     labels = np.zeros((len(clips), len(sensors) + len(COARSE)), int)
     for row, clip in enumerate(clips):
@@ -116,40 +123,40 @@ def fold_tasks(clips: Sequence[Clip], tasks_dir: Path, folds: int = 5, seed: int
 
 
 def frontend_table(data: Path, folder: Path, codec: Path | None = None) -> str:
-    """Run everything.
+    """Run the comparison, or resume it.
 
     Args:
         data: a data set in SONYC's layout.
-        folder: for all results; an interrupted call resumes there.
-        codec: as for `submissions`.
+        folder: working folder.
+        codec: weights of the official codec, as for `submissions`.
 
     Returns:
-        Two tables in Markdown: heareval's probes on scene embeddings, and a linear probe on mean and deviation of the
-        frames.
+        Two Markdown tables: heareval's probes on scene embeddings, and a linear probe on the mean and standard
+        deviation of the frames.
     """
     folder.mkdir(parents=True, exist_ok=True)
     clips = read_clips(data)
     fold_tasks(clips, folder / "tasks")
     rows = submissions(folder, codec)
-    harness.embed(folder, list(rows.values()))
-    harness.predict(folder)
+    heareval_jobs.run_embeddings(folder, list(rows.values()))
+    heareval_jobs.run_predictions(folder)
     probed = {name: _read(folder / "embeddings" / row.folder) for name, row in rows.items()}
-    # The very files that heareval has read, whose frames are in the cache.
+    # The files that heareval read: their frames are in the cache.
     wavs = {path.name: path for path in (folder / "tasks").rglob("*.wav")}
-    same = [replace(clip, path=wavs[wav_name(clip)]) for clip in clips]
+    cached = [replace(clip, path=wavs[wav_name(clip)]) for clip in clips]
     linear = {}
     for name, model in models(folder, codec).items():
         model.cache = FrameCache(folder / "frames")
-        linear[name] = frame_probe(frame_statistics(model, same), same)
+        linear[name] = frame_probe(frame_statistics(model, cached), cached)
     note = (
         f"{len(clips)} clips of {len({c.sensor for c in clips})} sensors, each tested once in 5 folds. In brackets: "
-        "95 % interval, bootstrap over clips (paired for differences)."
+        "95 % bootstrap interval over clips (paired for differences)."
     )
     return "\n\n".join(
         (
-            "heareval's probes, 2-layer MLPs, on scene embeddings (means over time, except for log-mel):",
+            "heareval's probes (2-layer MLPs) on scene embeddings, which are means over time except for log-mel:",
             markdown(probed),
-            "Logistic regression on mean and deviation of the frames over time:",
+            "Logistic regression on mean and standard deviation of the frames over time:",
             markdown(linear),
             note,
         )
@@ -157,18 +164,33 @@ def frontend_table(data: Path, folder: Path, codec: Path | None = None) -> str:
 
 
 def markdown(results: Mapping[str, Mapping[str, Predictions]]) -> str:
-    """A table of the ``results`` by row name, with the difference from the row `UNTRAINED`."""
+    """Tabulate scores and their differences from the untrained codec.
+
+    Args:
+        results: predictions by task, by name of the row; one row is `UNTRAINED`.
+
+    Returns:
+        A Markdown table.
+    """
     rows = []
     for name, result in results.items():
         scores = [score_column(result, results[UNTRAINED], column) for column in COLUMNS]
-        own = [estimate(s.value, s.interval) for s in scores]
-        rows.append([name, *own, *(estimate(s.above_untrained, s.above_untrained_interval, "+") for s in scores)])
+        absolute = [estimate(s.value, s.interval) for s in scores]
+        rows.append([name, *absolute, *(estimate(s.above_untrained, s.above_untrained_interval, "+") for s in scores)])
     header = ["", *COLUMNS, *(f"{column}, above untrained" for column in COLUMNS)]
     return markdown_table(header, rows, "l" + "r" * 2 * len(COLUMNS))
 
 
 def models(folder: Path, codec: Path | None = None) -> dict[str, Embedder]:
-    """The models of the rows of `submissions`, by name; for log-mel statistics, the spectrogram itself."""
+    """Load the models of `submissions`. The row of log-mel statistics becomes the log-mel front end itself.
+
+    Args:
+        folder: working folder with the weights of the untrained codec.
+        codec: weights of the official codec, as for `submissions`.
+
+    Returns:
+        Models by name of their row.
+    """
     rows = {}
     for name, row in submissions(folder, codec).items():
         options = dict(row.options)
@@ -181,12 +203,15 @@ def models(folder: Path, codec: Path | None = None) -> dict[str, Embedder]:
 
 
 def score_column(result: Mapping[str, Predictions], untrained: Mapping[str, Predictions], column: str) -> Score:
-    """The score in a column, and its difference from the untrained codec's on the same clips.
+    """Compute a score and its difference from the untrained codec's, with bootstrap intervals (Efron 1979).
 
     Args:
         result: predictions by task.
-        untrained: those of the untrained codec.
-        column: of `COLUMNS`.
+        untrained: predictions of the untrained codec by task, for the same clips.
+        column: a key of `COLUMNS`.
+
+    Returns:
+        The score.
 
     Raises:
         ValueError: the two are predictions of different clips.
@@ -196,23 +221,23 @@ def score_column(result: Mapping[str, Predictions], untrained: Mapping[str, Pred
     if not np.array_equal(ours.target, theirs.target):
         raise ValueError(f"the results of {task} are of different clips; delete the folder's embeddings and run again")
 
-    def of(given: Predictions, rows: np.ndarray) -> float:
-        return metric(given.target[rows], given.prediction[rows])
+    def score(predictions: Predictions, rows: np.ndarray) -> float:
+        return metric(predictions.target[rows], predictions.prediction[rows])
 
     def difference(rows: np.ndarray) -> float:
-        return of(ours, rows) - of(theirs, rows)
+        return score(ours, rows) - score(theirs, rows)
 
     everything = np.arange(len(ours))
     return Score(
-        of(ours, everything),
-        bootstrap(lambda rows: of(ours, rows), len(ours)),
+        score(ours, everything),
+        bootstrap(lambda rows: score(ours, rows), len(ours)),
         difference(everything),
         bootstrap(difference, len(ours)),
     )
 
 
 def _read(folder: Path) -> dict[str, Predictions]:
-    """Predictions of all folds together, by task."""
+    """Read the predictions of an embedding by task, with all folds concatenated."""
     result = {}
     for task in (SENSOR_TASK, SOURCE_TASK):
         (place,) = folder.glob(f"{task}-*")

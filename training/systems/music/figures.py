@@ -1,4 +1,4 @@
-"""The figures of the music system: its ablation, what each dimension knows, and what each dimension does."""
+"""Figures of the music system: the ablation, mutual information by dimension, and latent traversals."""
 
 from __future__ import annotations
 
@@ -14,14 +14,19 @@ from training.reporting.figures import plain, save
 from training.reporting.seed_statistics import Mean
 from training.systems.music.traversals import STEPS
 
-#: Of each subspace: its colour (colour-blind safe, after Okabe and Ito) and marker.
+#: Colour (colour-blind safe, after Okabe and Ito) and marker of each subspace.
 _SUBSPACES = {"private": ("#D55E00", "s"), "shared": ("#0072B2", "o"), "joint": ("#57606a", "^")}
-#: Of each term of the loss: the Greek letter of its weight, and its name.
+#: Greek letter of the weight, and name, of each loss term.
 TERMS = {
     "mutual_information": ("α", "mutual information"),
     "total_correlation": ("β", "total correlation"),
     "dimension_wise_kl": ("γ", "dimension-wise KL"),
 }
+
+
+def dimension_names(count: int) -> list[str]:
+    """Name the ``count`` dimensions of z_p ⊕ z_s: the private half, then the shared half."""
+    return [f"{view} {k}" for view in ("private", "shared") for k in range(count // 2)]
 
 
 def ablation_figure(
@@ -30,8 +35,8 @@ def ablation_figure(
     """Draw accuracy against the weight of each term: one row per factor, one column per term, one line per subspace.
 
     Args:
-        accuracies: by term, weight, subspace (private, shared, joint) and factor.
-        chance: of each factor, a dashed line.
+        accuracies: means over seeds, by term, weight, subspace (private, shared, joint) and factor.
+        chance: accuracy of guessing, by factor; drawn as a dashed line.
         stem: path of the files without their endings.
 
     Returns:
@@ -43,7 +48,7 @@ def ablation_figure(
         for axes, by_weight in zip(row, accuracies.values(), strict=True):
             for subspace, (colour, marker) in _SUBSPACES.items():
                 means = [found[subspace][factor] for found in by_weight.values()]
-                # The weights lie too close together at their lower end for a linear axis.
+                # Weights are equally spaced, because small ones would be too close together on a linear axis.
                 axes.errorbar(
                     range(len(means)),
                     [m.value for m in means],
@@ -67,10 +72,10 @@ def ablation_figure(
 
 
 def information_figure(information: Mapping[str, Sequence[float]], stem: Path) -> Path:
-    """Draw the mutual information of each dimension of z_p ⊕ z_s with each factor, as a matrix with its numbers.
+    """Draw the mutual information of each dimension of z_p ⊕ z_s with each factor as an annotated matrix.
 
     Args:
-        information: in nats, by factor, of each dimension; the private half comes first.
+        information: nats of each dimension, by factor; the private half comes first.
         stem: path of the files without their endings.
 
     Returns:
@@ -83,32 +88,30 @@ def information_figure(information: Mapping[str, Sequence[float]], stem: Path) -
     for (row, column), value in np.ndenumerate(values):
         colour = "white" if value > 0.6 * values.max() else "black"
         axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=9, color=colour)
-    half = values.shape[1] // 2
-    axes.axvline(half - 0.5, color="black", linewidth=1.5)
-    names = [f"private {k}" if k < half else f"shared {k - half}" for k in range(2 * half)]
-    axes.set_xticks(range(2 * half), names, fontsize=8)
+    axes.axvline(values.shape[1] // 2 - 0.5, color="black", linewidth=1.5)
+    axes.set_xticks(range(values.shape[1]), dimension_names(values.shape[1]), fontsize=8)
     axes.set_yticks(range(len(values)), list(information), fontsize=9)
     return save(figure, stem)[0]
 
 
 def traversal_figure(decoded: Sequence[Tensor], stem: Path) -> Path:
-    """Draw what moving each dimension of z_p ⊕ z_s decodes to, low bands at the bottom.
+    """Draw the traversal of each dimension of z_p ⊕ z_s as a spectrogram, with low bands at the bottom.
 
     Args:
-        decoded: log-mel frames [step, band] of each dimension.
+        decoded: log-mel frames [step, band], one tensor per dimension.
         stem: path of the files without their endings.
 
     Returns:
         The PNG file; the PDF is next to it.
     """
-    half = len(decoded) // 2
-    figure = Figure(figsize=(2.1 * half + 0.6, 4.6), layout="constrained")
-    places = figure.subplots(2, half, sharex=True, sharey=True, squeeze=False)
+    columns = len(decoded) // 2
+    figure = Figure(figsize=(2.1 * columns + 0.6, 4.6), layout="constrained")
+    places = figure.subplots(2, columns, sharex=True, sharey=True, squeeze=False)
     together = torch.stack(list(decoded))
     low, high = together.min().item(), together.max().item()
-    for index, (axes, strip) in enumerate(zip(places.flat, decoded, strict=True)):
+    for axes, strip, name in zip(places.flat, decoded, dimension_names(len(decoded)), strict=True):
         axes.imshow(strip.numpy().T, origin="lower", aspect="auto", cmap="magma", vmin=low, vmax=high)
-        axes.set_title(f"private {index}" if index < half else f"shared {index - half}", fontsize=9)
+        axes.set_title(name, fontsize=9)
         axes.set_xticks(range(0, len(STEPS), 2), [f"{step:g}" for step in STEPS[::2]])
         plain(axes)
     figure.supxlabel("value of the dimension", fontsize=9)

@@ -1,8 +1,10 @@
-"""The results of the music system: its tables next to the published numbers, its figures, and the page."""
+"""Results of the music system: tables with the published numbers, figures, and an HTML page."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +19,20 @@ from training.reporting.page.audio import encode
 from training.reporting.seed_statistics import Mean, mean
 from training.reporting.text import estimate, number
 from training.systems.music import sounds
-from training.systems.music.figures import TERMS, ablation_figure, information_figure, traversal_figure
+from training.systems.music.figures import TERMS, ablation_figure, dimension_names, information_figure, traversal_figure
 from training.systems.music.recipes import MUSIC
 from training.systems.music.traversals import STEPS, load_vae, render, traverse
 
-#: (timbre, frequency) accuracy of an MLP on the frozen latents, in the paper.
+#: The paper's accuracy of an MLP on frozen latents: (timbre, frequency).
 PUBLISHED = {"private": (0.743, 0.766), "shared": (0.974, 0.298), "joint": (0.981, 0.877)}
-#: The paper's ranges of mutual information by dimension: (timbre, frequency).
+#: The paper's ranges of mutual information over dimensions, in nats: (timbre, frequency).
 PUBLISHED_INFORMATION = {"private": ("0.05–0.16", "0.22–0.43"), "shared": ("0.69–1.2", "0.08–0.16")}
 CHANCE = {"timbre": 1 / len(sounds.TIMBRES), "frequency": 1 / len(sounds.FREQUENCIES)}
-#: The sound whose latent the traversals move: a square wave in the middle of the range.
+#: Index of the sound used for traversals: a square wave in the middle of the frequency range.
 TRAVERSED = 4 * 10 + 3
 
-#: (recipe, seed) → what `training.systems.music.experiment.measured` gives.
-Found = Mapping[tuple[str, int], Mapping[str, Any]]
+#: (recipe, seed) → the result of `training.systems.music.experiment.measure_run`.
+Found = Mapping[tuple[str, int], Any]
 
 
 def write_report(
@@ -45,16 +47,16 @@ def write_report(
     """Write the figures and the page.
 
     Args:
-        folder: where to.
-        about: sentences on what the numbers are based on.
-        ablation: by term, the recipes by rising weight.
-        found: what was measured.
-        official: by (seed, subspace), heareval's accuracy by factor, of the main recipe.
-        model: checkpoint whose latent is drawn and traversed.
-        frames: of the probe sounds, [clip, frame, band].
+        folder: where to write them.
+        about: sentences on how the numbers were obtained.
+        ablation: recipes with increasing weight, by term.
+        found: measurements of all runs.
+        official: heareval's accuracy of the main recipe by factor, by (seed, subspace).
+        model: checkpoint for the traversals.
+        frames: frames of the probe sounds, [clip, frame, band].
 
     Returns:
-        The page, and its tables as Markdown.
+        Path of the page, and its tables as Markdown.
     """
     tables = [
         ("Accuracy on frozen latents", accuracy_table(found, official)),
@@ -64,7 +66,7 @@ def write_report(
     accuracies = {
         term: {
             recipe.objectives[term]: {
-                view: {factor: of_seeds(found, recipe.name, _value("accuracy", view, factor)) for factor in CHANCE}
+                view: {factor: mean_over_seeds(found, recipe.name, "accuracy", view, factor) for factor in CHANCE}
                 for view in PUBLISHED
             }
             for recipe in rows
@@ -75,8 +77,8 @@ def write_report(
     decoded = [traverse(vae, frames[TRAVERSED], dimension) for dimension in range(vae.encoder.latent)]
     figures = [
         (
-            "Ablation: accuracy of an MLP on the frozen latents against the weight of each term; the other weights are "
-            "the main recipe's. Dashed: chance.",
+            "Ablation: accuracy of an MLP on frozen latents as a function of the weight of one term; the other weights "
+            "are those of the main recipe. Dashed: chance.",
             ablation_figure(accuracies, CHANCE, folder / "ablation"),
         ),
         (
@@ -84,7 +86,7 @@ def write_report(
             information_figure(found[MUSIC.name, 0]["information"], folder / "information"),
         ),
         (
-            "Traversals: the latent of a square wave, decoded while one dimension moves; main recipe, seed 0.",
+            "Traversals: the decoded latent of a square wave while one dimension varies; main recipe, seed 0.",
             traversal_figure(decoded, folder / "traversals"),
         ),
     ]
@@ -94,43 +96,50 @@ def write_report(
 
 
 def _traversal_sounds(decoded: Sequence[Tensor]) -> list[tuple[str, str]]:
-    """(caption, data address) of the sound of each dimension's traversal, from its log-mel frames [step, band]."""
-    front, half = LogMel(), len(decoded) // 2
-    heard = []
-    for index, strip in enumerate(decoded):
+    """Return (caption, data URL) of the audio of each dimension's traversal, from its log-mel frames [step, band]."""
+    front, captioned = LogMel(), []
+    for strip, name in zip(decoded, dimension_names(len(decoded)), strict=True):
         sound = render(strip, front)
-        name = f"private {index}" if index < half else f"shared {index - half}"
         caption = f"{name}: from {STEPS[0]:g} to {STEPS[-1]:g} in {len(STEPS)} steps"
-        heard.append((caption, encode((0.5 * sound / sound.abs().max()).numpy())))
-    return heard
+        captioned.append((caption, encode((0.5 * sound / sound.abs().max()).numpy())))
+    return captioned
 
 
-def of_seeds(found: Found, recipe: str, value: Callable[[Mapping[str, Any]], float]) -> Mean:
-    """The mean over the seeds of a recipe.
+def mean_over_seeds(found: Found, recipe: str, *keys: str) -> Mean:
+    """Average one measured number over the seeds of a recipe.
 
     Args:
-        found: what was measured.
-        recipe: its name.
-        value: takes the number from what was measured of one run.
+        found: measurements of all runs.
+        recipe: name of the recipe.
+        keys: successive keys of the number in the measurements of a run.
+
+    Returns:
+        The mean and its interval.
 
     Raises:
         ValueError: the recipe has no run.
     """
-    over = mean({seed: value(of_run) for (name, seed), of_run in found.items() if name == recipe})
-    if over is None:
+    value = mean({seed: reduce(getitem, keys, run) for (name, seed), run in found.items() if name == recipe})
+    if value is None:
         raise ValueError(f"recipe {recipe} has no measured run; train it first")
-    return over
+    return value
 
 
 def accuracy_table(found: Found, official: Mapping[tuple[int, str], Mapping[str, float]]) -> str:
-    """Accuracy of the main recipe: our MLP next to the paper's, heareval's probes, and our MLP on draws."""
+    """Tabulate the accuracies of the main recipe: our MLP and the paper's, heareval's probes, and our MLP on draws.
+
+    Args:
+        found: measurements of all runs.
+        official: heareval's accuracy by factor, by (seed, subspace).
+
+    Returns:
+        A Markdown table, one row per subspace and factor.
+    """
     rows = []
     for view, published in PUBLISHED.items():
         for factor, paper in zip(CHANCE, published, strict=True):
-            ours, drawn = (
-                _estimate(of_seeds(found, MUSIC.name, _value(what, view, factor)))
-                for what in ("accuracy", "accuracy_of_draws")
-            )
+            ours = _estimate(mean_over_seeds(found, MUSIC.name, "accuracy", view, factor))
+            drawn = _estimate(mean_over_seeds(found, MUSIC.name, "accuracy_of_draws", view, factor))
             probed = mean({seed: scores[factor] for (seed, name), scores in official.items() if name == view})
             assert probed is not None
             rows.append([view, factor, ours, number(paper), _estimate(probed), drawn])
@@ -139,46 +148,47 @@ def accuracy_table(found: Found, official: Mapping[tuple[int, str], Mapping[str,
 
 
 def information_table(found: Found) -> str:
-    """Mutual information in nats: the range over the dimensions of each half and all seeds, and of the whole half; then
-    the mutual information gap over all dimensions."""
+    """Tabulate the mutual information of the main recipe in nats.
+
+    Args:
+        found: measurements of all runs.
+
+    Returns:
+        A Markdown table with one row per half and factor: the range over dimensions and seeds, the paper's, and that of
+        the whole half. Below it, the mutual information gap over all dimensions.
+    """
     rows = []
-    runs = [of_run["information"] for (name, _), of_run in found.items() if name == MUSIC.name]
+    runs = [run["information"] for (name, _), run in found.items() if name == MUSIC.name]
     for k, (view, published) in enumerate(PUBLISHED_INFORMATION.items()):
         for factor, paper in zip(CHANCE, published, strict=True):
-            values = [np.split(np.array(of_run[factor]), 2)[k] for of_run in runs]
-            whole = of_seeds(found, MUSIC.name, _value("information_of", view, factor))
+            values = [np.split(np.array(run[factor]), 2)[k] for run in runs]
+            whole = mean_over_seeds(found, MUSIC.name, "information_of", view, factor)
             rows.append([view, factor, f"{np.min(values):.2f}–{np.max(values):.2f}", paper, _estimate(whole)])
     header = ["subspace", "factor", "one dimension", "paper", "all its dimensions"]
-    gaps = (f"{f} {_estimate(of_seeds(found, MUSIC.name, _value('gap', f)))}" for f in CHANCE)
+    gaps = (f"{f} {_estimate(mean_over_seeds(found, MUSIC.name, 'gap', f))}" for f in CHANCE)
     return f"{markdown_table(header, rows, 'llrrr')}\n\nMutual information gap: {', '.join(gaps)}."
 
 
 def ablation_table(ablation: Mapping[str, Sequence[Recipe]], found: Found) -> str:
-    """Accuracy of the MLP, timbre / frequency, of each subspace by term and weight."""
+    """Tabulate the accuracy of the MLP for every weight of every term.
+
+    Args:
+        ablation: recipes with increasing weight, by term.
+        found: measurements of all runs.
+
+    Returns:
+        A Markdown table with "timbre / frequency" accuracy of each subspace.
+    """
     rows = []
     for term, recipes in ablation.items():
         for recipe in recipes:
             cells = [
-                " / ".join(
-                    _estimate(of_seeds(found, recipe.name, _value("accuracy", view, factor))) for factor in CHANCE
-                )
+                " / ".join(_estimate(mean_over_seeds(found, recipe.name, "accuracy", view, f)) for f in CHANCE)
                 for view in PUBLISHED
             ]
             rows.append([TERMS[term][1], f"{recipe.objectives[term]:g}", *cells])
     return markdown_table(["term", "weight", *PUBLISHED], rows, "lrrrr")
 
 
-def _value(*keys: str) -> Callable[[Mapping[str, Any]], float]:
-    """A function that takes the value under ``keys``, one inside the other."""
-
-    def value(of_run: Mapping[str, Any]) -> float:
-        found: Any = of_run
-        for key in keys:
-            found = found[key]
-        return float(found)
-
-    return value
-
-
-def _estimate(of: Mean) -> str:
-    return estimate(of.value, of.ci_half_width)
+def _estimate(over_seeds: Mean) -> str:
+    return estimate(over_seeds.value, over_seeds.ci_half_width)

@@ -1,10 +1,9 @@
-"""The generated sounds: four waveforms at 21 frequencies, and nothing else that means anything.
+"""The generated sounds: four waveforms at 21 frequencies.
 
-A sound lasts one second at 16 kHz. Its factors are its waveform (timbre) and its frequency: whole tones from
-110 Hz (A2) to 1109 Hz (C♯6). Waveforms are sums of their harmonics below half the sample rate, so that no frequency is
-heard that is not theirs, and have the same rms. Phase and level are drawn, the level within 3 dB; noise lies 60 dB
-below. The paper (Wilkins et al. 2024) names the waveforms and the number of frequencies; range, phase, level and noise
-are choices of ours.
+A sound lasts one second at 16 kHz. Its factors are its waveform (timbre) and its frequency, in whole tones from
+110 Hz (A2) to 1109 Hz (C♯6). Waveforms are sums of their harmonics below half the sample rate, so they do not alias,
+and have the same rms. Phase and level are random, the level within 3 dB; noise is added at −60 dB. The paper (Wilkins
+et al. 2024) gives the waveforms and the number of frequencies; range, phase, level and noise are our choices.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ from sonyc_tasks.files import replacing, write_atomic
 from training.data.records import Clip
 
 SAMPLE_RATE, SECONDS = 16_000, 1.0
-BYTES = 44 + 2 * round(SECONDS * SAMPLE_RATE)  # of a sound's file: the header, and 16-bit samples
-#: Amplitude of harmonic k = 1, 2, … of each waveform, in sine phase.
+FILE_BYTES = 44 + 2 * round(SECONDS * SAMPLE_RATE)  # header and 16-bit samples of a sound's file
+#: Amplitude of harmonic k = 1, 2, … of each waveform, all in sine phase.
 WAVEFORMS: dict[str, Callable[[int], float]] = {
     "sine": lambda k: float(k == 1),
     "saw": lambda k: 1 / k,
@@ -33,11 +32,11 @@ WAVEFORMS: dict[str, Callable[[int], float]] = {
 }
 TIMBRES = tuple(WAVEFORMS)
 FREQUENCIES = tuple(110 * 2 ** (step / 6) for step in range(21))  # Hz
-RMS, LEVEL_RANGE, NOISE = 0.1, 3.0, -60.0  # of full scale at most; dB below it; dB relative to RMS
+RMS, LEVEL_RANGE, NOISE = 0.1, 3.0, -60.0  # largest rms, full scale is 1; dB; dB relative to RMS
 
 
 def frequency_class(index: int) -> str:
-    """The name of frequency ``index`` as a class.
+    """Return the class name of a frequency, given its index in `FREQUENCIES`.
 
     >>> frequency_class(0), frequency_class(20)
     ('f00_110Hz', 'f20_1109Hz')
@@ -50,7 +49,12 @@ FREQUENCY_CLASSES = tuple(frequency_class(k) for k in range(len(FREQUENCIES)))
 
 @dataclass(frozen=True)
 class Sound:
-    """A generated sound: what it is, and its file."""
+    """A generated sound.
+
+    Attributes:
+        clip: its name and factors: the group is the waveform, the label of kind "frequency" the frequency's class.
+        path: its 16-bit WAV file.
+    """
 
     clip: Clip
     path: Path
@@ -58,7 +62,15 @@ class Sound:
 
 @lru_cache(maxsize=len(TIMBRES) * len(FREQUENCIES))
 def waveform(timbre: int, frequency: int) -> np.ndarray:
-    """Twice the length of a sound, of unit rms, float64 [sample]."""
+    """Synthesise a waveform, twice as long as a sound and with rms 1.
+
+    Args:
+        timbre: index in `TIMBRES`.
+        frequency: index in `FREQUENCIES`.
+
+    Returns:
+        float64 [sample].
+    """
     pitch = FREQUENCIES[frequency]
     phase = 2 * np.pi * pitch * np.arange(round(2 * SECONDS * SAMPLE_RATE)) / SAMPLE_RATE
     amplitude = WAVEFORMS[TIMBRES[timbre]]
@@ -68,7 +80,16 @@ def waveform(timbre: int, frequency: int) -> np.ndarray:
 
 
 def sound(rng: np.random.Generator, timbre: int, frequency: int) -> np.ndarray:
-    """One sound, float64 [sample]: its phase (where in `waveform` it begins), level and noise drawn from ``rng``."""
+    """Draw one sound with random phase, level and noise.
+
+    Args:
+        rng: source of randomness.
+        timbre: index in `TIMBRES`.
+        frequency: index in `FREQUENCIES`.
+
+    Returns:
+        float64 [sample], an excerpt of `waveform` with added noise.
+    """
     samples = round(SECONDS * SAMPLE_RATE)
     start = rng.integers(samples)
     level = RMS * 10 ** (-rng.uniform(0, LEVEL_RANGE) / 20)
@@ -77,28 +98,32 @@ def sound(rng: np.random.Generator, timbre: int, frequency: int) -> np.ndarray:
 
 
 def generate(folder: Path, count: int, seed: int) -> list[Sound]:
-    """``count`` sounds as 16-bit wav files in ``folder``, of the 84 combinations in turn; those that are there whole
-    stay.
+    """Generate sounds as 16-bit WAV files, cycling through the 84 combinations; complete files are kept.
 
-    Sound i depends on ``seed`` and i only, so that more of them begin with the same.
+    Sound i depends only on ``seed`` and i, so a larger set begins with the same sounds as a smaller one.
+
+    Args:
+        folder: where to write the files.
+        count: number of sounds.
+        seed: of phases, levels and noise.
 
     Returns:
-        by name; a clip's group is its waveform, its one label of kind ``frequency`` the class of its frequency.
+        The sounds, ordered by file name.
 
     Raises:
-        ValueError: ``folder`` holds something else, such as sounds of another seed.
+        ValueError: the folder contains something else, for instance sounds of another seed.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    mark = folder / "seed.txt"
+    seed_file = folder / "seed.txt"
     if not any(folder.iterdir()):
-        write_atomic(mark, f"{seed}\n")
-    if not mark.exists() or mark.read_text() != f"{seed}\n":
-        raise ValueError(f"{folder} holds other things than the sounds of seed {seed}: delete it, or take another")
+        write_atomic(seed_file, f"{seed}\n")
+    if not seed_file.exists() or seed_file.read_text() != f"{seed}\n":
+        raise ValueError(f"{folder} contains something else than sounds of seed {seed}; delete it, or choose another")
     clips = []
     for index in tqdm(range(count), desc="sounds", unit="sound", leave=False):
         timbre, frequency = index % len(TIMBRES), index // len(TIMBRES) % len(FREQUENCIES)
         path = folder / f"{index:06d}.wav"
-        if not path.exists() or path.stat().st_size != BYTES:
+        if not path.exists() or path.stat().st_size != FILE_BYTES:
             with replacing(path) as part:
                 write_pcm16(part, sound(np.random.default_rng((seed, index)), timbre, frequency), SAMPLE_RATE)
         labels = {"frequency": (frequency_class(frequency),)}

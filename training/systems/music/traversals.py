@@ -1,4 +1,4 @@
-"""What each dimension of a latent does: one sound's latent with that dimension moved, decoded, drawn and heard."""
+"""Latent traversals: move one dimension of a sound's latent and decode it, to see and hear what it controls."""
 
 from __future__ import annotations
 
@@ -14,23 +14,29 @@ from hear_multiview.frontends import log_mel
 from hear_multiview.frontends.log_mel import LogMel
 from training.systems.music.methods import MultiViewVAE
 
-#: Where a dimension is moved to, in deviations of the prior, in order.
+#: Values that a dimension is set to, in standard deviations of the prior.
 STEPS = np.linspace(-2.0, 2.0, 9)
-#: Seconds of sound a step; iterations of Griffin and Lim's algorithm.
+#: Seconds of sound per step; iterations of the Griffin-Lim algorithm.
 SECONDS, ITERATIONS = 0.4, 32
 
 
 def load_vae(path: Path) -> MultiViewVAE:
-    """The whole model of a run, decoder included, from its checkpoint; in eval mode.
+    """Load the whole model of a run, decoder included.
+
+    Args:
+        path: checkpoint of the run.
+
+    Returns:
+        The model in eval mode.
 
     Raises:
-        ValueError: the checkpoint is of another method.
+        ValueError: the checkpoint was trained with another method.
     """
     saved = checkpoint.load(path)
     recipe, size = saved.card["recipe"], saved.card["encoder"]
     if recipe["method"] != "multiview_vae":
         raise ValueError(
-            f"checkpoint {path} (recipe {recipe['name']}) has no variational decoder; give one of a music run"
+            f"checkpoint {path} (recipe {recipe['name']}) has no variational decoder; choose one of a music run"
         )
     model = MultiViewVAE(size["dim"], size["width"], size["depth"], size["latent"])
     model.load_state_dict(saved.tensors)
@@ -38,8 +44,16 @@ def load_vae(path: Path) -> MultiViewVAE:
 
 
 def traverse(model: MultiViewVAE, frames: Tensor, dimension: int) -> Tensor:
-    """Log-mel frames [step, band] of the mean latent of ``frames`` [frame, band], with ``dimension`` of z_p ⊕ z_s set
-    to each of `STEPS`."""
+    """Decode the mean latent of a sound with one dimension set to each of `STEPS`.
+
+    Args:
+        model: the model.
+        frames: log-mel frames of the sound, [frame, band].
+        dimension: index in z_p ⊕ z_s.
+
+    Returns:
+        Log-mel frames, [step, band].
+    """
     with torch.no_grad():
         z = torch.cat(model.encoder(frames), dim=-1).mean(0).repeat(len(STEPS), 1)
         z[:, dimension] = torch.from_numpy(STEPS).float()
@@ -48,12 +62,19 @@ def traverse(model: MultiViewVAE, frames: Tensor, dimension: int) -> Tensor:
 
 
 def render(frames: Tensor, front: LogMel) -> Tensor:
-    """Sound [sample] whose log-mel spectrum is that of ``frames`` [step, band], `SECONDS` each, one after the other.
+    """Synthesise audio from log-mel frames with the Griffin-Lim algorithm (Griffin and Lim 1984).
 
-    Bands become bins by the pseudo-inverse of the filter bank, cut at 0; phases are Griffin and Lim's. Frequencies are
-    as coarse as the bands are.
+    The power spectrum is the pseudo-inverse of the filterbank applied to the bands, clipped at 0, so its frequency
+    resolution is that of the bands.
+
+    Args:
+        frames: log-mel frames, [step, band], each lasting `SECONDS`.
+        front: the front end that defines the filterbank.
+
+    Returns:
+        [sample], at the front end's sample rate.
     """
-    hop = log_mel.N_FFT // 4  # a quarter of a window, as Griffin and Lim's algorithm needs it
+    hop = log_mel.N_FFT // 4  # a quarter of a window, for Griffin-Lim to converge
     power = (frames.exp() - log_mel.LOG_EPS).clamp(min=0) @ torch.linalg.pinv(front.filterbank)
     magnitude = power.clamp(min=0).sqrt().repeat_interleave(round(SECONDS * log_mel.SAMPLE_RATE / hop), dim=0)
     return griffinlim(

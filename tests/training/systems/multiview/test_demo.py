@@ -12,7 +12,7 @@ import pytest
 from hear_multiview.encoders.mlp import VIEWS
 from sonyc_tasks.scores.results import read_scores
 from sonyc_tasks.tasks.validate.task import errors_of, validate_task
-from training.probes import heareval_jobs as harness
+from training.probes import heareval_jobs
 from training.systems.multiview import demo
 
 SIZE = {"sensors": 8, "clips_per_sensor": 20, "seconds": 1.0, "seed": 0}
@@ -76,7 +76,7 @@ def test_a_second_run_does_nothing_again(
     finished: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(demo, "SIZE", SIZE)
-    monkeypatch.setattr(harness.subprocess, "Popen", None)
+    monkeypatch.setattr(heareval_jobs.subprocess, "Popen", None)
     before = {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()}
     caplog.set_level("INFO", "training")
     demo.demo(finished)
@@ -109,4 +109,4 @@ def test_a_failing_heareval_names_its_log(tmp_path: Path) -> None:
     (tmp_path / "tasks" / "broken").mkdir(parents=True)
     (tmp_path / "tasks" / "broken" / "task_metadata.json").write_text('{"splits": []}')
     with pytest.raises(ValueError, match=r"nowhere.*\.log"):
-        harness.embed(tmp_path, harness.views_of(tmp_path / "nowhere.safetensors", ["joint"]))
+        heareval_jobs.run_embeddings(tmp_path, heareval_jobs.views_of(tmp_path / "nowhere.safetensors", ["joint"]))

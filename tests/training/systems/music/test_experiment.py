@@ -68,23 +68,23 @@ def test_what_is_measured_is_of_the_embeddings_that_heareval_gets(
         return float(len(test[0]))
 
     monkeypatch.setattr(experiment.measures, "mlp_accuracy", sees)
-    monkeypatch.setattr(experiment.measures, "information", lambda z, _: float(z.shape[1]))
+    monkeypatch.setattr(experiment.measures, "mutual_information_ross", lambda z, _: float(z.shape[1]))
     monkeypatch.setattr(experiment.measures, "by_dimension", lambda z, _: np.arange(z.shape[1]))
-    monkeypatch.setattr(experiment.measures, "information_gap", lambda values, labels: len(set(labels)))
-    found = experiment.measured(run.checkpoint.parent, frames, probes, seed=0)
+    monkeypatch.setattr(experiment.measures, "mutual_information_gap", lambda values, labels: len(set(labels)))
+    found = experiment.measure_run(run.checkpoint.parent, frames, probes, seed=0)
     model = hear_multiview.load_model(run.checkpoint)
     audio = torch.stack([torch.from_numpy(experiment.read_mono(sound.path, 16_000)) for sound in probes[:3]])
     embedding = hear_multiview.get_scene_embeddings(audio, model)
     np.testing.assert_allclose(seen[8][:3], embedding, atol=1e-5)
     assert found["gap"] == {"timbre": 4, "frequency": 21}
     assert found["accuracy"]["shared"] == {"timbre": 84.0, "frequency": 84.0}
-    monkeypatch.setattr(experiment.measures, "information", None)
-    assert experiment.measured(run.checkpoint.parent, frames, probes, seed=0) == found
+    monkeypatch.setattr(experiment.measures, "mutual_information_ross", None)
+    assert experiment.measure_run(run.checkpoint.parent, frames, probes, seed=0) == found
     with pytest.raises(TypeError):  # of other frames, it is measured anew
-        experiment.measured(run.checkpoint.parent, frames + 1, probes, seed=0)
+        experiment.measure_run(run.checkpoint.parent, frames + 1, probes, seed=0)
     (run.checkpoint.parent / "measures.json").write_text('{"accuracy": {')
     with pytest.raises(TypeError):  # as where its file is damaged
-        experiment.measured(run.checkpoint.parent, frames, probes, seed=0)
+        experiment.measure_run(run.checkpoint.parent, frames, probes, seed=0)
 
 
 def test_draws_are_as_wide_as_the_posteriors(run: Run) -> None:
@@ -112,7 +112,7 @@ def test_every_split_holds_every_combination_equally_often(tmp_path: Path) -> No
 
 
 def test_unknown_sizes(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"'huge'.*full or small"):
+    with pytest.raises(ValueError, match=r"'huge'.*full.*small"):
         experiment.music(tmp_path, "huge")
     with pytest.raises(ValueError, match="0 seeds"):
         experiment.music(tmp_path, seeds=0)

@@ -74,4 +74,4 @@ def test_the_ablation_has_a_row_for_every_weight() -> None:
 
 def test_a_recipe_without_runs() -> None:
     with pytest.raises(ValueError, match="nothing"):
-        report.of_seeds(FOUND, "nothing", lambda _: 0.0)
+        report.mean_over_seeds(FOUND, "nothing", "gap", "timbre")

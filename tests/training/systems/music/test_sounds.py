@@ -87,14 +87,14 @@ def test_more_begin_with_the_same_and_another_seed_does_not(tmp_path: Path) -> N
 
 def test_sounds_of_another_seed_are_not_taken_for_these(tmp_path: Path) -> None:
     sounds.generate(tmp_path / "a", 2, seed=1)
-    with pytest.raises(ValueError, match=r"a holds other things than the sounds of seed 2: delete it, or take another"):
+    with pytest.raises(ValueError, match=f"{tmp_path / 'a'} .*seed 2"):
         sounds.generate(tmp_path / "a", 2, seed=2)
 
 
 def test_a_sound_that_was_cut_short_is_made_again(tmp_path: Path) -> None:
     clips = sounds.generate(tmp_path / "s", 3, seed=1)
     whole = clips[1].path.read_bytes()
-    assert len(whole) == sounds.BYTES
+    assert len(whole) == sounds.FILE_BYTES
     for content in (whole[:1000], b""):
         clips[1].path.write_bytes(content)
         sounds.generate(tmp_path / "s", 3, seed=1)

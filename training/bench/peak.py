@@ -1,4 +1,4 @@
-"""What this machine can do at best: its fastest matrix product and convolution."""
+"""The peak arithmetic rate of this machine: its fastest matrix product and convolution."""
 
 from __future__ import annotations
 
@@ -11,9 +11,19 @@ from torch import Tensor
 from hear_multiview import onednn
 
 
-def rates(dtype: torch.dtype, size: int = 1024, repeats: int = 3, device: str = "cpu") -> dict[str, float]:
-    """FLOP/s of products of square matrices, by torch's own library or oneDNN, whichever is faster ("matmul"), and of
-    the best of these and of convolutions as the codec has them, without the rearranging of what goes in ("best")."""
+def peak_flops(dtype: torch.dtype, size: int = 1024, repeats: int = 3, device: str = "cpu") -> dict[str, float]:
+    """Measure the peak rate of matrix products and of convolutions like the codec's.
+
+    Args:
+        dtype: type of the operands.
+        size: rows and columns of the matrices.
+        repeats: number of measurements of each operation; the fastest counts.
+        device: where to compute.
+
+    Returns:
+        FLOP/s: "matmul" is the faster of torch and oneDNN on square matrices; "best" is the fastest of these and of
+        convolutions, without the time for reordering their input.
+    """
     a = torch.randn(size, size, dtype=dtype, device=device)
     products = [(lambda: a @ a, 2 * size**3)]
     if onednn.has_linear(a):
@@ -28,6 +38,7 @@ def rates(dtype: torch.dtype, size: int = 1024, repeats: int = 3, device: str = 
 
 
 def _convolution(channels: int, size: int, dtype: torch.dtype, device: str) -> tuple[Callable[[], Tensor], int]:
+    """Return a convolution of 7 taps, ready to run, and its FLOP."""
     steps = size * 1024 // channels
     x = torch.randn(1, channels, 1, steps, device=device).to(dtype).to(memory_format=torch.channels_last)
     weight = torch.randn(channels, channels, 1, 7, device=device).to(dtype)
@@ -39,5 +50,5 @@ def _convolution(channels: int, size: int, dtype: torch.dtype, device: str) -> t
 
 def _seconds(run: Callable[[], Tensor]) -> float:
     start = time.perf_counter()
-    run()[(0,) * 2].sum().item()  # waits for a GPU
+    run()[(0,) * 2].sum().item()  # synchronises a GPU
     return time.perf_counter() - start

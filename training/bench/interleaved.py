@@ -1,4 +1,4 @@
-"""Fair comparisons: each side in a fresh process of its own with nothing set in its environment, by turns."""
+"""Fair comparisons: interleaved measurements of contenders, each in a fresh process with a clean environment."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from typing import Any
 
 from training.probes.heareval_jobs import die_with_parent
 
-#: Set by the Makefile or by a user who tunes; a user who has just installed the package has none of it.
+#: Prefixes of environment variables that the Makefile or a tuning user sets, but a new user does not.
 TUNED = ("MALLOC_", "OMP_", "MKL_", "KMP_", "GOMP_", "ONEDNN_", "DNNL_", "HEAR_MULTIVIEW_", "TQDM_", "LD_PRELOAD")
-#: A repeat on request: returns what was measured, by name.
+#: Measures once, and returns the measured values by name.
 Repeat = Callable[[], dict[str, Any]]
-#: What prepares a `Repeat`, and its arguments.
+#: A function that prepares a `Repeat`, and its arguments.
 Comparison = tuple[Callable[..., Repeat], dict[str, Any]]
 
 
 def environment() -> dict[str, str]:
-    """This process's, without what is `TUNED`; modules are found where this one finds them."""
+    """Return the environment of this process without the `TUNED` variables, and with its module search path."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith(TUNED)}
     return {**plain, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
-class Side:
-    """A process that prepares ``module.function(**arguments)`` once, and then repeats what that returned on request.
+class Contender:
+    """A process that calls ``function(**arguments)`` once, and the `Repeat` that it returns on each request.
 
-    The function returns a `Repeat`; what that returns travels as JSON.
+    Results are sent as JSON. Use as a context manager, which ends the process.
     """
 
     def __init__(self, function: Callable[..., Repeat], **arguments: Any) -> None:
-        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115, closed on exit; a pipe that nobody reads would fill up
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115, closed on exit; an unread pipe would fill up
         self._process = subprocess.Popen(
             [sys.executable, "-W", "ignore", "-m", __name__, function.__module__, function.__name__],
             env=environment(),
@@ -50,7 +50,7 @@ class Side:
         self._send(json.dumps(arguments))
         self._answer()
 
-    def __enter__(self) -> Side:
+    def __enter__(self) -> Contender:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -59,17 +59,20 @@ class Side:
         self._errors.close()
 
     def repeat(self) -> dict[str, Any]:
-        """One more.
+        """Measure once more.
+
+        Returns:
+            The measured values by name.
 
         Raises:
-            ValueError: the process failed; the message has its last line.
+            ValueError: the process failed; the message has the last line of its errors.
         """
         self._send("go")
         return self._answer()
 
     def _send(self, line: str) -> None:
         assert self._process.stdin is not None
-        with suppress(BrokenPipeError):  # it has ended: the answer will say why
+        with suppress(BrokenPipeError):  # the process has ended, and `_answer` reports why
             print(line, file=self._process.stdin, flush=True)
 
     def _answer(self) -> dict[str, Any]:
@@ -78,22 +81,40 @@ class Side:
         if not line:
             self._errors.seek(0)
             last = (self._errors.read().strip().splitlines() or ["no output"])[-1]
-            raise ValueError(f"the benchmark's process {self._name} failed: {last}")
+            raise ValueError(f"the benchmark process {self._name} failed ({last})")
         return json.loads(line)
 
 
-def by_turns(sides: Sequence[Comparison], repeats: int, *, rehearse: bool = True) -> list[dict[str, Any]]:
-    """Each of the ``sides`` (a function and its arguments, see `Side`) ``repeats`` times, in turns, after one that does
-    not count, unless ``rehearse`` is False: of each the medians of what was measured."""
+def measure_interleaved(
+    contenders: Sequence[Comparison], repeats: int, *, warm_up: bool = True
+) -> list[dict[str, Any]]:
+    """Measure contenders alternately, so that a change of the machine's load affects all of them.
+
+    Args:
+        contenders: functions with their arguments, see `Contender`.
+        repeats: measurements of each.
+        warm_up: precede these by one that does not count.
+
+    Returns:
+        For each contender, the median of each measured value.
+
+    Raises:
+        ValueError: a process failed.
+    """
     with ExitStack() as stack:
-        running = [stack.enter_context(Side(function, **arguments)) for function, arguments in sides]
-        turns = [[side.repeat() for side in running] for _ in range(repeats + rehearse)][int(rehearse) :]
-    columns = zip(*turns, strict=True)
+        running = [stack.enter_context(Contender(function, **arguments)) for function, arguments in contenders]
+        rounds = [[contender.repeat() for contender in running] for _ in range(repeats + warm_up)][int(warm_up) :]
+    columns = zip(*rounds, strict=True)
     return [{name: statistics.median(one[name] for one in column) for name in column[0]} for column in columns]
 
 
 def serve(module: str, function: str) -> None:
-    """The other end of `Side`. What the code measured prints goes to stderr."""
+    """Serve the requests of a `Contender`, as its process. Whatever the measured code prints goes to stderr.
+
+    Args:
+        module: module of the function.
+        function: name of the function.
+    """
     answers, sys.stdout = sys.stdout, sys.stderr
     repeat = getattr(importlib.import_module(module), function)(**json.loads(sys.stdin.readline()))
     print("{}", file=answers, flush=True)
