@@ -9,10 +9,21 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 #: The rendition that is the clip's own waveform, unchanged.
 ORIGINAL = "original"
+T = TypeVar("T")
+
+
+class ByKind(dict[str, T]):
+    """Something for each kind of label; asking for a kind that is not there is a ValueError."""
+
+    def __missing__(self, kind: str) -> T:
+        raise ValueError(
+            f"there are no labels of kind {kind!r}, only {', '.join(self) or 'none'}; take a recipe or a latent store "
+            "that goes with the other"
+        )
 
 
 @dataclass(frozen=True)
@@ -30,7 +41,7 @@ class Clip:
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "labels", {kind: tuple(classes) for kind, classes in self.labels.items()})
+        object.__setattr__(self, "labels", ByKind({kind: tuple(classes) for kind, classes in self.labels.items()}))
 
 
 @dataclass(frozen=True)
