@@ -19,8 +19,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one subcommand; the exit status is 0, or 1 with one line on stderr that says what to change."""
-    options = _parser().parse_args(arguments)
+    """Run one subcommand; the exit status is 0, or 1 with one line on stderr that says what to change.
+
+    It is 130 after Ctrl-C.
+    """
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout, force=True)
     for package in ("training", "sonyc_tasks", "hear_multiview"):
         logging.getLogger(package).setLevel(logging.INFO)
@@ -29,11 +31,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         warnings.filterwarnings("ignore", category=FutureWarning)
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         try:
+            options = _parser().parse_args(arguments)
             options.run(options)
         except (ValueError, OSError, ModuleNotFoundError) as error:
             extras = "; pip install '.[eval,train]' has it" if isinstance(error, ModuleNotFoundError) else ""
             print(f"error: {error}{extras}", file=sys.stderr)
             return 1
+        except KeyboardInterrupt:
+            print("stopped; run the same command again to resume", file=sys.stderr)
+            return 130
     return 0
 
 

@@ -48,7 +48,7 @@ def usable_device(name: str) -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.empty(0, device=name)
+        torch.zeros(1, device=name).tolist()  # a device without data, such as meta, has nothing to give
     except (RuntimeError, AssertionError) as error:
         reason = str(error).split("\n", 1)[0]
         raise ValueError(f"--device {name} cannot be used here ({reason}); use cpu, or cuda with a GPU") from None
@@ -72,7 +72,14 @@ def add_device(parser: argparse.ArgumentParser, default: str = "cpu") -> None:
 
 def add_seed(parser: argparse.ArgumentParser, what: str = "") -> None:
     """The option ``--seed``."""
-    parser.add_argument("--seed", type=int, default=0, metavar="K", help=f"{what} (%(default)s)".strip())
+    parser.add_argument("--seed", type=_seed, default=0, metavar="K", help=f"{what} (%(default)s)".strip())
+
+
+def _seed(text: str) -> int:
+    """A number that every source of random numbers takes."""
+    if not 0 <= (value := int(text)) < 2**32:
+        raise argparse.ArgumentTypeError(f"{text} is out of range; give 0 to {2**32 - 1}")
+    return value
 
 
 def _pretrain_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from training.data.records import ORIGINAL
 from training.registry import entry, registered
 
 #: What a run validates on, to keep its best epoch: groups that it does not train on, or, where the objective knows only
@@ -30,7 +32,7 @@ class Recipe:
         objectives: weight of each term of the total loss, by its name among the objectives.
         model: arguments of the method, such as width and depth of its layers.
         views: which clips form an example, a name among the view samplers.
-        renditions: what is extracted of each clip; the view sampler chooses among them.
+        renditions: what is extracted of each clip, the original among them; the view sampler chooses.
         augmentations: what is drawn anew for each view of each example, with its strength, by name.
         validation: one of `VALIDATION`.
         examples_per_clip: examples drawn for each clip. 3 pairs a clip give the multi-view paper's numbers of pairs.
@@ -59,7 +61,25 @@ class Recipe:
             )
         for name in ("objectives", "model", "augmentations"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+        if isinstance(self.renditions, str) or ORIGINAL not in self.renditions:
+            raise ValueError(
+                f"recipe {self.name} has renditions {self.renditions!r}; list {ORIGINAL!r} and those besides it"
+            )
         object.__setattr__(self, "renditions", tuple(self.renditions))
+        self._check_numbers()
+
+    def _check_numbers(self) -> None:
+        """Raise ValueError where a number cannot be trained with."""
+        if not self.objectives:
+            raise ValueError(f"recipe {self.name} has no objectives; name one")
+        for name in ("examples_per_clip", "crop", "epochs", "batch_size"):
+            value = getattr(self, name)
+            if (name, value) != ("crop", None) and (not isinstance(value, int) or value < 1):
+                raise ValueError(f"recipe {self.name} has {name} {value!r}; give a whole number, 1 or more")
+        numbers = {"learning_rate": self.learning_rate, **self.objectives, **self.augmentations}
+        for name, value in numbers.items():
+            if not isinstance(value, (int, float)) or not math.isfinite(value):
+                raise ValueError(f"recipe {self.name} has {name} {value!r}; give a finite number")
 
     def check_names(self) -> None:
         """Raise ValueError where the recipe names something that is in no registry.

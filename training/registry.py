@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
-from pkgutil import iter_modules
+from pathlib import Path
 from typing import Any
 
 #: By kind, the module of the core that has entries of its own, if any.
@@ -27,8 +27,17 @@ _DICTIONARY = {"command": "COMMANDS"}
 
 
 def systems() -> tuple[str, ...]:
-    """Names of the systems, the folders in ``training/systems``."""
-    return tuple(module.name for module in iter_modules(import_module("training.systems").__path__) if module.ispkg)
+    """Names of the systems, the folders in ``training/systems``.
+
+    Raises:
+        ValueError: one of them is not a package.
+    """
+    folder = Path(import_module("training.systems").__path__[0])
+    found = sorted({path.parent for path in folder.glob("*/*.py")})
+    for system in found:
+        if not (system / "__init__.py").exists():
+            raise ValueError(f"{system} has no __init__.py; add one, which may be empty")
+    return tuple(system.name for system in found)
 
 
 @cache
@@ -36,20 +45,26 @@ def registered(kind: str) -> dict[str, Any]:
     """Every entry of one ``kind``, by name: the core's first, then each system's.
 
     Raises:
-        ValueError: two of them have the same name.
+        ValueError: two of them have the same name, or a system's module cannot be imported.
     """
-    modules = [name for name in [_CORE[kind]] if name]
-    for system in systems():
-        name = f"training.systems.{system}.{kind}"
-        if find_spec(name):
-            modules.append(name)
+    modules = [_CORE[kind], *(f"training.systems.{system}.{kind}" for system in systems())]
     entries: dict[str, Any] = {}
-    for name in modules:
-        for key, value in getattr(import_module(name), _DICTIONARY.get(kind, kind.upper())).items():
+    for name in filter(None, modules):
+        for key, value in _entries(name, kind).items():
             if key in entries:
                 raise ValueError(f"{name} registers {key!r} in {kind}, which is taken; choose another name")
             entries[key] = value
     return entries
+
+
+def _entries(name: str, kind: str) -> dict[str, Any]:
+    """The dictionary of the module ``name``; an empty one where there is no such module."""
+    try:
+        return dict(getattr(import_module(name), _DICTIONARY.get(kind, kind.upper()))) if find_spec(name) else {}
+    except ModuleNotFoundError as error:  # most likely a package that is not installed
+        raise ModuleNotFoundError(f"{name} cannot be imported ({error})", name=error.name) from error
+    except Exception as error:  # a system is anybody's code
+        raise ValueError(f"{name} cannot be used ({type(error).__name__}: {error}); mend it, or remove it") from error
 
 
 def entry(kind: str, name: str) -> Any:

@@ -52,18 +52,35 @@ def test_an_unknown_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert "'magic'" in failure(capsys, "pretrain", "--recipe", "magic", "--store", tmp_path)
 
 
+@pytest.mark.parametrize("seed", ["-1", str(2**40), "x"])
+def test_an_impossible_seed(seed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["pretrain", "--seed", seed])
+    assert f"{seed}" in capsys.readouterr().err
+
+
+def test_ctrl_c_is_no_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def stop(path: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("training.data.store.LatentStore", stop)
+    assert main(["pretrain"]) == 130
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
 def test_no_embeddings_to_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "report.html"
     assert str(tmp_path) in failure(capsys, "report", "--embeddings", tmp_path, "--out", out)
     assert not out.exists()
 
 
+@pytest.mark.parametrize("device", ["abacus", "meta"])
 def test_a_device_that_is_not_there(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], make_store: Callable[..., LatentStore]
+    device: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], make_store: Callable[..., LatentStore]
 ) -> None:
     store = make_store(tmp_path / "s", [], [], Partition((0,), (1,)))
-    error = failure(capsys, "pretrain", "--store", store.path, "--runs", tmp_path / "runs", "--device", "abacus")
-    assert error.startswith("error: --device abacus cannot be used here")
+    error = failure(capsys, "pretrain", "--store", store.path, "--runs", tmp_path / "runs", "--device", device)
+    assert error.startswith(f"error: --device {device} cannot be used here")
     assert not (tmp_path / "runs").exists()
 
 

@@ -69,5 +69,35 @@ def test_a_name_that_is_taken_is_refused(house: Path, python: Run) -> None:
     shutil.copytree(house / "training" / "systems" / "denoising", system)
     done = python("-m", "training", "--help", cwd=house, PYTHONPATH=f"{house}:{ROOT}")
     shutil.rmtree(system)
-    assert done.returncode != 0
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
     assert "'denoising'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "named"),
+    [
+        ("recipes.py", "RECIPES = {", "SyntaxError"),
+        ("recipes.py", "", "RECIPES"),
+        ("recipes.py", "RECIPES = [1]", "TypeError"),
+        ("__init__.py", "1 / 0", "ZeroDivisionError"),
+        ("command.py", "import no_such_package", "no_such_package"),
+        ("recipes.py", "from training.recipes import Recipe\nRecipe('r', 'm', {'o': 1.0}, crop=0)", "crop 0"),
+        (None, "", "__init__.py"),
+    ],
+)
+def test_a_broken_system_is_named_in_one_sentence(
+    house: Path, python: Run, name: str | None, code: str, named: str
+) -> None:
+    system = house / "training" / "systems" / "broken"
+    system.mkdir()
+    (system / "recipes.py").write_text("RECIPES = {}")
+    if name:
+        (system / "__init__.py").touch()
+        (system / name).write_text(code)
+    done = python("-m", "training", "--help", cwd=house, PYTHONPATH=f"{house}:{ROOT}")
+    shutil.rmtree(system)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "broken" in done.stderr
+    assert named in done.stderr

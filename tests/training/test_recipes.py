@@ -95,6 +95,49 @@ def test_unknown_recipes_and_impossible_ones() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("crop", 0),
+        ("crop", 4.5),
+        ("batch_size", 0),
+        ("epochs", -1),
+        ("examples_per_clip", 0),
+        ("learning_rate", float("nan")),
+        ("objectives", {"reconstruction": float("nan")}),
+        ("objectives", {"reconstruction": "1"}),
+        ("objectives", {}),
+        ("augmentations", {"noise": float("inf")}),
+        ("renditions", ("speed(2)",)),
+        ("renditions", "original"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_by_its_name(name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"recipe r .*{next(iter(value), name) if isinstance(value, dict) else name}"):
+        replace(PLAIN, **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"model": {"widht": 8}}, "widht"),
+        ({"model": {"width": -1}}, "'width': -1"),
+        ({"model": {"width": 0}}, "'width': 0"),
+        ({"objectives": {"info_nce": 1.0}}, "objective.*multiview"),
+        ({"method": "supervised", "objectives": {"source_cross_entropy": 1.0}}, "'source'"),
+        ({"views": "same_timbre"}, "'frequency'"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Initializing zero-element")
+def test_parts_that_do_not_go_together_are_named(
+    change: dict[str, Any], named: str, tmp_path: Path, make_store: Make
+) -> None:
+    clips = [Clip(f"{k}.wav", k % 2) for k in range(8)]
+    store = make_store(tmp_path / "s", clips, [np.ones((5, 8))] * 8, Partition((0,), (1,)))
+    with pytest.raises(ValueError, match=named):
+        pretrain(replace(PLAIN, **{"model": {"width": 8}, **change}), store, tmp_path / "runs")
+
+
+@pytest.mark.parametrize(
     ("change", "named"),
     [
         ({"objectives": {"magic": 1.0}}, "objectives 'magic'.*reconstruction"),

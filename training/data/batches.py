@@ -12,7 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from training.data.augmentations import augmented
-from training.data.records import Segment
+from training.data.records import ByKind, Segment
 from training.data.store import LatentStore
 from training.data.views import Examples
 from training.distributed import WHOLE, BatchShard, shard_for
@@ -37,6 +37,9 @@ class Batch:
     views: tuple[Tensor, ...]
     labels: Mapping[str, Tensor]
     shard: BatchShard = WHOLE
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "labels", ByKind(self.labels))
 
     def __len__(self) -> int:
         return len(self.views[0])

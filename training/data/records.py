@@ -7,12 +7,24 @@ waveform, a recording) and which labels there are.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 #: The rendition that is the clip's own waveform, unchanged.
 ORIGINAL = "original"
+T = TypeVar("T")
+
+
+class ByKind(dict[str, T]):
+    """Something for each kind of label; asking for a kind that is not there is a ValueError."""
+
+    def __missing__(self, kind: str) -> T:
+        raise ValueError(
+            f"there are no labels of kind {kind!r}, only {', '.join(self) or 'none'}; take a recipe or a latent store "
+            "that goes with the other"
+        )
 
 
 @dataclass(frozen=True)
@@ -30,7 +42,7 @@ class Clip:
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "labels", {kind: tuple(classes) for kind, classes in self.labels.items()})
+        object.__setattr__(self, "labels", ByKind({kind: tuple(classes) for kind, classes in self.labels.items()}))
 
 
 @dataclass(frozen=True)
@@ -76,6 +88,30 @@ class Description:
     renditions: tuple[str, ...] = (ORIGINAL,)
     data: str = ""
 
+    def __post_init__(self) -> None:
+        """Raise ValueError, with the culprits, where clips and groups would silently be taken for others."""
+        names = Counter(clip.name for clip in self.clips)
+        roles = Counter(group for part in vars(self.partition).values() for group in set(part))
+        unknown = {
+            f"{label} ({clip.name})": None
+            for clip in self.clips
+            for kind in self.labels
+            for label in set(clip.labels.get(kind, ())) - set(self.labels[kind])
+        }
+        for fault, found in (
+            (
+                "groups are no numbers or words",
+                [f"{c.group}" for c in self.clips if not isinstance(c.group, int | str)],
+            ),
+            ("renditions are no words", [f"{name}" for name in self.renditions if not isinstance(name, str)]),
+            ("clip names come more than once", [name for name, count in names.items() if count > 1]),
+            ("groups have more than one role", [str(group) for group, count in roles.items() if count > 1]),
+            ("labels are in no list of classes", list(unknown)),
+            ("kinds of label have a name of ours", [kind for kind in self.labels if kind == "group"]),
+        ):
+            if found:
+                raise ValueError(f"{fault}: {some(found)}; mend them")
+
     def as_dict(self) -> dict[str, Any]:
         """As plain JSON values, lists instead of tuples."""
         about = {**vars(self), "clips": [vars(clip) for clip in self.clips], "partition": vars(self.partition)}
@@ -93,7 +129,9 @@ class Description:
             sources = sorted({source for clip in about["clips"] for source in clip["sources"]})
             split = {part: about["split"][part] for part in ("train", "valid", "probe")}
             clips = [Clip(c["name"], c["sensor"], {"source": c["sources"]}) for c in about["clips"]]
-            return cls(clips, about["frontend"], Partition(**split), {"source": tuple(sources)}, data=about["data"])
+            labels = {"source": tuple(sources)}
+            renditions = tuple(about.get("renditions", (ORIGINAL,)))  # added later
+            return cls(clips, about["frontend"], Partition(**split), labels, renditions, about["data"])
         clips = [Clip(**clip) for clip in about["clips"]]
         labels = {kind: tuple(classes) for kind, classes in about["labels"].items()}
         partition = Partition(**about["partition"])

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -77,9 +76,9 @@ class LatentStore:
         """
         files, root = file_system(path)
         try:  # not `exists`, which fsspec answers with no where a service cannot be reached
-            found = _description(files, root, path)[1]
+            raw, found = _description(files, root, path)
         except FileNotFoundError:
-            found = None
+            raw, found = about.as_dict(), None
         known: tuple[str, ...] = ()
         if found is not None:
             if differs := found.differences(about):
@@ -95,7 +94,8 @@ class LatentStore:
             FrameArrays.create(_place(path, name), len(about.clips), longest, about.frontend["dim"])
         if new:
             # The description comes last: without it nothing above counts, so that a kill leaves nothing to trip over.
-            whole = replace(about, renditions=(*known, *new)).as_dict()
+            # All else in it stays, for a store of an earlier version too: the digest, and what its arrays lack.
+            whole = {**raw, "renditions": [*known, *new]}
             described = f"{root}/store.json"
             files.pipe_file(f"{described}.part", json.dumps(whole).encode())
             files.mv(f"{described}.part", described)
@@ -167,7 +167,8 @@ def _description(files: Any, root: str, path: Path | str) -> tuple[dict[str, Any
     try:
         raw = json.loads(content)
         about = Description.from_dict(raw)
-        _ = about.frontend["dim"]
+        for key in ("name", "sha256", "dim", "hop", "sample_rate"):
+            _ = about.frontend[key]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}/store.json is damaged ({error!r:.120}); {REMEDY}") from error
     return raw, about

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -62,11 +63,13 @@ def pairs_within(
     [[0, 2], [1, 2]]
     """
     rng = np.random.default_rng(seed)
-    labels = np.asarray(groups)
-    members = {group: np.flatnonzero(labels == group) for group in set(labels.tolist())}
+    of_group: defaultdict[object, list[int]] = defaultdict(list)
+    for clip, group in enumerate(groups):  # not in an array of NumPy's, where 1 and "1" are the same
+        of_group[group].append(clip)
+    members = {group: np.array(clips) for group, clips in of_group.items()}
     kinds = None if apart is None else np.unique(np.asarray(apart), return_inverse=True)[1]
     pairs = []
-    for clip, group in enumerate(labels.tolist()):
+    for clip, group in enumerate(groups):
         others = members[group]
         others = others[others != clip if kinds is None else kinds[others] != kinds[clip]]
         if len(others):

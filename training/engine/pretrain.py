@@ -18,7 +18,9 @@ import torch
 from torch import nn
 
 from hear_multiview import checkpoint
+from sonyc_tasks.files import first_line
 from training.data.batches import Batch, batches, draw_examples
+from training.data.records import ByKind
 from training.data.store import LatentStore
 from training.data.views import Examples
 from training.distributed import main_process_first, world_size
@@ -81,12 +83,21 @@ def pretrain(recipe: Recipe, store: LatentStore, runs: Path, *, seed: int = 0, d
 
 def build_model(recipe: Recipe, store: LatentStore, seed: int) -> Any:
     """The recipe's model for the frames of ``store``, with weights drawn from ``seed``; torch's random state stays."""
-    sizes = {kind: len(classes) for kind, classes in store.about.labels.items()}
+    sizes = ByKind({kind: len(classes) for kind, classes in store.about.labels.items()})
+    sizes["group"] = len(store.about.partition.train)
     method: Method = entry("methods", recipe.method)
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
-        sizes["group"] = len(store.about.partition.train)
-        return method.build(store.about.frontend["dim"], sizes, **recipe.model)
+        try:
+            model = method.build(store.about.frontend["dim"], sizes, **recipe.model)
+            if not all(parameter.numel() for parameter in model.parameters()):
+                raise RuntimeError("a layer has no weights")
+            return model
+        except (TypeError, RuntimeError) as error:  # no such argument, or torch cannot make such a layer
+            raise ValueError(
+                f"method {recipe.method} of recipe {recipe.name} cannot be built with {dict(recipe.model)} "
+                f"({first_line(error)}); mend the recipe's model"
+            ) from error
 
 
 def _job(
@@ -98,7 +109,13 @@ def _job(
 
     def loss(batch: Batch) -> dict[str, torch.Tensor]:
         out = model(batch.to(device))
-        return {name: objective(out) for name, objective in objectives.items()}
+        try:
+            return {name: objective(out) for name, objective in objectives.items()}
+        except AttributeError as error:
+            raise ValueError(
+                f"an objective of recipe {recipe.name} does not go with what method {recipe.method} returns ({error}); "
+                "take another method or other objectives"
+            ) from error
 
     def seeded(part: str, epoch: int, bar: Any) -> Iterator[Batch]:
         of_epoch = epoch_seed(seed, epoch)

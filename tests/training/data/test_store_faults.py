@@ -235,6 +235,38 @@ def test_a_description_that_lacks_something(path: Path, key: str) -> None:
             LatentStore(path)
 
 
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"clips": [{"name": clip.name, "group": [0]} for clip in CLIPS]}, "groups"),
+        ({"clips": [{"name": "a.wav", "group": 0}] * len(CLIPS)}, "a.wav"),
+        ({"clips": [{"name": clip.name, "group": 0, "labels": {"kind": ["b"]}} for clip in CLIPS]}, "b"),
+        ({"labels": {"group": ["a"]}}, "group"),
+        ({"partition": {"train": [0, 1], "valid": [1], "probe": []}}, "1"),
+        ({"renditions": [3]}, "3"),
+        ({"frontend": {"dim": 4}}, "name"),
+    ],
+)
+def test_a_description_that_cannot_be(path: Path, change: dict[str, Any], named: str) -> None:
+    about = {**json.loads((path / "store.json").read_text()), "labels": {"kind": ["a"]}, **change}
+    (path / "store.json").write_text(json.dumps(about))
+    with pytest.raises(ValueError, match=rf"store\.json.*{named}"):
+        LatentStore(path)
+
+
+def test_a_rendition_added_to_an_old_store(tmp_path: Path, read_whole: Whole) -> None:
+    """Interrupted runs go on, and arrays that never had checksums are still read."""
+    of_version_0_1(tmp_path)
+    before = LatentStore(tmp_path)
+    about = replace(before.about, renditions=(ORIGINAL, "speed(2)"), data="other words")
+    LatentStore.create(tmp_path, about, LONGEST).renditions["speed(2)"].write(0, frames(0))
+    after = LatentStore(tmp_path)
+    assert after.digest == before.digest
+    assert tuple(after.renditions) == about.renditions
+    assert torch.equal(read_whole(after, 1), read_whole(before, 1))
+    assert torch.equal(read_whole(after, 0, "speed(2)"), torch.from_numpy(frames(0)).float())
+
+
 def test_frames_without_their_description_are_not_overwritten(path: Path) -> None:
     (path / "store.json").unlink()
     with pytest.raises(ValueError, match=r"store\.json"):

@@ -36,6 +36,10 @@ def test_partners_differ_where_the_sensor_has_enough_clips() -> None:
     assert all(len(set(pairs[pairs[:, 0] == clip, 1])) == 3 for clip in range(10))
 
 
+def test_a_number_and_its_digits_are_two_groups() -> None:
+    assert pairs_within([1, "1", 1, "1"], per_clip=1).tolist() == [[0, 2], [1, 3], [2, 0], [3, 1]]
+
+
 def test_seeded() -> None:
     groups = [0] * 20
     assert np.array_equal(pairs_within(groups, seed=1), pairs_within(groups, seed=1))
