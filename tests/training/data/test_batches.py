@@ -128,7 +128,7 @@ def test_a_batch_says_which_rendition_each_view_is(tmp_path: Path, make_store: C
         for clip in range(12):
             store.renditions[name].write(clip, np.full((9, 2), place))
     recipe = replace(ON_CLIPS, views="renditions", renditions=names, batch_size=5)
-    seen = set()
+    seen = set[str]()
     for batch in batches(store, draw_examples(store, recipe, seed=0)["train"], recipe, seed=0):
         assert [[names.index(name) for name in view] for view in batch.renditions] == [
             x[:, 0, 0].tolist() for x in batch.to("cpu").views

@@ -14,9 +14,8 @@ from training.recipes import Recipe
 
 #: Shifts in semitones of the third view. Those of the source are drawn from a ratio of 0.8 to one of 1.2.
 SHIFTS = (-3, -1, 1, 3)
-#: A crop of 0.96 s, as in the source, in frames of the front end ``log_mel_16k``.
+#: A crop of 0.96 s, as in the source, in frames of ``log_mel_16k``, the front end that these recipes are for.
 CROP = 96
-FRONTEND = "log_mel_16k"
 
 CLIP = Recipe(
     "sampling_clip",

@@ -34,8 +34,8 @@ def test_definition() -> None:
         torch.testing.assert_close(out.clip[k], model.clip_head(h[k].max(dim=1).values))
     torch.testing.assert_close(out.frame[0], model.frame_head(torch.cat(h)))
     assert out.frame[0] is out.frame[1]
-    normal, linear = model.pitch_head[0], model.pitch_head[2]
-    p = [torch.tanh(normal(x)) @ linear.weight[0] + linear.bias for x in h]
+    normal, _, linear = model.pitch_head
+    p = [linear(torch.tanh(normal(x)))[..., 0] for x in h]
     torch.testing.assert_close(out.shift_hat, p[2] - p[0])
 
 

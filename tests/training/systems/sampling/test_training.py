@@ -18,7 +18,7 @@ from training.data.records import Clip, Description, Partition
 from training.data.store import LatentStore
 from training.engine.pretrain import pretrain
 from training.recipes import Recipe, recipe_named
-from training.systems.sampling.recipes import ABLATION, COSINE, CROP, FRONTEND, PLAIN
+from training.systems.sampling.recipes import ABLATION, COSINE, CROP, PLAIN
 
 CLIPS = 24
 
@@ -44,7 +44,7 @@ def store(tmp_path_factory: pytest.TempPathFactory, recipe: Recipe) -> LatentSto
         files[f"{k}.wav"] = folder / f"{k}.wav"
         soundfile.write(files[f"{k}.wav"], 0.1 * note * gate, 16_000)
     about = Description(clips, {}, Partition(train=("all",)), renditions=recipe.renditions)
-    return extract(about, files, load_frontend(FRONTEND), folder / "latents")
+    return extract(about, files, load_frontend("log_mel_16k"), folder / "latents")
 
 
 def test_renditions_are_as_long_as_the_originals_and_aligned(store: LatentStore, recipe: Recipe) -> None:
