@@ -49,11 +49,15 @@ class SamplingOutput:
 
 
 class Bilinear(nn.Module):
-    """s(a, b) = aᵀ W b with a learned W, as in COLA (arXiv 2010.10915)."""
+    """s(a, b) = aᵀ W b with a learned W, as in COLA (arXiv 2010.10915).
+
+    W begins as the identity over √dim, a dot product. One drawn at random, as in the source, knows at first of no two
+    equal vectors that they are, and learns more slowly.
+    """
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(dim, dim) * 0.05)
+        self.weight = nn.Parameter(torch.eye(dim) / dim**0.5)
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """a [..., i, dim] and b [..., j, dim] to [..., i, j]."""

@@ -86,6 +86,8 @@ def test_unknown_settings(model: dict[str, Any]) -> None:
 def test_similarities() -> None:
     a, b = torch.randn(2, 4, 3, 5)
     bilinear = make().clip_similarity
+    torch.testing.assert_close(bilinear(a, b), a @ b.mT / 5**0.5)  # before training
+    bilinear.weight.data = torch.randn(5, 5)
     torch.testing.assert_close(bilinear(a, b), torch.einsum("nid,de,nje->nij", a, bilinear.weight, b))
     cosine = make(similarity="cosine", temperature=0.5).clip_similarity
     expected = torch.nn.functional.cosine_similarity(a[:, :, None], b[:, None], dim=-1) / 0.5
