@@ -32,6 +32,7 @@ LOADERS: dict[str, Loader] = {
     "dac_44khz": loader("dac.frontend", "dac_44khz"),
     "demo": loader("dac.frontend", "demo"),
     "log_mel": loader("log_mel", "load_log_mel"),
+    "log_mel_16k": loader("log_mel", "load_log_mel_16k"),
     "waveform": loader("waveform", "load_waveform"),
 }
 

@@ -22,44 +22,69 @@ LOG_EPS = 1e-8
 
 
 class LogMel(nn.Module):
-    """Natural logarithm of the power in `N_MELS` mel bands, one frame per `HOP_LENGTH` samples.
+    """Natural logarithm of the power in mel bands, one frame per hop.
 
-    Frame i sees the `N_FFT` samples around sample (i + 0.5) · `HOP_LENGTH`, zeros beyond the ends of the audio. The
+    Frame i sees the ``n_fft`` samples around sample (i + 0.5) · ``hop``, zeros beyond the ends of the audio. The
     window is scaled so that a full-scale sine has a power of about 1 (``test_log_mel.py`` has the formula).
     """
 
     filterbank: Tensor
     window: Tensor
-    name, sample_rate, hop, dim = "log_mel", SAMPLE_RATE, HOP_LENGTH, N_MELS
-    precision, padded = "fp32", True
+    sample_rate, precision, padded = SAMPLE_RATE, "fp32", True
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        name: str = "log_mel",
+        hop: int = HOP_LENGTH,
+        n_fft: int = N_FFT,
+        n_mels: int = N_MELS,
+        f_min: float = F_MIN,
+        f_max: float = F_MAX,
+    ) -> None:
+        """Make the front end ``name``: frames every ``hop`` samples, each of ``n_mels`` bands from ``f_min`` to
+        ``f_max`` (Hz) of a spectrum of ``n_fft`` samples."""
         super().__init__()
-        self.register_buffer("filterbank", mel_filterbank(N_FFT, F_MIN, F_MAX, N_MELS, SAMPLE_RATE))
-        self.register_buffer("window", hann_window(N_FFT) / (N_FFT / 4))
+        self.name, self.hop, self.dim = name, hop, n_mels
+        self.register_buffer("filterbank", mel_filterbank(n_fft, f_min, f_max, n_mels, SAMPLE_RATE))
+        self.register_buffer("window", hann_window(n_fft) / (n_fft / 4))
         # Of the constants, not of the tensors made of them, whose last bits may differ from machine to machine.
-        constants = (SAMPLE_RATE, HOP_LENGTH, N_FFT, N_MELS, F_MIN, F_MAX, LOG_EPS)
-        self.digest = hashlib.sha256(f"log_mel {constants}".encode()).hexdigest()
+        constants = (SAMPLE_RATE, hop, n_fft, n_mels, f_min, f_max, LOG_EPS)
+        self.digest = hashlib.sha256(f"{name} {constants}".encode()).hexdigest()
         self.eval()
 
     def stream(self, audio: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield chunks of the frames of ``audio`` [clip, sample], each float32 [clip, frame, `N_MELS`], with the
+        """Yield chunks of the frames of ``audio`` [clip, sample], each float32 [clip, frame, ``dim``], with the
         centres of these frames in milliseconds, float32 [frame]."""
-        start, frames = 0, -(-audio.shape[1] // HOP_LENGTH)
-        for x in log_mel_spectrogram(audio, frames, HOP_LENGTH, self.window, self.filterbank, LOG_EPS):
+        start, frames = 0, -(-audio.shape[1] // self.hop)
+        for x in log_mel_spectrogram(audio, frames, self.hop, self.window, self.filterbank, LOG_EPS):
             stop = start + x.shape[1]
             yield x, frame_centres(start, stop, self.hop, self.sample_rate)
             start = stop
 
 
 def load_log_mel(weights: Path | None, precision: str) -> LogMel:
-    """The loader, for `hear_multiview.frontends`.
+    """The loader of ``log_mel``, for `hear_multiview.frontends`.
 
     Raises:
         ValueError: a weight file, which it cannot use, or half precision, which would save nothing.
     """
+    return _loaded(LogMel(), weights, precision)
+
+
+def load_log_mel_16k(weights: Path | None, precision: str) -> LogMel:
+    """The loader of ``log_mel_16k``: 25 ms of audio every 10 ms in 64 bands from 60 to 7800 Hz, as in the code of
+    arXiv 2505.18984.
+
+    Raises:
+        ValueError: as `load_log_mel`.
+    """
+    return _loaded(LogMel("log_mel_16k", hop=160, n_fft=400, f_min=60.0, f_max=7800.0), weights, precision)
+
+
+def _loaded(front: LogMel, weights: Path | None, precision: str) -> LogMel:
+    """``front``, if it can be had with these."""
     if weights is not None:
-        raise ValueError(f"log_mel has no weights to load from {weights}; leave frontend_weights out")
+        raise ValueError(f"{front.name} has no weights to load from {weights}; leave frontend_weights out")
     if precision != "fp32":
-        raise ValueError(f"log_mel runs in fp32 only; leave precision={precision!r} out")
-    return LogMel()
+        raise ValueError(f"{front.name} runs in fp32 only; leave precision={precision!r} out")
+    return front

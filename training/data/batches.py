@@ -32,11 +32,13 @@ class Batch:
         labels: by kind, 0 or 1 for each class, float32 [view, example, class]; besides, ``group``: the group's place
             among those that train, int64 [view, example], -1 for any other. Only supervised methods look at them.
         shard: which part of the batch that all processes share these examples are.
+        renditions: of each view, the name of each example's rendition, [view][example].
     """
 
     views: tuple[Tensor, ...]
     labels: Mapping[str, Tensor]
     shard: BatchShard = WHOLE
+    renditions: tuple[tuple[str, ...], ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", ByKind(self.labels))
@@ -100,7 +102,8 @@ def batches(
                 x = torch.stack([augmented(f, recipe.augmentations, seed, k, view) for f, k in of_examples])
             views.append(x)
         clips = torch.from_numpy(examples.clips[rows[part]].T.copy())
-        yield Batch(tuple(views), {kind: values[clips] for kind, values in labels.items()}, shard)
+        renditions = tuple(tuple(segment.rendition for segment in row[part]) for row in segments)
+        yield Batch(tuple(views), {kind: values[clips] for kind, values in labels.items()}, shard, renditions)
         if bar is not None:
             bar.update()
 

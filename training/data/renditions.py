@@ -33,6 +33,26 @@ def speed(audio: np.ndarray, sample_rate: int, factor: float) -> np.ndarray:
 RENDITIONS: dict[str, Maker] = {"speed": speed}
 
 
+def parsed(name: str) -> tuple[str, tuple[float, ...]]:
+    """What a rendition's name consists of: the name in the registry, and the arguments.
+
+    Raises:
+        ValueError: it is not written like a rendition, or its arguments are not numbers.
+
+    >>> parsed("speed(1.06)"), parsed("original")
+    (('speed', (1.06,)), ('original', ()))
+    """
+    written = _WRITTEN.fullmatch(name)
+    if not written:
+        raise ValueError(f"unknown rendition {name!r}; write it like speed(1.06)")
+    try:
+        return written[1], tuple(float(part) for part in (written[2] or "").split(",") if part.strip())
+    except ValueError:
+        raise ValueError(
+            f"rendition {name!r} has an argument that is not a number; write it like speed(1.06)"
+        ) from None
+
+
 def maker(name: str) -> Callable[[np.ndarray, int], np.ndarray]:
     """What makes the rendition called ``name`` from a waveform float32 [sample] and its sample rate in Hz.
 
@@ -41,18 +61,12 @@ def maker(name: str) -> Callable[[np.ndarray, int], np.ndarray]:
     """
     if name == ORIGINAL:
         return lambda audio, sample_rate: audio
-    written = _WRITTEN.fullmatch(name)
+    kind, arguments = parsed(name)
     makers = registered("renditions")
-    if not written or written[1] not in makers:
+    if kind not in makers:
         raise ValueError(f"unknown rendition {name!r}; choose {ORIGINAL} or one of {', '.join(makers)}")
-    try:
-        arguments = [float(part) for part in (written[2] or "").split(",") if part.strip()]
-    except ValueError:
-        raise ValueError(
-            f"rendition {name!r} has an argument that is not a number; write it like speed(1.06)"
-        ) from None
 
     def render(audio: np.ndarray, sample_rate: int) -> np.ndarray:
-        return np.ascontiguousarray(makers[written[1]](audio, sample_rate, *arguments), dtype=np.float32)
+        return np.ascontiguousarray(makers[kind](audio, sample_rate, *arguments), dtype=np.float32)
 
     return render

@@ -29,6 +29,7 @@ def front(request: pytest.FixtureRequest) -> FrontEnd:
 DIGESTS = {
     "demo": "478a385120a608a48a4c6189ddb3cf82227e51bf3acc473a22dd4c4cedd4d570",
     "log_mel": "9b45ca0cdef7d1191f31d5e29f06a6d18fb91c10e4342ab4fbf401114f748f99",
+    "log_mel_16k": "653311be9e5ea3c6547b5e0910754efb65ed991f72d36c3e6d5bfa53f525e467",
     "hear:hear_multiview.references.random_projection": (
         "e3b18dd159aa301bf8ea59b16116fb910594c73e5ebbd9dea10a1ec38085523c"
     ),

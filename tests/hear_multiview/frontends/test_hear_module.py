@@ -249,7 +249,7 @@ def test_a_checkpoint_refuses_other_weights_and_other_modules(theirs: ModuleType
             r"no_such_module cannot be imported \(No module named",
         ),
         ("hear:json", r"json .*load_model and get_timestamp_embeddings"),
-        ("hera:json", "hera:json.* dac_44khz, demo, log_mel, waveform, hear:<module>"),
+        ("hera:json", "hera:json.* dac_44khz.*log_mel.*hear:<module>"),
     ],
 )
 def test_names_that_are_no_hear_module(name: str, message: str) -> None:

@@ -111,12 +111,30 @@ def test_views_of_every_sampler(store: LatentStore, views: str, seed: int, crop:
         assert (positions.diff(dim=-1) == 1).all()
         for view, leader in enumerate(examples.aligned):
             assert torch.equal(positions[view], positions[leader]) or leader == view
+        assert [len(names) for names in batch.renditions] == [len(batch)] * len(batch.views)
         groups = torch.stack([x[:, 0, 0] for x in batch.views]).long() // CLIPS
         assert (groups[0] == groups[1]).all()
     again = draw_examples(store, recipe, seed)["train"]
     assert np.array_equal(again.clips, examples.clips)
     assert np.array_equal(again.rendition, examples.rendition)
     assert {examples.renditions[k] for k in examples.rendition.ravel()} <= set(renditions)
+
+
+def test_a_batch_says_which_rendition_each_view_is(tmp_path: Path, make_store: Callable[..., LatentStore]) -> None:
+    names = (ORIGINAL, "speed(2)", "speed(0.5)")
+    clips, frames = [Clip(f"{k}.wav", 0) for k in range(12)], [np.zeros((9, 2))] * 12
+    store = make_store(tmp_path / "r", clips, frames, Partition((0,)), dim=2, renditions=names)
+    for place, name in enumerate(names):
+        for clip in range(12):
+            store.renditions[name].write(clip, np.full((9, 2), place))
+    recipe = replace(ON_CLIPS, views="renditions", renditions=names, batch_size=5)
+    seen = set[str]()
+    for batch in batches(store, draw_examples(store, recipe, seed=0)["train"], recipe, seed=0):
+        assert [[names.index(name) for name in view] for view in batch.renditions] == [
+            x[:, 0, 0].tolist() for x in batch.to("cpu").views
+        ]
+        seen.update(batch.to("cpu").renditions[1])
+    assert seen == {*names[1:]}
 
 
 def test_a_view_of_another_rendition_needs_one(store: LatentStore) -> None:

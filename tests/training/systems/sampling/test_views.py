@@ -1,0 +1,40 @@
+"""Two crops of a clip and the first one shifted: of one clip, aligned, and with shifts that come equally often."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import chisquare
+
+from training.data.records import ORIGINAL, Clip
+from training.systems.sampling.views import crops_and_shifted
+
+SHIFTS = ("pitch(-1)", ORIGINAL, "pitch(1)", "pitch(3)")
+
+
+@given(count=st.integers(0, 20), per_clip=st.integers(1, 4), seed=st.integers(0, 9))
+def test_three_views_of_one_clip(count: int, per_clip: int, seed: int) -> None:
+    clips = [Clip(f"{k}.wav", 0) for k in range(count)]
+    examples = crops_and_shifted(clips, per_clip, SHIFTS, seed)
+    assert examples.clips.shape == examples.rendition.shape == (count * per_clip, 3)
+    assert (examples.clips == examples.clips[:, :1]).all()
+    assert Counter(examples.clips[:, 0].tolist()) == dict.fromkeys(range(count), per_clip)
+    assert examples.aligned == (0, 1, 0)
+    assert {SHIFTS[k] for k in examples.rendition[:, :2].ravel()} <= {ORIGINAL}
+    assert {SHIFTS[k] for k in examples.rendition[:, 2]} <= {*SHIFTS} - {ORIGINAL}
+    assert np.array_equal(crops_and_shifted(clips, per_clip, SHIFTS, seed).rendition, examples.rendition)
+
+
+def test_shifts_come_equally_often() -> None:
+    examples = crops_and_shifted([Clip(f"{k}.wav", 0) for k in range(300)], 10, SHIFTS, 0)
+    counts = Counter(examples.rendition[:, 2].tolist())
+    assert chisquare([counts[k] for k in (0, 2, 3)]).pvalue > 1e-3
+
+
+def test_a_shifted_view_needs_a_rendition() -> None:
+    with pytest.raises(ValueError, match=r"crops_and_shifted.*rendition"):
+        crops_and_shifted([Clip("a.wav", 0)], 1, (ORIGINAL,), 0)
