@@ -82,8 +82,10 @@ def task(kind: str, labels: Mapping[str, Labels], seed: int) -> Task:
     )
 
 
-def write_tasks(sounds: Mapping[str, tuple[Path, Mapping[str, Labels]]], out: Path, rates: Sequence[int], seed: int) -> None:
-    """Write the tasks of all kinds of ``sounds``, kind → (folder, name → labels), into ``out``, with the paper's probe."""
+def write_tasks(
+    sounds: Mapping[str, tuple[Path, Mapping[str, Labels]]], out: Path, rates: Sequence[int], seed: int
+) -> None:
+    """Write the tasks of all kinds of ``sounds``, kind → (folder, name → labels), into ``out``, with `PAPER_GRID`."""
     for kind, (folder, labels) in sounds.items():
         files = {name: folder / name for name in labels}
         write_task(with_paper_grid(task(kind, labels, seed)), files, out, sample_rate=rates)
