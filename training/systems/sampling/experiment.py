@@ -75,9 +75,9 @@ class Scale:
 
 SCALES = {
     "small": Scale(
-        data={"sensors": 32, "clips_per_sensor": 24, "seconds": 4.0, "seed": 5202},
+        data={"sensors": 32, "clips_per_sensor": 24, "seconds": 3.0, "seed": 5202},
         sensors={"train": 23, "valid": 1, "probe": 8},
-        rounds={"tags": 15, "events": 15, "pitch": 15},
+        rounds={"tags": 12, "events": 15, "pitch": 15},
         seeds=3,
         epochs=20,
     ),
@@ -235,8 +235,8 @@ def _about(described: str, size: Scale, seeds: int, scale: str, *, given: bool) 
         "The probes are on generated audio" + ("." if given else ", and so was the pretraining; nothing was recorded."),
         f"Pretraining: {described}.",
         f"Tasks: {counts['tags']} scenes to tag, {counts['events']} clips with events, {counts['pitch']} notes, in "
-        f"takes that nothing was trained on, and the clips of {size.sensors['probe']} sensors that nothing was trained on; a "
-        "fifth of each is the test.",
+        f"takes that nothing was trained on, and the clips of {size.sensors['probe']} sensors that nothing was "
+        "trained on; a fifth of each is the test.",
         f"Scale {scale}; {seeds} seed{'s' * (seeds > 1)}, each with its own pretraining and its own division of the "
         "probes' clips; heareval's probes are 2-layer MLPs. ± is a 95 % t-interval over seeds.",
         "Published gains are those of arXiv 2505.18984, on other data and tasks; they are not comparable in size.",
