@@ -26,7 +26,7 @@ from sonyc_tasks.dataset.annotations import read_clips
 from sonyc_tasks.dataset.splits import SensorSplit
 from sonyc_tasks.files import read_json_object
 from sonyc_tasks.synthesis import synthesize
-from sonyc_tasks.tasks.sonyc import PAPER_GRID, build, choose_split
+from sonyc_tasks.tasks.sonyc import build, choose_split
 from training.data.records import Clip
 from training.engine.pool import run_jobs
 from training.engine.pretrain import run_folder, save_untrained
@@ -38,7 +38,7 @@ from training.reporting.page.gallery import task_folder
 from training.systems.sampling import sounds
 from training.systems.sampling.data import extract_clips, recordings, sensor_clips
 from training.systems.sampling.report import LOG_MEL, MULTIVIEW, UNTRAINED, ReportInputs, Scores, write_report
-from training.systems.sampling.tasks import MEASURES, write_tasks
+from training.systems.sampling.tasks import GRIDS, MEASURES, write_tasks
 
 log = logging.getLogger(__name__)
 
@@ -206,7 +206,7 @@ def _claim(folder: Path, size: Scale, recipes: Sequence[Recipe], frontend: str, 
         "recipes": {recipe.name: recipe.digest for recipe in recipes},
         "front end": frontend,
         "data": hashlib.sha256(listed.encode()).hexdigest(),
-        "probes": PAPER_GRID,
+        "probes": GRIDS,
     }
     check_or_write_manifest(folder / "made-of.json", made_of)
 

@@ -7,17 +7,25 @@ its own. Every set has every class.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from sonyc_tasks.tasks.hear_format import Task, write_task
-from sonyc_tasks.tasks.sonyc import SENSOR_TASK, SOURCE_TASK, with_paper_grid
+from sonyc_tasks.tasks.sonyc import PAPER_GRID, SENSOR_TASK, SOURCE_TASK
 from training.systems.sampling.sounds import KINDS, Labels
 
 #: Shares of the rounds that validate and that test.
 VALID, TEST = 0.2, 0.2
+#: The probe's settings by kind of sounds, the paper's 2-layer MLP. That of events trains on frames, of which there are
+#: up to 350 a clip, so that an epoch has many steps. And heareval stops an event probe that has found nothing by its
+#: first validation, which therefore comes later.
+GRIDS = {
+    "tags": PAPER_GRID,
+    "events": {**PAPER_GRID, "max_epochs": [200], "check_val_every_n_epoch": [10], "patience": [5]},
+    "pitch": PAPER_GRID,
+}
 #: By kind of sounds: embedding type, prediction type, and scores of heareval.
 _FORMS = {
     "tags": ("scene", "multilabel", ("mAP",)),
@@ -85,7 +93,8 @@ def task(kind: str, labels: Mapping[str, Labels], seed: int) -> Task:
 def write_tasks(
     sounds: Mapping[str, tuple[Path, Mapping[str, Labels]]], out: Path, rates: Sequence[int], seed: int
 ) -> None:
-    """Write the tasks of all kinds of ``sounds``, kind → (folder, name → labels), into ``out``, with `PAPER_GRID`."""
+    """Write the tasks of all kinds of ``sounds``, kind → (folder, name → labels), into ``out``, with the settings of `GRIDS`."""
     for kind, (folder, labels) in sounds.items():
         files = {name: folder / name for name in labels}
-        write_task(with_paper_grid(task(kind, labels, seed)), files, out, sample_rate=rates)
+        extra = {"evaluation_params": {"task_specific_param_grid": GRIDS[kind]}}
+        write_task(replace(task(kind, labels, seed), extra=extra), files, out, sample_rate=rates)

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from sonyc_tasks.tasks.hear_format import Task
-from sonyc_tasks.tasks.sonyc import PAPER_GRID
 from sonyc_tasks.tasks.validate.task import validate_task
 from training.systems.sampling import sounds, tasks
 from training.systems.sampling.sounds import KINDS, Labels
@@ -18,6 +17,10 @@ def placeholders(kind: str, rounds: int) -> dict[str, Labels]:
     """Labels without audio: each clip has its own class."""
     classes = KINDS[kind].classes
     return {f"{k:04d}.wav": [classes[k % len(classes)]] for k in range(rounds * len(classes))}
+
+
+def kind_of(folder: Path) -> str:
+    return folder.name.split("-")[0].removeprefix("sampling_")
 
 
 @pytest.mark.parametrize("kind", ["tags", "pitch"])
@@ -47,7 +50,7 @@ def test_three_sets_need_three_rounds() -> None:
         tasks.task("pitch", placeholders("pitch", 2), 0)
 
 
-def test_the_folders_are_valid_and_have_the_papers_probe(tmp_path: Path) -> None:
+def test_the_folders_are_valid_and_have_their_probe(tmp_path: Path) -> None:
     made = {kind: (tmp_path / kind, sounds.generate(tmp_path / kind, kind, 3)) for kind in KINDS}
     tasks.write_tasks(made, tmp_path / "tasks", [16_000], seed=0)
     folders = sorted((tmp_path / "tasks").iterdir())
@@ -59,7 +62,7 @@ def test_the_folders_are_valid_and_have_the_papers_probe(tmp_path: Path) -> None
     for folder in folders:
         assert validate_task(folder) == []
         metadata = json.loads((folder / "task_metadata.json").read_text())
-        assert metadata["evaluation_params"]["task_specific_param_grid"] == PAPER_GRID
+        assert metadata["evaluation_params"]["task_specific_param_grid"] == tasks.GRIDS[kind_of(folder)]
         scores = {measure.score for measure in tasks.MEASURES.values() if measure.task == metadata["task_name"]}
         assert scores <= set(metadata["evaluation"])
     assert json.loads((folders[0] / "task_metadata.json").read_text())["embedding_type"] == "event"
