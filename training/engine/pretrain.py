@@ -75,10 +75,32 @@ def pretrain(recipe: Recipe, store: LatentStore, runs: Path, *, seed: int = 0, d
         return Run(best, history)
     tune_malloc()
     examples = draw_examples(store, recipe, seed)
-    model = build_model(recipe, store, seed)
-    model.encoder.mean, model.encoder.scale = store.statistics(np.unique(examples["train"].clips).tolist())
+    model = _standardising_model(recipe, store, examples, seed)
     history = fit(_job(recipe, store, model.to(device), examples, seed, best), folder)
     return Run(best, history)
+
+
+def save_untrained(recipe: Recipe, store: LatentStore, path: Path, *, seed: int = 0) -> Path:
+    """Write the checkpoint of ``recipe``'s model as `pretrain` finds it before the first step, unless it is there.
+
+    It has the statistics of the training frames and the weights that ``seed`` draws: what training adds is what a
+    trained checkpoint of that recipe and seed has beyond this one.
+
+    Returns:
+        ``path``.
+    """
+    if not path.exists():
+        model = _standardising_model(recipe, store, draw_examples(store, recipe, seed), seed)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        checkpoint.save(path, model.state_dict(), _card(recipe, store, model.encoder, seed, {}))
+    return path
+
+
+def _standardising_model(recipe: Recipe, store: LatentStore, examples: dict[str, Examples], seed: int) -> Any:
+    """`build_model` whose encoder standardises by the clips of the training ``examples``."""
+    model = build_model(recipe, store, seed)
+    model.encoder.mean, model.encoder.scale = store.statistics(np.unique(examples["train"].clips).tolist())
+    return model
 
 
 def build_model(recipe: Recipe, store: LatentStore, seed: int) -> Any:

@@ -18,7 +18,7 @@ from training.data.records import Clip, Partition
 from training.data.store import LatentStore
 from training.engine import loop
 from training.engine.loop import epoch_seed
-from training.engine.pretrain import build_model, pretrain, run_folder
+from training.engine.pretrain import build_model, pretrain, run_folder, save_untrained
 from training.engine.run_folder import RunFolder
 from training.recipes import Recipe, recipe_named
 from training.registry import registered
@@ -118,6 +118,20 @@ def test_the_encoder_standardises_with_the_training_groups_only(
     train = torch.cat([read_whole(store, i) for i, clip in enumerate(store.clips) if clip.group != 3])
     torch.testing.assert_close(encoder.mean, train.mean(0), atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(encoder.scale, train.std(0, correction=0), atol=1e-5, rtol=1e-5)
+
+
+def test_an_untrained_checkpoint_is_a_run_without_steps(store: LatentStore, tmp_path: Path) -> None:
+    path = save_untrained(TINY, store, tmp_path / "some" / "untrained.safetensors", seed=2)
+    found = checkpoint.load(path)
+    still = pretrain(replace(TINY, epochs=1, learning_rate=0.0), store, tmp_path / "runs", seed=2)
+    trained = checkpoint.load(still.checkpoint)
+    assert {name: tensor.tolist() for name, tensor in found.tensors.items()} == {
+        name: tensor.tolist() for name, tensor in trained.tensors.items()
+    }
+    assert found.card["metrics"] == {}
+    assert found.card["seed"] == 2
+    before = path.stat().st_mtime_ns
+    assert save_untrained(TINY, store, path, seed=2).stat().st_mtime_ns == before
 
 
 def test_a_seed_is_a_run_of_its_own(store: LatentStore, tmp_path: Path) -> None:

@@ -1,0 +1,247 @@
+"""``make sampling``: contrast at clip, frame and pitch level as a whole, from sounds to tables, a figure and a page.
+
+Data → latent store with shifted renditions → every recipe and seed → heareval's probes on five tasks → report. Each
+step leaves its result in the folder and is not repeated: the same command goes on where it was stopped.
+
+A seed is a whole replication: it draws the weights and crops of a run, and which clips train, validate and test the
+probes. So the rows without training have several values, too, and every difference of two rows is one on the same
+clips.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import hear_multiview
+from hear_multiview.frontends import load_frontend
+from hear_multiview.references import mel_statistics
+from sonyc_tasks.dataset.annotations import read_clips
+from sonyc_tasks.dataset.splits import SensorSplit
+from sonyc_tasks.files import read_json_object
+from sonyc_tasks.synthesis import synthesize
+from sonyc_tasks.tasks.sonyc import build, choose_split
+from training.data.records import Clip
+from training.engine.pool import run_jobs
+from training.engine.pretrain import run_folder, save_untrained
+from training.engine.run_folder import check_or_write_manifest
+from training.probes import heareval_jobs
+from training.probes.heareval_jobs import Submission
+from training.recipes import Recipe, recipe_named
+from training.reporting.page.gallery import task_folder
+from training.systems.sampling import sounds
+from training.systems.sampling.data import extract_clips, recordings, sensor_clips
+from training.systems.sampling.report import LOG_MEL, MULTIVIEW, UNTRAINED, ReportInputs, Scores, write_report
+from training.systems.sampling.tasks import GRIDS, MEASURES, write_tasks
+
+log = logging.getLogger(__name__)
+
+#: Recipes by default; every other row is compared with the first, which is also what is left untrained.
+ROWS = (
+    "sampling_clip",
+    "sampling_clip_frame",
+    "sampling_clip_pitch",
+    "sampling_all",
+    "sampling_clip_cosine",
+    "sampling_clip_plain",
+)
+FRONT_END = "log_mel_16k"
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What a size of the whole is made of.
+
+    Attributes:
+        data: arguments of `synthesize`.
+        sensors: how many train and probe; those that are left would validate, and train here, too.
+        rounds: of the generated sounds, by kind.
+        seeds: replications.
+        epochs: of every recipe; None is its own number.
+    """
+
+    data: Mapping[str, Any]
+    sensors: Mapping[str, int]
+    rounds: Mapping[str, int]
+    seeds: int
+    epochs: int | None
+
+
+SCALES = {
+    "small": Scale(
+        data={"sensors": 32, "clips_per_sensor": 24, "seconds": 3.0, "seed": 5202},
+        sensors={"train": 23, "valid": 1, "probe": 8},
+        rounds={"tags": 12, "events": 15, "pitch": 15},
+        seeds=3,
+        epochs=20,
+    ),
+    "full": Scale(
+        data={"sensors": 99, "clips_per_sensor": 100, "seconds": 10.0, "seed": 5203},
+        sensors={"train": 78, "valid": 1, "probe": 20},
+        rounds={"tags": 60, "events": 60, "pitch": 50},
+        seeds=5,
+        epochs=None,
+    ),
+}
+
+
+def sampling(
+    folder: Path,
+    scale: str = "small",
+    seeds: int | None = None,
+    workers: int = 1,
+    *,
+    recipes: Sequence[Recipe] = (),
+    frontend: str = FRONT_END,
+    data: Path | None = None,
+) -> Path:
+    """Do all of it in ``folder / scale``; return the page.
+
+    Args:
+        scale: of `SCALES`.
+        seeds: how many replications; None is the scale's own number.
+        workers: processes that train at the same time.
+        recipes: what to train, at the scale's number of epochs; by default those of `ROWS`.
+        frontend: name of the front end that they stand on.
+        data: folder of recordings to pretrain on; None is a generated mini-SONYC. The probes are on generated data.
+
+    Raises:
+        ValueError: an unknown scale, fewer than one seed, a folder of something else, or what any step refuses.
+    """
+    if scale not in SCALES:
+        raise ValueError(f"unknown scale {scale!r}: choose {' or '.join(SCALES)}")
+    size = SCALES[scale]
+    count = size.seeds if seeds is None else seeds
+    if count < 1:
+        raise ValueError(f"{count} seeds are no replication: ask for 1 or more")
+    folder = folder / scale
+    chosen = [replace(recipe, epochs=size.epochs or recipe.epochs) for recipe in recipes or map(recipe_named, ROWS)]
+
+    _say(1, "data")
+    street, split = _streets(folder, size)
+    if data is None:
+        clips, files = sensor_clips(read_clips(street), split)
+        described = f"generated: {len(clips)} clips of {len(split.train) + len(split.valid)} sensors, {size.data}"
+    else:
+        clips, files = recordings(data)
+        described = f"{len(clips)} recordings in {data.resolve().name}"
+    _claim(folder, size, chosen, frontend, clips)
+    log.info("  pretraining: %s", described)
+
+    _say(2, "HEAR tasks, for every seed")
+    front = load_frontend(frontend)
+    rates = sorted({front.sample_rate, mel_statistics.SAMPLE_RATE, hear_multiview.load_model().sample_rate})
+    _write_tasks(folder, street, split, size, rates, count)
+
+    _say(3, f"frames of the front end {front.name}, once for each clip and rendition")
+    store = extract_clips(clips, files, chosen, front, folder / "latents", data=described)
+
+    _say(4, f"pretraining: {len(chosen)} recipes, {count} seed{'s' * (count > 1)}")
+    jobs = [(recipe, seed) for seed in range(count) for recipe in chosen]
+    run_jobs(jobs, store.path, folder / "runs", workers=workers)
+    for seed in range(count):
+        save_untrained(chosen[0], store, _untrained(folder, seed), seed=seed)
+
+    _say(5, "hear-eval-kit, unmodified: embeddings of every row, then probes")
+    for seed in range(count):
+        log.info("  seed %d, %d of %d", seed, seed + 1, count)
+        heareval_jobs.run_embeddings(folder / f"seed{seed}", submissions(folder, chosen, seed), folder / "frames")
+        heareval_jobs.run_predictions(folder / f"seed{seed}")
+
+    _say(6, "tables, figure, page")
+    about = _about(described, size, count, scale, given=data is not None)
+    page, summary = write_report(
+        folder, ReportInputs(chosen, read_scores(folder, chosen, count), about, list(files.values()))
+    )
+    log.info("%s", "\n".join((summary, "", *about, "", f"Page: {page}")))
+    return page
+
+
+def submissions(folder: Path, recipes: Sequence[Recipe], seed: int) -> list[Submission]:
+    """What heareval embeds for one seed: rows that learned nothing here, then one for each recipe."""
+    rows = [
+        Submission(label=MULTIVIEW),
+        Submission("hear_multiview.references.mel_statistics", label=LOG_MEL),
+        Submission(model=_untrained(folder, seed), label=UNTRAINED),
+    ]
+    for recipe in recipes:
+        checkpoint = run_folder(folder / "runs", recipe, seed) / "checkpoint.safetensors"
+        rows.append(Submission(model=checkpoint, label=recipe.name))
+    return rows
+
+
+def read_scores(folder: Path, recipes: Sequence[Recipe], seeds: int) -> Scores:
+    """heareval's scores: row → measure → seed → score. An F-measure without any event found, NaN, counts as 0."""
+    scores: dict[str, dict[str, dict[int, float]]] = {}
+    for seed in range(seeds):
+        for given in submissions(folder, recipes, seed):
+            place = folder / f"seed{seed}" / "embeddings" / given.folder
+            for name, measure in MEASURES.items():
+                found = read_json_object(task_folder(place, measure.task) / "test.predicted-scores.json")
+                score = float(found["test"][f"test_{measure.score}"])
+                own = scores.setdefault(given.label, {}).setdefault(name, {})
+                own[seed] = 0.0 if math.isnan(score) else score
+    return scores
+
+
+def _streets(folder: Path, size: Scale) -> tuple[Path, SensorSplit]:
+    """The generated mini-SONYC and the roles of its sensors."""
+    street = folder / "mini-sonyc"
+    if not street.exists():
+        synthesize(street, **size.data)
+    return street, choose_split(read_clips(street), size.sensors, seed=size.data["seed"])
+
+
+def _claim(folder: Path, size: Scale, recipes: Sequence[Recipe], frontend: str, clips: Sequence[Clip]) -> None:
+    """Make ``folder`` that of these clips, recipes and sizes: results of others must not end in one table."""
+    listed = json.dumps([[clip.name, clip.group] for clip in clips])
+    made_of = {
+        "scale": {"data": dict(size.data), "sensors": dict(size.sensors), "rounds": dict(size.rounds)},
+        "recipes": {recipe.name: recipe.digest for recipe in recipes},
+        "front end": frontend,
+        "data": hashlib.sha256(listed.encode()).hexdigest(),
+        "probes": GRIDS,
+    }
+    check_or_write_manifest(folder / "made-of.json", made_of)
+
+
+def _write_tasks(folder: Path, street: Path, split: SensorSplit, size: Scale, rates: Sequence[int], seeds: int) -> None:
+    """Three tasks of generated sounds and two of SONYC's kind, in ``folder/seed<k>/tasks``."""
+    made = {}
+    for kind, rounds in size.rounds.items():
+        place = folder / "sounds" / kind
+        made[kind] = place, sounds.generate(place, kind, rounds)
+    for seed in range(seeds):
+        out = folder / f"seed{seed}" / "tasks"
+        write_tasks(made, out, rates, seed)
+        build(street, out, sample_rate=rates, split=split, seed=seed, grid="paper")
+    log.info("  %s and so on", folder / "seed0" / "tasks")
+
+
+def _untrained(folder: Path, seed: int) -> Path:
+    return folder / "untrained" / f"seed{seed}.safetensors"
+
+
+def _about(described: str, size: Scale, seeds: int, scale: str, *, given: bool) -> list[str]:
+    """What the numbers stand on, a sentence each."""
+    counts = {kind: rounds * len(sounds.KINDS[kind].classes) for kind, rounds in size.rounds.items()}
+    return [
+        "The probes are on generated audio" + ("." if given else ", and so was the pretraining; nothing was recorded."),
+        f"Pretraining: {described}.",
+        f"Tasks: {counts['tags']} scenes to tag, {counts['events']} clips with events, {counts['pitch']} notes, in "
+        f"takes that nothing was trained on, and the clips of {size.sensors['probe']} sensors that nothing was "
+        "trained on; a fifth of each is the test.",
+        f"Scale {scale}; {seeds} seed{'s' * (seeds > 1)}, each with its own pretraining and its own division of the "
+        "probes' clips; heareval's probes are 2-layer MLPs. ± is a 95 % t-interval over seeds.",
+        "Published gains are those of arXiv 2505.18984, on other data and tasks; they are not comparable in size.",
+    ]
+
+
+def _say(step: int, what: str) -> None:
+    log.info("\n[%d/6] %s", step, what)

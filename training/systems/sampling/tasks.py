@@ -1,0 +1,100 @@
+"""The generated sounds as HEAR tasks: ``sampling_tags``, ``sampling_events`` and ``sampling_pitch``.
+
+Which rounds of the clips train, validate and test the probes depends on a seed, so that every seed is a replication of
+its own. Every set has every class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from sonyc_tasks.tasks.hear_format import Task, write_task
+from sonyc_tasks.tasks.sonyc import PAPER_GRID, SENSOR_TASK, SOURCE_TASK
+from training.systems.sampling.sounds import KINDS, Labels
+
+#: Shares of the rounds that validate and that test.
+VALID, TEST = 0.2, 0.2
+#: The probe's settings by kind of sounds, the paper's 2-layer MLP. That of events trains on frames, of which there are
+#: up to 350 a clip, so that an epoch has many steps. And heareval stops an event probe that has found nothing by its
+#: first validation, which therefore comes later.
+GRIDS = {
+    "tags": PAPER_GRID,
+    "events": {**PAPER_GRID, "max_epochs": [200], "check_val_every_n_epoch": [10], "patience": [5]},
+    "pitch": PAPER_GRID,
+}
+#: By kind of sounds: embedding type, prediction type, and scores of heareval.
+_FORMS = {
+    "tags": ("scene", "multilabel", ("mAP",)),
+    "events": ("event", "multilabel", ("event_onset_200ms_fms", "segment_1s_er")),
+    "pitch": ("scene", "multiclass", ("pitch_acc", "chroma_acc")),
+}
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One column of the tables.
+
+    Attributes:
+        task: name of the HEAR task.
+        score: heareval's name of the score.
+        title: printed name.
+    """
+
+    task: str
+    score: str
+    title: str
+
+
+#: Every score is from 0 to 1, and larger is better but for the sensor, where it says what an embedding tells about it.
+MEASURES: dict[str, Measure] = {
+    "tags": Measure("sampling_tags", "mAP", "tags (mAP)"),
+    "events": Measure("sampling_events", "event_onset_200ms_fms", "events (onset F)"),
+    "pitch": Measure("sampling_pitch", "pitch_acc", "pitch (acc.)"),
+    "chroma": Measure("sampling_pitch", "chroma_acc", "chroma (acc.)"),
+    "source": Measure(SOURCE_TASK, "mAP", "source (mAP)"),
+    "sensor": Measure(SENSOR_TASK, "top1_acc", "sensor (acc.)"),
+}
+
+
+def task(kind: str, labels: Mapping[str, Labels], seed: int) -> Task:
+    """The HEAR task of the clips of a ``kind``, name → labels, with the sets of ``seed``.
+
+    Raises:
+        ValueError: there are fewer than three rounds.
+    """
+    of = KINDS[kind]
+    names = list(labels)
+    rounds = len(names) // len(of.classes)
+    if rounds < 3:
+        raise ValueError(f"{rounds} rounds of {kind} do not make three sets; generate 3 or more")
+    drawn = np.random.default_rng((seed, list(KINDS).index(kind))).permutation(rounds).tolist()
+    valid, test = (max(1, round(share * rounds)) for share in (VALID, TEST))
+    places = {"train": drawn[valid + test :], "valid": drawn[:valid], "test": drawn[valid : valid + test]}
+    embedding, prediction, scores = _FORMS[kind]
+    splits = {
+        name: {clip: labels[clip] for k in sorted(own) for clip in names[k * len(of.classes) :][: len(of.classes)]}
+        for name, own in places.items()
+    }
+    return Task(
+        name=f"sampling_{kind}",
+        vocabulary=of.classes,
+        splits=splits,
+        prediction_type=prediction,
+        evaluation=scores,
+        sample_duration=of.seconds,
+        embedding_type=embedding,
+    )
+
+
+def write_tasks(
+    sounds: Mapping[str, tuple[Path, Mapping[str, Labels]]], out: Path, rates: Sequence[int], seed: int
+) -> None:
+    """Write the tasks of all kinds of ``sounds``, kind → (folder, name → labels), into ``out``, with `GRIDS`."""
+    for kind, (folder, labels) in sounds.items():
+        files = {name: folder / name for name in labels}
+        extra = {"evaluation_params": {"task_specific_param_grid": GRIDS[kind]}}
+        write_task(replace(task(kind, labels, seed), extra=extra), files, out, sample_rate=rates)
