@@ -26,7 +26,7 @@ def maker(module: str, name: str) -> Callable[..., Encoder]:
 
 #: Kind, as in a checkpoint's card, to what makes an encoder of the card's other arguments.
 ENCODERS: dict[str, Callable[..., Encoder]] = {
-    "mlp": maker("mlp", "PrivateSharedEncoder"),
+    "mlp": maker("private_shared", "PrivateSharedEncoder"),
     "conv1d": maker("convolutional", "Conv1dEncoder"),
     "conv2d": maker("convolutional", "Conv2dEncoder"),
 }

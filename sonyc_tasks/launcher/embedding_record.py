@@ -116,7 +116,7 @@ def task_digest(folder: str | Path, sample_rate: int) -> dict[str, str]:
     Returns:
         Two sha256. "labels" covers the metadata (with the probes' settings), the vocabulary and the splits, and is the
         same for the copies that heareval keeps with the embeddings. "audio" covers the names and sizes of the files,
-        and the digest of their content if `tasks.hear_format.write_task` left one.
+        and the digest of their content if `tasks.task_folder.write_task` left one.
 
     Raises:
         FileNotFoundError: The task lacks a file.

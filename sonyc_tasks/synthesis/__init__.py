@@ -32,7 +32,7 @@ from sonyc_tasks.synthesis.annotators import VOLUNTEERS, Context, Listener, anno
 from sonyc_tasks.synthesis.scenes import Event, draw_scene, record
 from sonyc_tasks.synthesis.sensors import Sensor, make_sensor, padded_length
 from sonyc_tasks.synthesis.signals import sample_count
-from sonyc_tasks.tasks.build_folder import build_dir
+from sonyc_tasks.tasks.temporary_folder import build_dir
 
 __all__ = ["synthesize"]
 

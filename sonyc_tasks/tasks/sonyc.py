@@ -31,7 +31,7 @@ from sonyc_tasks.dataset.splits import (
 )
 from sonyc_tasks.dataset.taxonomy import COARSE
 from sonyc_tasks.files import read_json_object
-from sonyc_tasks.tasks.hear_format import Task, WriteReport, write_task
+from sonyc_tasks.tasks.task_folder import Task, WriteReport, write_task
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from hear_multiview import api, checkpoint
 from hear_multiview.embedder import Embedder
 from hear_multiview.encoders import make_encoder
 from hear_multiview.encoders.base import views_of
-from hear_multiview.encoders.mlp import VIEWS, PrivateSharedEncoder
+from hear_multiview.encoders.private_shared import VIEWS, PrivateSharedEncoder
 from hear_multiview.frontends import load_frontend
 from hear_multiview.frontends.frame_times import frame_centres, frames_within
 from training.codec.bundle import seeded_codec

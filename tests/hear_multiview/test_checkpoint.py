@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from hear_multiview import checkpoint
-from hear_multiview.encoders.mlp import PrivateSharedEncoder
+from hear_multiview.encoders.private_shared import PrivateSharedEncoder
 
 CARD: dict[str, Any] = {
     "frontend": {"name": "demo", "sha256": "0" * 64},

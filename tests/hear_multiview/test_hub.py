@@ -15,7 +15,7 @@ from torch import Tensor
 import hear_multiview
 from hear_multiview import checkpoint
 from hear_multiview.api import BUNDLED
-from hear_multiview.encoders.mlp import PrivateSharedEncoder
+from hear_multiview.encoders.private_shared import PrivateSharedEncoder
 from hear_multiview.frontends import load_frontend
 from hear_multiview.hub import FILE, local
 

@@ -17,13 +17,13 @@ import torch
 
 import hear_multiview
 from hear_multiview import checkpoint
-from hear_multiview.encoders.mlp import VIEWS
+from hear_multiview.encoders.private_shared import VIEWS
 from hear_multiview.frontends import load_frontend
 from hear_multiview.references import mel_statistics, random_projection
 from sonyc_tasks.dataset.annotations import Clip
 from sonyc_tasks.dataset.splits import SensorSplit
 from sonyc_tasks.synthesis import synthesize
-from sonyc_tasks.tasks.hear_format import Task, write_task
+from sonyc_tasks.tasks.task_folder import Task, write_task
 from training.__main__ import main
 from training.data.store import LatentStore
 from training.engine.pretrain import pretrain

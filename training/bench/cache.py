@@ -54,7 +54,7 @@ def two_views(folder: str) -> Repeat:
     """
     from hear_multiview import get_scene_embeddings
     from hear_multiview.embedder import Embedder
-    from hear_multiview.encoders.mlp import PrivateSharedEncoder
+    from hear_multiview.encoders.private_shared import PrivateSharedEncoder
     from hear_multiview.frame_cache import FrameCache
     from hear_multiview.frontends import load_frontend
 

@@ -13,7 +13,7 @@ from hear_multiview.encoders.linear import Linear
 from training.bench.interleaved import Repeat, measure_interleaved
 from training.bench.peak import peak_flops
 from training.bench.row import Row
-from training.engine.memory import tune_malloc
+from training.engine.malloc import tune_malloc
 
 
 def pretraining_rows(frames: int = 862, dim: int = 1024, pairs: int = 16, repeats: int = 5) -> list[Row]:

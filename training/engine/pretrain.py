@@ -25,7 +25,7 @@ from training.data.store import LatentStore
 from training.data.views import Examples
 from training.distributed import main_process_first, world_size
 from training.engine.loop import Job, epoch_seed, fit, one_epoch
-from training.engine.memory import tune_malloc
+from training.engine.malloc import tune_malloc
 from training.engine.run_folder import RunFolder, check_or_write_manifest
 from training.methods import Method
 from training.recipes import Recipe

@@ -17,7 +17,7 @@ from torch import Tensor
 import hear_multiview
 from hear_multiview import checkpoint
 from hear_multiview.embedder import Embedder
-from hear_multiview.encoders.mlp import VIEWS, PrivateSharedEncoder
+from hear_multiview.encoders.private_shared import VIEWS, PrivateSharedEncoder
 from hear_multiview.frame_cache import FrameCache
 from hear_multiview.frontends import load_frontend
 from hear_multiview.frontends.base import FrontEnd

@@ -22,8 +22,8 @@ import torch
 from sklearn.metrics import jaccard_score
 
 from sonyc_tasks.scores.results import load_predictions
-from sonyc_tasks.tasks.hear_format import Event, Task, write_task
 from sonyc_tasks.tasks.sonyc import PAPER_GRID, embedding_batch
+from sonyc_tasks.tasks.task_folder import Event, Task, write_task
 
 pytestmark = pytest.mark.slow
 

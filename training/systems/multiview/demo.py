@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import hear_multiview
-from hear_multiview.encoders.mlp import VIEWS
+from hear_multiview.encoders.private_shared import VIEWS
 from hear_multiview.frontends import load_frontend
 from hear_multiview.frontends.dac import weights as codec_weights
 from sonyc_tasks.dataset.annotations import read_clips

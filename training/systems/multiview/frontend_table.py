@@ -28,8 +28,8 @@ from sonyc_tasks.files import replacing
 from sonyc_tasks.scores.metrics import accuracy, bootstrap, jaccard, mean_average_precision
 from sonyc_tasks.scores.results import Predictions, load_predictions
 from sonyc_tasks.scores.text_tables import markdown_table
-from sonyc_tasks.tasks.hear_format import write_task
 from sonyc_tasks.tasks.sonyc import SENSOR_TASK, SOURCE_TASK, sensor_task, source_task, wav_name, with_paper_grid
+from sonyc_tasks.tasks.task_folder import write_task
 from training.codec.bundle import seeded_codec
 from training.probes import heareval_jobs
 from training.probes.frame_probe import frame_probe, frame_statistics

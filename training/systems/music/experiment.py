@@ -25,8 +25,8 @@ from hear_multiview.frontends import load_frontend
 from hear_multiview.frontends.dac.weights import sha256
 from sonyc_tasks.dataset.audio import read_mono
 from sonyc_tasks.files import write_atomic
-from sonyc_tasks.tasks.hear_format import Task, write_task
 from sonyc_tasks.tasks.sonyc import with_paper_grid
+from sonyc_tasks.tasks.task_folder import Task, write_task
 from training.data.extraction import extract
 from training.data.records import Description, Partition
 from training.data.store import LatentStore

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from hear_multiview.encoders.mlp import PrivateSharedEncoder, mlp
+from hear_multiview.encoders.private_shared import PrivateSharedEncoder, mlp
 from training.data.batches import Batch
 from training.distributed import WHOLE, BatchShard
 from training.methods import Method

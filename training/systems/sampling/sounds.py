@@ -24,7 +24,7 @@ from sonyc_tasks.files import write_atomic
 from sonyc_tasks.synthesis import signals as dsp
 from sonyc_tasks.synthesis.signals import Array, Wave
 from sonyc_tasks.synthesis.sources import SOURCES, render
-from sonyc_tasks.tasks.hear_format import Event
+from sonyc_tasks.tasks.task_folder import Event
 from training.engine.run_folder import check_or_write_manifest
 
 SAMPLE_RATE = 16_000

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sonyc_tasks.tasks.hear_format import Task, write_task
 from sonyc_tasks.tasks.sonyc import PAPER_GRID, SENSOR_TASK, SOURCE_TASK
+from sonyc_tasks.tasks.task_folder import Task, write_task
 from training.systems.sampling.sounds import KINDS, Labels
 
 #: Shares of the rounds that validate and that test.

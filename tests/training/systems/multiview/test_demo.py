@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hear_multiview.encoders.mlp import VIEWS
+from hear_multiview.encoders.private_shared import VIEWS
 from sonyc_tasks.scores.results import read_scores
 from sonyc_tasks.tasks.validate.task import errors_of, validate_task
 from training.probes import heareval_jobs

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sonyc_tasks.tasks.hear_format import Task
+from sonyc_tasks.tasks.task_folder import Task
 from training.recipes import Recipe, recipe_named
 from training.systems.sampling import experiment
 from training.systems.sampling.experiment import Scale

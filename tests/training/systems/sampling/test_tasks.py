@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sonyc_tasks.tasks.hear_format import Task
+from sonyc_tasks.tasks.task_folder import Task
 from sonyc_tasks.tasks.validate.task import validate_task
 from training.systems.sampling import sounds, tasks
 from training.systems.sampling.sounds import KINDS, Labels

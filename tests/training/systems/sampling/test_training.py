@@ -83,7 +83,8 @@ def test_recipes_differ_only_in_what_their_names_say() -> None:
         {"frame_contrast", "pitch_regression"},
     ]
     assert everything.objectives == {**frame.objectives, **pitch.objectives}
-    assert replace(frame, name="", objectives={}) == replace(everything, name="", objectives={})
+    only_clip = {"clip_contrast": 1.0}
+    assert replace(frame, name="", objectives=only_clip) == replace(everything, name="", objectives=only_clip)
     for recipe in (frame, pitch, everything):
         assert (recipe.epochs, recipe.batch_size, recipe.crop) == (clip.epochs, clip.batch_size, clip.crop)
         assert max(abs(float(s[6:-1])) for s in recipe.renditions[1:]) == recipe.model.get("largest_shift", 3.0)

@@ -29,8 +29,8 @@ from typing import Any, TypedDict
 from sonyc_tasks.dataset import audio
 from sonyc_tasks.dataset.duplicates import listed
 from sonyc_tasks.files import file_digest, read_json_object
-from sonyc_tasks.tasks.build_folder import build_dir, sweep
 from sonyc_tasks.tasks.probe_batches import lone_rows
+from sonyc_tasks.tasks.temporary_folder import build_dir, sweep
 from sonyc_tasks.tasks.validate.audio import between_splits
 from sonyc_tasks.tasks.validate.task import errors_of, validate_task
 from sonyc_tasks.threads import map_on_threads

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from sonyc_tasks.tasks import build_folder as module
-from sonyc_tasks.tasks.build_folder import build_dir, sweep
+from sonyc_tasks.tasks import temporary_folder as module
+from sonyc_tasks.tasks.temporary_folder import build_dir, sweep
 
 #: Builds in a folder for ./tasks until it is killed.
 BUILDER = """
 import sys
 from pathlib import Path
-from sonyc_tasks.tasks.build_folder import build_dir
+from sonyc_tasks.tasks.temporary_folder import build_dir
 with build_dir(Path("tasks")) as work:
     (work / "half.wav").write_bytes(b"x")
     print(work, flush=True)
@@ -27,7 +27,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_a_build_folder_is_beside_its_target_and_vanishes(tmp_path: Path) -> None:
+def test_a_temporary_folder_is_beside_its_target_and_vanishes(tmp_path: Path) -> None:
     with build_dir(tmp_path / "deep" / "tasks") as work:
         assert names(work) == []
         assert work.parent.parent == tmp_path / "deep"

@@ -8,7 +8,7 @@ import torch
 from scipy.special import erf
 
 from hear_multiview.encoders.base import embed, views_of
-from hear_multiview.encoders.mlp import VIEWS, PrivateSharedEncoder
+from hear_multiview.encoders.private_shared import VIEWS, PrivateSharedEncoder
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 
 CODE = """
 import resource, torch
-from training.engine.memory import tune_malloc
+from training.engine.malloc import tune_malloc
 if {keep}:
     tune_malloc()
 for turn in range(8):

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from sonyc_tasks.tasks import hear_format
-from sonyc_tasks.tasks.hear_format import Task, WriteReport, write_task
+from sonyc_tasks.tasks import task_folder
+from sonyc_tasks.tasks.task_folder import Task, WriteReport, write_task
 from sonyc_tasks.tasks.validate.task import validate_task
 
 RATE = 8000
@@ -110,7 +110,7 @@ def test_a_sample_rate_that_cannot_be_added_changes_nothing(
     def full_disk(*_: object) -> None:
         raise OSError("no space left")
 
-    monkeypatch.setattr(hear_format.audio, "write_pcm16", full_disk)
+    monkeypatch.setattr(task_folder.audio, "write_pcm16", full_disk)
     with pytest.raises(OSError, match="no space left"):
         write_task(task, sources, tmp_path / "tasks", sample_rate=16_000)
     assert (content(folder), (folder / "task_metadata.json").read_bytes()) == (before, record)
@@ -330,6 +330,6 @@ def test_a_folder_of_somebody_else_is_not_replaced(tmp_path: Path, write: Any, t
 
 
 def test_a_mounted_tasks_folder_is_built_inside(tmp_path: Path, write: Any, task: Task, monkeypatch: Any) -> None:
-    monkeypatch.setattr(hear_format.os.path, "ismount", lambda path: Path(path).name == "tasks")
+    monkeypatch.setattr(task_folder.os.path, "ismount", lambda path: Path(path).name == "tasks")
     write(task)
     assert names(tmp_path / "out/tasks") == ["pets-v1-full"]
