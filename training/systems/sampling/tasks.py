@@ -93,7 +93,7 @@ def task(kind: str, labels: Mapping[str, Labels], seed: int) -> Task:
 def write_tasks(
     sounds: Mapping[str, tuple[Path, Mapping[str, Labels]]], out: Path, rates: Sequence[int], seed: int
 ) -> None:
-    """Write the tasks of all kinds of ``sounds``, kind → (folder, name → labels), into ``out``, with the settings of `GRIDS`."""
+    """Write the tasks of all ``sounds``, kind → (folder, name → labels), into ``out``, with the probes of `GRIDS`."""
     for kind, (folder, labels) in sounds.items():
         files = {name: folder / name for name in labels}
         extra = {"evaluation_params": {"task_specific_param_grid": GRIDS[kind]}}
