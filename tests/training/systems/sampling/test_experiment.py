@@ -74,7 +74,7 @@ def test_the_whole_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog
     size = Scale(
         data={"sensors": 4, "clips_per_sensor": 20, "seconds": 2.0, "seed": 1},
         sensors={"train": 1, "valid": 1, "probe": 2},
-        rounds={"tags": 3, "events": 3, "pitch": 3},
+        rounds={"tags": 3, "events": 9, "pitch": 3},
         seeds=1,
         epochs=1,
     )
