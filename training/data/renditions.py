@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from inspect import signature
 
 import numpy as np
 import soxr
@@ -37,7 +38,7 @@ def maker(name: str) -> Callable[[np.ndarray, int], np.ndarray]:
     """What makes the rendition called ``name`` from a waveform float32 [sample] and its sample rate in Hz.
 
     Raises:
-        ValueError: the name is not a rendition's, or its arguments are not numbers.
+        ValueError: the name is not a rendition's, or its arguments are not numbers or not as many as it takes.
     """
     if name == ORIGINAL:
         return lambda audio, sample_rate: audio
@@ -51,6 +52,11 @@ def maker(name: str) -> Callable[[np.ndarray, int], np.ndarray]:
         raise ValueError(
             f"rendition {name!r} has an argument that is not a number; write it like speed(1.06)"
         ) from None
+
+    try:
+        signature(makers[written[1]]).bind(None, 0, *arguments)
+    except TypeError as error:
+        raise ValueError(f"rendition {name!r} cannot be made ({error}); write it like speed(1.06)") from None
 
     def render(audio: np.ndarray, sample_rate: int) -> np.ndarray:
         return np.ascontiguousarray(makers[written[1]](audio, sample_rate, *arguments), dtype=np.float32)
