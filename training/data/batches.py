@@ -113,7 +113,8 @@ def cut(
 ) -> list[list[Segment]]:
     """Segments [view][example] of the examples ``rows``, all of one length: the shortest, or ``crop`` frames.
 
-    Views that are aligned begin at the same frame; every other one begins at a frame of its own, drawn at random.
+    Views that are aligned begin at the same moment of the clip, which is the same frame where they are equally long;
+    every other one begins at a frame of its own, drawn at random.
     """
     clips, kinds = examples.clips[rows].T, examples.rendition[rows].T  # [view, example]
     names = [[examples.renditions[k] for k in row] for row in kinds]
@@ -123,7 +124,8 @@ def cut(
     starts: list[list[int]] = []
     for view, leader in enumerate(examples.aligned):
         if leader != view:
-            starts.append(starts[leader])
+            moments = np.array(starts[leader]) / lengths[leader]  # of a clip's length, which a change of speed changes
+            starts.append(np.rint(moments * lengths[view]).astype(int).tolist())
             continue
         together = [other for other, first in enumerate(examples.aligned) if first == view]
         spare = lengths[together].min(axis=0) - frames

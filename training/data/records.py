@@ -92,21 +92,20 @@ class Description:
         """Raise ValueError, with the culprits, where clips and groups would silently be taken for others."""
         names = Counter(clip.name for clip in self.clips)
         roles = Counter(group for part in vars(self.partition).values() for group in set(part))
-        unknown = {
-            f"{label} ({clip.name})": None
+        unknown = [
+            f"{label} ({clip.name})"
             for clip in self.clips
-            for kind in self.labels
-            for label in set(clip.labels.get(kind, ())) - set(self.labels[kind])
-        }
+            for kind, classes in self.labels.items()
+            for label in clip.labels.get(kind, ())
+            if label not in classes
+        ]
+        groups = [clip.group for clip in self.clips]
         for fault, found in (
-            (
-                "groups are no numbers or words",
-                [f"{c.group}" for c in self.clips if not isinstance(c.group, int | str)],
-            ),
+            ("groups are no numbers or words", [f"{group}" for group in groups if not isinstance(group, int | str)]),
             ("renditions are no words", [f"{name}" for name in self.renditions if not isinstance(name, str)]),
             ("clip names come more than once", [name for name, count in names.items() if count > 1]),
             ("groups have more than one role", [str(group) for group, count in roles.items() if count > 1]),
-            ("labels are in no list of classes", list(unknown)),
+            ("labels are in no list of classes", unknown),
             ("kinds of label have a name of ours", [kind for kind in self.labels if kind == "group"]),
         ):
             if found:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from inspect import signature
 
 import numpy as np
 import soxr
@@ -57,7 +58,7 @@ def maker(name: str) -> Callable[[np.ndarray, int], np.ndarray]:
     """What makes the rendition called ``name`` from a waveform float32 [sample] and its sample rate in Hz.
 
     Raises:
-        ValueError: the name is not a rendition's, or its arguments are not numbers.
+        ValueError: the name is not a rendition's, or its arguments are not numbers or not as many as it takes.
     """
     if name == ORIGINAL:
         return lambda audio, sample_rate: audio
@@ -65,6 +66,11 @@ def maker(name: str) -> Callable[[np.ndarray, int], np.ndarray]:
     makers = registered("renditions")
     if kind not in makers:
         raise ValueError(f"unknown rendition {name!r}; choose {ORIGINAL} or one of {', '.join(makers)}")
+
+    try:
+        signature(makers[kind]).bind(None, 0, *arguments)
+    except TypeError as error:
+        raise ValueError(f"rendition {name!r} cannot be made ({error}); write it like speed(1.06)") from None
 
     def render(audio: np.ndarray, sample_rate: int) -> np.ndarray:
         return np.ascontiguousarray(makers[kind](audio, sample_rate, *arguments), dtype=np.float32)

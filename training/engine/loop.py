@@ -16,9 +16,11 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from sonyc_tasks.files import first_line
 from training.data.prefetch import prefetch
 from training.distributed import BatchShard, all_reduce_mean, barrier, is_main
 from training.engine.run_folder import RunFolder
@@ -98,21 +100,25 @@ def fit(job: Job, folder: RunFolder) -> list[dict[str, Any]]:
             best = min(best, valid.get("total", math.inf))
             bar.set_postfix({"train": f"{train['total']:.4f}", **{k: f"{v:.4f}" for k, v in valid.items()}})
             if is_main():
-                if better:
-                    job.save(record)
-                folder.write_history(history)
-                folder.write_state(
-                    {
-                        "model": job.model.state_dict(),
-                        "optimizer": job.optimizer.state_dict(),
-                        "epochs": epoch + 1,
-                        "best": best,
-                    }
-                )
+                _save(job, folder, history, better, best)
     if is_main():
         folder.state_path.unlink(missing_ok=True)
     barrier()
     return history
+
+
+def _save(job: Job, folder: RunFolder, history: Sequence[dict[str, Any]], better: bool, best: float) -> None:
+    """Write what belongs to the last epoch of ``history``; the state, which counts, comes last."""
+    try:
+        if better:
+            job.save(history[-1])
+        folder.write_history(history)
+        model, optimizer = job.model.state_dict(), job.optimizer.state_dict()
+        folder.write_state({"model": model, "optimizer": optimizer, "epochs": len(history), "best": best})
+    except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors have their own for a full disk
+        raise OSError(
+            f"{folder.path} cannot be written ({first_line(error)}); see that there is space and permission, and resume"
+        ) from error
 
 
 def one_epoch(job: Job, batches: Iterable[Batch], epoch: int | None = None) -> dict[str, float]:

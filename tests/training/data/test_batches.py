@@ -137,6 +137,25 @@ def test_a_batch_says_which_rendition_each_view_is(tmp_path: Path, make_store: C
     assert seen == {*names[1:]}
 
 
+def test_views_of_two_speeds_begin_at_the_same_moment(tmp_path: Path, make_store: Callable[..., LatentStore]) -> None:
+    """Frames hold their moment in hundredths of the clip."""
+    held = [np.tile(np.linspace(0, 100, 101)[:, None], 2)] * 8
+    clips, renditions = [Clip(f"{k}.wav", k // 4) for k in range(8)], (ORIGINAL, "speed(2)", "speed(0.5)")
+    partition = Partition((0,), (1,))
+    about = {"dim": 2, "renditions": renditions, "longest": 201}
+    store = make_store(tmp_path / "s", clips, held, partition, **about)
+    for clip in range(8):
+        store.renditions["speed(2)"].write(clip, held[clip][::2])
+        store.renditions["speed(0.5)"].write(clip, np.tile(np.linspace(0, 100, 201)[:, None], 2))
+    recipe = replace(PAIRS, views="renditions", renditions=renditions, crop=10, examples_per_clip=20)
+    starts = []
+    for batch in batches(store, draw_examples(store, recipe, seed=0)["train"], recipe, seed=0):
+        first, second = (x[:, 0, 0] for x in batch.views)
+        starts += first.tolist()
+        assert (first - second).abs().max() <= 2  # a frame of the shorter one
+    assert max(starts) > 30
+
+
 def test_a_view_of_another_rendition_needs_one(store: LatentStore) -> None:
     with pytest.raises(ValueError, match="rendition"):
         draw_examples(store, replace(PAIRS, views="renditions"), seed=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -351,5 +352,6 @@ def test_extraction_computes_each_rendition_once(tmp_path: Path, read_whole: Who
     assert bands[1] > bands[0] + 5  # an octave higher
     file.unlink()
     assert extract(about, {"a.wav": file}, front, tmp_path / "store").digest == store.digest
-    with pytest.raises(ValueError, match="warp"):
-        extract(replace(about, renditions=("warp(2)",)), {"a.wav": file}, front, tmp_path / "other")
+    for name in ("warp(2)", "speed", "speed(1,2)"):
+        with pytest.raises(ValueError, match=re.escape(repr(name))):
+            extract(replace(about, renditions=(name,)), {"a.wav": file}, front, tmp_path / "other")

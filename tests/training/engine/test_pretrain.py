@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from hear_multiview import checkpoint
 from training.data.batches import batches, draw_examples
@@ -207,6 +208,28 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_best_checkpoint(
     with pytest.raises(ValueError, match=r"tiny .*epoch 2 .*reconstruction nan, cosine_private_sample "):
         pretrain(TINY, store, tmp_path / "runs")
     checkpoint.load(run_folder(tmp_path / "runs", TINY, 0) / "checkpoint.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("fails", "error"),
+    [
+        ((checkpoint, "save"), SafetensorError("I/O error")),
+        ((RunFolder, "write_history"), OSError("No space left")),
+        ((RunFolder, "write_state"), RuntimeError("unexpected pos")),
+    ],
+)
+def test_a_full_disk_names_the_run_which_goes_on(
+    store: LatentStore, tmp_path: Path, fails: tuple[object, str], error: Exception
+) -> None:
+    def full(*_: object) -> None:
+        raise error
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(*fails, full)
+        with pytest.raises(OSError, match=f"tiny-.*{error}"):
+            pretrain(TINY, store, tmp_path / "runs")
+    resumed = pretrain(TINY, store, tmp_path / "runs").history
+    assert resumed == pretrain(TINY, store, tmp_path / "others").history
 
 
 def test_a_group_without_pairs(tmp_path: Path, make_store: Make) -> None:
