@@ -1,8 +1,8 @@
 """Recipes of the sampling system (arXiv 2505.18984): each strategy added to the clip's, by either similarity.
 
 The terms are the paper's. Weights and sizes are ours: with those of the authors' code (0.01 each) the terms that are
-added change nothing at this size. Ours were tried on 480 generated clips of 4 s with one seed: on
-those held out, the pitch term falls from 0.57 to 0.29, and the frame term from 2.5 (one of 12 by chance) to 1.3.
+added change nothing at this size. Ours were tried on 480 generated clips of 4 s with one seed: on those held out, the
+pitch term falls from 0.57 to 0.29, and the frame term from 2.5 (one of 12 by chance) to 1.3.
 """
 
 from __future__ import annotations
