@@ -26,9 +26,9 @@ GRIDS = {
     "events": {
         **PAPER_GRID,
         "batch_size": [256],
-        "max_epochs": [100],
+        "max_epochs": [60],
         "check_val_every_n_epoch": [20],
-        "patience": [3],
+        "patience": [2],
     },
     "pitch": PAPER_GRID,
 }

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sonyc_tasks.tasks.hear_format import Task
 
-from sonyc_tasks.tasks.task_folder import Task
+from training.probes.heareval_jobs import Submission
 from training.recipes import Recipe, recipe_named
 from training.systems.sampling import experiment
 from training.systems.sampling.experiment import Scale
@@ -50,18 +52,22 @@ def test_rows_are_references_and_then_recipes(tmp_path: Path) -> None:
     assert given[0].model is None
 
 
-def test_scores_are_read_of_every_row_measure_and_seed(tmp_path: Path) -> None:
-    """As heareval writes them; an F-measure without any event found is NaN."""
-    for seed in range(2):
-        for place, given in enumerate(experiment.submissions(tmp_path, [CLIP], seed)):
+def pretend_to_probe(folder: Path, recipes: Sequence[Recipe], seeds: int) -> None:
+    """Scores as heareval writes them; an F-measure without any event found, here of every seed but 0, is NaN."""
+    for seed in range(seeds):
+        for place, given in enumerate(experiment.submissions(folder, recipes, seed)):
             for name in {measure.task for measure in MEASURES.values()}:
                 task = Task(name, (), {}, "multiclass", (), 1.0)
-                folder = tmp_path / f"seed{seed}" / "embeddings" / given.folder / task.folder_name
-                folder.mkdir(parents=True)
+                out = folder / f"seed{seed}" / "embeddings" / given.folder / task.folder_name
+                out.mkdir(parents=True, exist_ok=True)
                 scores = {f"test_{m.score}": place + seed / 10 for m in MEASURES.values() if m.task == name}
                 if "test_event_onset_200ms_fms" in scores and seed:
                     scores["test_event_onset_200ms_fms"] = float("nan")
-                (folder / "test.predicted-scores.json").write_text(json.dumps({"test": scores}))
+                (out / "test.predicted-scores.json").write_text(json.dumps({"test": scores}))
+
+
+def test_scores_are_read_of_every_row_measure_and_seed(tmp_path: Path) -> None:
+    pretend_to_probe(tmp_path, [CLIP], 2)
     found = experiment.read_scores(tmp_path, [CLIP], 2)
     assert list(found) == ROWS[:-1]
     assert found["sampling_clip"]["chroma"] == {0: 3.0, 1: 3.1}
@@ -69,16 +75,31 @@ def test_scores_are_read_of_every_row_measure_and_seed(tmp_path: Path) -> None:
     assert found[UNTRAINED]["events"] == {0: 2.0, 1: 0.0}
 
 
+TINY = Scale(
+    data={"sensors": 4, "clips_per_sensor": 20, "seconds": 2.0, "seed": 1},
+    sensors={"train": 1, "valid": 1, "probe": 2},
+    rounds={"tags": 3, "events": 9, "pitch": 3},
+    seeds=1,
+    epochs=1,
+)
+
+
+@pytest.mark.slow
+def test_all_but_the_probes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(experiment.SCALES, "small", TINY)
+    embedded: list[Submission] = []
+    trained = [replace(recipe, epochs=1) for recipe in (CLIP, ALL)]
+    monkeypatch.setattr(experiment.harness, "embed", lambda folder, given, frames: embedded.extend(given))
+    monkeypatch.setattr(experiment.harness, "predict", lambda folder: pretend_to_probe(folder.parent, trained, 2))
+    page = experiment.sampling(tmp_path, seeds=2, recipes=[CLIP, ALL], frontend="log_mel")
+    assert [given.label for given in embedded] == 2 * ROWS
+    assert all(given.model is None or given.model.exists() for given in embedded)
+    assert "multi-view model (bundled)" in page.read_text(encoding="utf-8")
+
+
 @pytest.mark.slow
 def test_the_whole_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    size = Scale(
-        data={"sensors": 4, "clips_per_sensor": 20, "seconds": 2.0, "seed": 1},
-        sensors={"train": 1, "valid": 1, "probe": 2},
-        rounds={"tags": 3, "events": 9, "pitch": 3},
-        seeds=1,
-        epochs=1,
-    )
-    monkeypatch.setitem(experiment.SCALES, "small", size)
+    monkeypatch.setitem(experiment.SCALES, "small", TINY)
     caplog.set_level("INFO", "training")
     page = experiment.sampling(tmp_path, recipes=[CLIP, ALL], frontend="log_mel")
     text = page.read_text(encoding="utf-8")
