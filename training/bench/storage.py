@@ -85,7 +85,8 @@ def reading(folder: str, clips: int, frames: int, dim: int, pairs: int) -> Repea
     from training.data.store import LatentStore
 
     path = Path(folder) / "store"
-    about = Description([Clip(f"{k}", 0) for k in range(clips)], {"dim": dim}, Partition((0,)), data="noise")
+    frontend = {"name": "noise", "sha256": "", "dim": dim, "hop": 512, "sample_rate": 44_100, "precision": "fp32"}
+    about = Description([Clip(f"{k}", 0) for k in range(clips)], frontend, Partition((0,)), data="noise")
     written = LatentStore.create(path, about, frames).renditions[ORIGINAL]
     rng = np.random.default_rng(0)
     for index in range(clips):
