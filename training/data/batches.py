@@ -56,7 +56,7 @@ def draw_examples(store: LatentStore, recipe: Recipe, seed: int) -> dict[str, Ex
     """The examples that train and those that validate, under "train" and "valid".
 
     Raises:
-        ValueError: one of the two is empty.
+        ValueError: one of the two is empty, or the view sampler cannot draw with this recipe.
     """
     groups = [clip.group for clip in store.clips]
     partition = store.about.partition
@@ -69,7 +69,10 @@ def draw_examples(store: LatentStore, recipe: Recipe, seed: int) -> dict[str, Ex
     drawn = {}
     for name, indices in parts.items():
         clips = [store.clips[i] for i in indices]
-        found: Examples = entry("views", recipe.views)(clips, recipe.examples_per_clip, recipe.renditions, seed)
+        try:
+            found: Examples = entry("views", recipe.views)(clips, recipe.examples_per_clip, recipe.renditions, seed)
+        except ValueError as error:
+            raise ValueError(f"recipe {recipe.name}, views {recipe.views!r}: {error}") from None
         if not len(found):
             wanted = partition.train if recipe.validation == "clips" else getattr(partition, name)
             raise ValueError(
@@ -88,7 +91,6 @@ def batches(
     Each of several processes reads its shard only. ``bar`` advances by one with each batch.
     """
     generator = torch.Generator().manual_seed(seed)
-    labels = label_tensors(store)
     for chosen in torch.randperm(len(examples), generator=generator).split(recipe.batch_size):
         rows = chosen.numpy()
         segments = cut(store, examples, rows, recipe.crop, generator)
@@ -103,7 +105,7 @@ def batches(
             views.append(x)
         clips = torch.from_numpy(examples.clips[rows[part]].T.copy())
         renditions = tuple(tuple(segment.rendition for segment in row[part]) for row in segments)
-        yield Batch(tuple(views), {kind: values[clips] for kind, values in labels.items()}, shard, renditions)
+        yield Batch(tuple(views), {kind: values[clips] for kind, values in store.labels.items()}, shard, renditions)
         if bar is not None:
             bar.update()
 
@@ -134,16 +136,6 @@ def cut(
         [Segment(int(c), name, s, frames) for c, name, s in zip(*of_view, strict=True)]
         for of_view in zip(clips, names, starts, strict=True)
     ]
-
-
-def label_tensors(store: LatentStore) -> dict[str, Tensor]:
-    """What `Batch.labels` holds, of every clip of the store: float32 [clip, class] by kind, and ``group`` [clip]."""
-    tensors = {
-        kind: torch.tensor([[float(name in clip.labels.get(kind, ())) for name in classes] for clip in store.clips])
-        for kind, classes in store.about.labels.items()
-    }
-    place = {group: k for k, group in enumerate(store.about.partition.train)}
-    return {**tensors, "group": torch.tensor([place.get(clip.group, -1) for clip in store.clips])}
 
 
 def _held_out(groups: Sequence[int | str], train: Sequence[int | str], seed: int) -> np.ndarray:

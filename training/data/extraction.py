@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from warnings import warn
 
@@ -54,7 +55,7 @@ def extract(
     frontend.to(device)
     about = Description(**{**vars(about), "frontend": frontend_record(frontend)})
     with main_process_first():
-        store = _created(about, audio, frontend, path, device)
+        store = LatentStore.create(path, about, _most_frames(about, audio, frontend, device))
     for name in about.renditions:
         arrays = store.renditions[name]
         if arrays.lost and is_main():
@@ -86,28 +87,24 @@ def frames_of(frontend: FrontEnd, audio: Tensor, device: str = "cpu") -> Tensor:
         return torch.cat([frames[0].cpu() for frames, _ in frontend.stream(audio[None].to(device))])
 
 
-def _created(
-    about: Description, audio: Mapping[str, Path], frontend: FrontEnd, path: Path | str, device: str
-) -> LatentStore:
-    """The store, made with room for the longest clip where it, or a rendition, is not there yet."""
-    try:
-        held = LatentStore(path).about.renditions
-    except FileNotFoundError:
-        held = ()
-    frames = {}
-    names = [clip.name for clip in about.clips]
-    longest = ""
-    for rendition in about.renditions:
-        if rendition in held:
-            continue
-        if not longest:
-            bar = tqdm(names, desc="reading lengths", unit="clip", leave=False, disable=not is_main())
-            seconds = [duration(audio[name]) for name in bar]
-            longest = names[max(range(len(names)), key=seconds.__getitem__)]
-        with _naming(longest):
-            sound = maker(rendition)(read_mono(audio[longest], frontend.sample_rate), frontend.sample_rate)
-            frames[rendition] = len(frames_of(frontend, torch.from_numpy(sound), device))
-    return LatentStore.create(path, about, frames)
+def _most_frames(
+    about: Description, audio: Mapping[str, Path], frontend: FrontEnd, device: str
+) -> Callable[[str], int]:
+    """What finds the most frames of a clip in a rendition: those of the longest clip, which the front end computes."""
+
+    @cache
+    def longest() -> str:
+        names = [clip.name for clip in about.clips]
+        bar = tqdm(names, desc="reading lengths", unit="clip", leave=False, disable=not is_main())
+        seconds = [duration(audio[name]) for name in bar]
+        return names[max(range(len(names)), key=seconds.__getitem__)]
+
+    def frames(rendition: str) -> int:
+        with _naming(longest()):
+            sound = maker(rendition)(read_mono(audio[longest()], frontend.sample_rate), frontend.sample_rate)
+            return len(frames_of(frontend, torch.from_numpy(sound), device))
+
+    return frames
 
 
 @contextmanager

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -63,13 +64,13 @@ class LatentStore:
         }
 
     @classmethod
-    def create(cls, path: Path | str, about: Description, frames: Mapping[str, int] | int) -> LatentStore:
+    def create(cls, path: Path | str, about: Description, frames: int | Callable[[str], int]) -> LatentStore:
         """The store at ``path`` with all renditions of ``about``, opened for writing.
 
         What is there already for the same clips, partition, labels and front end stays; renditions it lacks are added.
 
         Args:
-            frames: the most frames of a clip; by rendition, where they differ.
+            frames: the most frames of a clip, or a function that finds it for a new rendition.
 
         Raises:
             ValueError: what is at ``path`` is for something else, or frames without the store's description.
@@ -81,7 +82,9 @@ class LatentStore:
             raw, found = about.as_dict(), None
         known: tuple[str, ...] = ()
         if found is not None:
-            if differs := found.differences(about):
+            # Version 0.2 wrote only those labels that some clip had, in no order that means anything.
+            differs = [what for what in found.differences(about) if what != "labels" or "split" not in raw]
+            if differs:
                 raise ValueError(
                     f"the latent store {path} has another {', '.join(differs)}; delete it or choose another path"
                 )
@@ -90,7 +93,7 @@ class LatentStore:
             raise ValueError(f"{path} holds frames but no store.json; restore that file, or delete the folder")
         new = [name for name in about.renditions if name not in known]
         for name in new:
-            longest = frames if isinstance(frames, int) else frames[name]
+            longest = frames if isinstance(frames, int) else frames(name)
             FrameArrays.create(_place(path, name), len(about.clips), longest, about.frontend["dim"])
         if new:
             # The description comes last: without it nothing above counts, so that a kill leaves nothing to trip over.
@@ -147,6 +150,17 @@ class LatentStore:
         # A dimension that never moves carries nothing; scaled by one instead of zero it stays nothing.
         deviation[deviation < 1e-6 * max(deviation.max(), 1e-30)] = 1.0
         return torch.from_numpy(mean).float(), torch.from_numpy(deviation).float()
+
+    @cached_property
+    def labels(self) -> dict[str, Tensor]:
+        """By kind, 0 or 1 for each class, float32 [clip, class]; besides, ``group``: its place among those that train,
+        int64 [clip], -1 for any other."""
+        tensors = {
+            kind: torch.tensor([[float(name in clip.labels.get(kind, ())) for name in classes] for clip in self.clips])
+            for kind, classes in self.about.labels.items()
+        }
+        place = {group: k for k, group in enumerate(self.about.partition.train)}
+        return {**tensors, "group": torch.tensor([place.get(clip.group, -1) for clip in self.clips])}
 
     def _clip(self, clip: int, rendition: str) -> np.ndarray:
         """The frames of one clip, float16 [frame, dim]."""

@@ -92,18 +92,28 @@ def two_crops(clips: Sequence[Clip], per_clip: int, renditions: Sequence[str], s
 
 
 def renditions_of_a_clip(clips: Sequence[Clip], per_clip: int, renditions: Sequence[str], seed: int) -> Examples:
-    """The original and one other rendition of the same stretch of a clip, drawn from the recipe's ``renditions``.
+    """The original and another rendition of the same stretch of a clip (see `with_another_rendition`)."""
+    return with_another_rendition(clips, per_clip, renditions, seed, aligned=(0, 0))
+
+
+def with_another_rendition(
+    clips: Sequence[Clip], per_clip: int, renditions: Sequence[str], seed: int, aligned: tuple[int, ...]
+) -> Examples:
+    """Views of one clip: the last in a rendition drawn from ``renditions``, all others in the original.
+
+    Args:
+        aligned: for each view, the view whose stretch of time it shares (see `Examples`).
 
     Raises:
-        ValueError: the recipe names no rendition but the original.
+        ValueError: there is no rendition but the original.
     """
     others = [k for k, name in enumerate(renditions) if name != ORIGINAL]
     if not others:
-        raise ValueError("views 'renditions' need a rendition besides the original; name one in the recipe")
-    pairs = np.repeat(np.arange(len(clips)), per_clip)[:, None].repeat(2, axis=1)
-    rendition = np.full_like(pairs, list(renditions).index(ORIGINAL))
-    rendition[:, 1] = np.random.default_rng(seed).choice(others, len(pairs))
-    return Examples(pairs, rendition, tuple(renditions), aligned=(0, 0))
+        raise ValueError("these views need a rendition besides the original; name one in the recipe")
+    views = np.repeat(np.arange(len(clips)), per_clip)[:, None].repeat(len(aligned), axis=1)
+    rendition = np.full_like(views, list(renditions).index(ORIGINAL))
+    rendition[:, -1] = np.random.default_rng(seed).choice(others, len(views))
+    return Examples(views, rendition, tuple(renditions), aligned)
 
 
 #: View samplers of the core, by the name that recipes use.

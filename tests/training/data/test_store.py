@@ -104,7 +104,7 @@ def test_an_interrupted_extraction_is_continued(tmp_path: Path) -> None:
 def test_renditions_are_added_to_a_store_and_those_it_has_stay(tmp_path: Path, read_whole: Whole) -> None:
     filled(tmp_path / "s")
     more = replace(ABOUT, renditions=(ORIGINAL, "speed(1.5)", "separated(1)"))
-    store = LatentStore.create(tmp_path / "s", more, {"speed(1.5)": 20, "separated(1)": 10})
+    store = LatentStore.create(tmp_path / "s", more, {"speed(1.5)": 20, "separated(1)": 10}.__getitem__)
     assert store.digest == LatentStore.create(tmp_path / "s", ABOUT, 10).digest
     assert store.renditions[ORIGINAL].missing() == []
     assert store.renditions["speed(1.5)"].missing() == [0, 1, 2]
@@ -130,6 +130,9 @@ def test_a_store_of_version_0_2_is_read(full: LatentStore, read_whole: Whole) ->
     assert list(store.clips) == CLIPS
     assert store.about.partition == ABOUT.partition
     assert store.about.labels == {"source": ("dog",)}
+    assert LatentStore.create(full.path, ABOUT, 10).digest == store.digest  # continued, though ABOUT has more classes
+    with pytest.raises(ValueError, match="frontend"):
+        LatentStore.create(full.path, replace(ABOUT, frontend={**FRONTEND, "sha256": "1" * 64}), 10)
     assert torch.equal(read_whole(store, 2), read_whole(full, 2))
 
 

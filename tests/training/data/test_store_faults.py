@@ -190,7 +190,9 @@ def test_a_store_of_version_0_1_is_read_mended_and_continued(tmp_path: Path, rea
     ]
     lost.unlink()
     assert arrays(LatentStore(path)).missing() == [5]
-    labelled = replace(ABOUT, labels={"source": ()}, clips=[replace(clip, labels={"source": ()}) for clip in CLIPS])
+    labelled = replace(
+        ABOUT, labels={"source": ("dog", "music")}, clips=[replace(clip, labels={"source": ()}) for clip in CLIPS]
+    )
     arrays(LatentStore.create(path, labelled, LONGEST)).write(5, frames(5))
     assert torch.equal(read_whole(LatentStore(path), 5), read_whole(new, 5))
 

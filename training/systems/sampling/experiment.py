@@ -1,7 +1,7 @@
 """``make sampling``: contrast at clip, frame and pitch level as a whole, from sounds to tables, a figure and a page.
 
 Data → latent store with shifted renditions → every recipe and seed → heareval's probes on five tasks → report. Each
-step leaves its result in the folder and is not repeated: the same command goes on where it was stopped.
+step leaves its result in the folder and is not repeated; an interrupted command resumes.
 
 A seed is a whole replication: it draws the weights and crops of a run, and which clips train, validate and test the
 probes. So the rows without training have several values, too, and every difference of two rows is one on the same
@@ -115,15 +115,15 @@ def sampling(
         ValueError: an unknown scale, fewer than one seed, a folder of something else, or what any step refuses.
     """
     if scale not in SCALES:
-        raise ValueError(f"unknown scale {scale!r}: choose {' or '.join(SCALES)}")
+        raise ValueError(f"unknown scale {scale!r}; choose {' or '.join(SCALES)}")
     size = SCALES[scale]
     count = size.seeds if seeds is None else seeds
     if count < 1:
-        raise ValueError(f"{count} seeds are no replication: ask for 1 or more")
+        raise ValueError(f"{count} seeds were asked for; give 1 or more")
     folder = folder / scale
     chosen = [replace(recipe, epochs=size.epochs or recipe.epochs) for recipe in recipes or map(recipe_named, ROWS)]
 
-    _say(1, "data")
+    log.info("\n[1/6] data")
     street, split = _streets(folder, size)
     if data is None:
         clips, files = sensor_clips(read_clips(street), split)
@@ -134,27 +134,27 @@ def sampling(
     _claim(folder, size, chosen, frontend, clips)
     log.info("  pretraining: %s", described)
 
-    _say(2, "HEAR tasks, for every seed")
+    log.info("\n[2/6] HEAR tasks, for every seed")
     front = load_frontend(frontend)
     rates = sorted({front.sample_rate, mel_statistics.SAMPLE_RATE, hear_multiview.load_model().sample_rate})
     _write_tasks(folder, street, split, size, rates, count)
 
-    _say(3, f"frames of the front end {front.name}, once for each clip and rendition")
+    log.info(f"\n[3/6] frames of the front end {front.name}, once for each clip and rendition")
     store = extract_clips(clips, files, chosen, front, folder / "latents", data=described)
 
-    _say(4, f"pretraining: {len(chosen)} recipes, {count} seed{'s' * (count > 1)}")
+    log.info(f"\n[4/6] pretraining: {len(chosen)} recipes, {count} seed{'s' * (count > 1)}")
     jobs = [(recipe, seed) for seed in range(count) for recipe in chosen]
     run_jobs(jobs, store.path, folder / "runs", workers=workers)
     for seed in range(count):
         save_untrained(chosen[0], store, _untrained(folder, seed), seed=seed)
 
-    _say(5, "hear-eval-kit, unmodified: embeddings of every row, then probes")
+    log.info("\n[5/6] hear-eval-kit, unmodified: embeddings of every row, then probes")
     for seed in range(count):
         log.info("  seed %d, %d of %d", seed, seed + 1, count)
         heareval_jobs.run_embeddings(folder / f"seed{seed}", submissions(folder, chosen, seed), folder / "frames")
         heareval_jobs.run_predictions(folder / f"seed{seed}")
 
-    _say(6, "tables, figure, page")
+    log.info("\n[6/6] tables, figure, page")
     about = _about(described, size, count, scale, given=data is not None)
     page, summary = write_report(
         folder, ReportInputs(chosen, read_scores(folder, chosen, count), about, list(files.values()))
@@ -241,7 +241,3 @@ def _about(described: str, size: Scale, seeds: int, scale: str, *, given: bool) 
         "probes' clips; heareval's probes are 2-layer MLPs. ± is a 95 % t-interval over seeds.",
         "Published gains are those of arXiv 2505.18984, on other data and tasks; they are not comparable in size.",
     ]
-
-
-def _say(step: int, what: str) -> None:
-    log.info("\n[%d/6] %s", step, what)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from training.data.records import ORIGINAL, Clip
+from training.data.batches import draw_examples
+from training.data.records import ORIGINAL, Clip, Partition
+from training.data.store import LatentStore
+from training.recipes import Recipe
 from training.systems.sampling.views import crops_and_shifted
 
 SHIFTS = ("pitch(-1)", ORIGINAL, "pitch(1)", "pitch(3)")
@@ -35,6 +40,8 @@ def test_shifts_come_equally_often() -> None:
     assert chisquare([counts[k] for k in (0, 2, 3)]).pvalue > 1e-3
 
 
-def test_a_shifted_view_needs_a_rendition() -> None:
+def test_a_shifted_view_needs_a_rendition(tmp_path: Path, make_store: Callable[..., LatentStore]) -> None:
+    store = make_store(tmp_path / "s", [Clip("a.wav", 0)], [np.ones((2, 8))], Partition((0,)))
+    recipe = Recipe("r", "sampling", {"clip_contrast": 1.0}, views="crops_and_shifted")
     with pytest.raises(ValueError, match=r"crops_and_shifted.*rendition"):
-        crops_and_shifted([Clip("a.wav", 0)], 1, (ORIGINAL,), 0)
+        draw_examples(store, recipe, seed=0)
