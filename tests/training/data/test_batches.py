@@ -15,6 +15,7 @@ from torch import Tensor
 
 from training.data.batches import HELD_OUT, batches, draw_examples, number_of_batches
 from training.data.records import ORIGINAL, Clip, Partition
+from training.data.renditions import maker
 from training.data.store import LatentStore
 from training.data.views import VIEWS, Examples
 from training.recipes import Recipe
@@ -201,3 +202,12 @@ def test_examples_of_any_group_fill_whole_batches(store: LatentStore) -> None:
     examples = draw_examples(store, PAIRS, 0)["train"]
     found = list(batches(store, examples, replace(PAIRS, batch_size=3), 1))
     assert len(found) == number_of_batches(examples, 3) == -(-len(examples) // 3)
+
+
+@pytest.mark.parametrize("std", [0.0, 0.001, 0.5])
+def test_a_rendition_with_noise(std: float) -> None:
+    audio = np.random.default_rng(0).normal(0, 0.1, 16_000).astype(np.float32)
+    noisy = maker(f"noise({std})")(audio, 16_000)
+    added = noisy.astype(np.float64) - audio
+    assert added.std() == pytest.approx(std, rel=0.03)
+    assert np.array_equal(noisy, maker(f"noise({std})")(audio, 16_000))

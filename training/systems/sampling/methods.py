@@ -77,7 +77,7 @@ class Cosine(nn.Module):
 
 
 class SamplingEncoder(nn.Module):
-    """A `conv2d` encoder and the three heads. They serve training only: an embedding is what the encoder gives."""
+    """An encoder and the three heads. They serve training only: an embedding is what the encoder gives."""
 
     def __init__(
         self,
@@ -88,7 +88,8 @@ class SamplingEncoder(nn.Module):
         frame_positive: Literal["own", "neighbours", "copy"] = "own",
         band: int = 1,
         largest_shift: float = 3.0,
-        **encoder: Any,
+        encoder: str = "conv2d",
+        **sizes: Any,
     ) -> None:
         """Make the model, with weights drawn from torch's random state.
 
@@ -102,7 +103,8 @@ class SamplingEncoder(nn.Module):
                 ``copy``: frame t of the third view, among all frames of that.
             band: in frames of the encoder.
             largest_shift: the unit of the pitch head, in semitones.
-            encoder: arguments of the encoder.
+            encoder: its kind, `hear_multiview.encoders.ENCODERS`; the source has ``efficientnet_b0``.
+            sizes: arguments of the encoder.
 
         Raises:
             ValueError: an unknown ``similarity`` or ``frame_positive``.
@@ -114,8 +116,8 @@ class SamplingEncoder(nn.Module):
         ):
             if value not in known:
                 raise ValueError(f"unknown {name} {value!r}; choose {' or '.join(known)}")
-        self.encoder = make_encoder("conv2d", dim=dim, **encoder)
-        latent = self.encoder.parts["embedding"]
+        self.encoder = make_encoder(encoder, dim=dim, **sizes)
+        (latent,) = self.encoder.parts.values()
         self.clip_head, self.frame_head = _head(latent, projection), _head(latent, projection)
         self.pitch_head = _head(latent, 1)
         self.clip_similarity, self.frame_similarity = (

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from training.data.records import Clip
+from training.data.renditions import parsed
 from training.data.views import Examples, ViewSampler, with_another_rendition
 
 
@@ -22,10 +24,17 @@ def crops_and_copy(clips: Sequence[Clip], per_clip: int, renditions: Sequence[st
 def crops_and_shifted(clips: Sequence[Clip], per_clip: int, renditions: Sequence[str], seed: int) -> Examples:
     """Three views: two cuts of a clip, drawn independently, and the stretch of the first one in another rendition.
 
+    A rendition with noise, if there is one, is the second view's: in the source, only the positive has noise.
+
     Raises:
-        ValueError: the recipe names no rendition but the original.
+        ValueError: the recipe names no other rendition but the original.
     """
-    return with_another_rendition(clips, per_clip, renditions, seed, aligned=(0, 1, 0))
+    noisy = [name for name in renditions if parsed(name)[0] == "noise"]
+    shifts = [name for name in renditions if name not in noisy]
+    drawn = with_another_rendition(clips, per_clip, shifts, seed, aligned=(0, 1, 0))
+    if noisy:
+        drawn.rendition[:, 1] = len(shifts)
+    return replace(drawn, renditions=(*shifts, *noisy))
 
 
 def crops_copy_and_shifted(clips: Sequence[Clip], per_clip: int, renditions: Sequence[str], seed: int) -> Examples:
@@ -37,18 +46,8 @@ def crops_copy_and_shifted(clips: Sequence[Clip], per_clip: int, renditions: Seq
     return with_another_rendition(clips, per_clip, renditions, seed, aligned=(0, 1, 0, 0))
 
 
-def crop_and_another(clips: Sequence[Clip], per_clip: int, renditions: Sequence[str], seed: int) -> Examples:
-    """Two cuts of a clip, drawn independently, the second one in another rendition, such as with noise.
-
-    Raises:
-        ValueError: the recipe names no rendition but the original.
-    """
-    return with_another_rendition(clips, per_clip, renditions, seed, aligned=(0, 1))
-
-
 VIEWS: dict[str, ViewSampler] = {
     "crops_and_copy": crops_and_copy,
     "crops_and_shifted": crops_and_shifted,
     "crops_copy_and_shifted": crops_copy_and_shifted,
-    "crop_and_another": crop_and_another,
 }
