@@ -38,6 +38,7 @@ from training.recipes import Recipe, recipe_named
 from training.reporting.page.gallery import task_folder
 from training.systems.sampling import sounds
 from training.systems.sampling.data import extract_clips, recordings, sensor_clips
+from training.systems.sampling.recipes import ABLATION, VARIANTS
 from training.systems.sampling.recorded import probe_recorded
 from training.systems.sampling.report import LOG_MEL, MULTIVIEW, UNTRAINED, ReportInputs, write_report
 from training.systems.sampling.tasks import GRIDS, MEASURES, write_tasks
@@ -45,14 +46,7 @@ from training.systems.sampling.tasks import GRIDS, MEASURES, write_tasks
 log = logging.getLogger(__name__)
 
 #: Recipes by default; every other row is compared with the first, which is also what is left untrained.
-ROWS = (
-    "sampling_clip",
-    "sampling_clip_frame",
-    "sampling_clip_pitch",
-    "sampling_all",
-    "sampling_clip_cosine",
-    "sampling_clip_plain",
-)
+ROWS = tuple(recipe.name for recipe in (*ABLATION, *VARIANTS))
 FRONT_END = "log_mel_16k"
 
 
@@ -79,7 +73,7 @@ SCALES = {
     "small": Scale(
         data={"sensors": 32, "clips_per_sensor": 24, "seconds": 3.0, "seed": 5202},
         sensors={"train": 23, "valid": 1, "probe": 8},
-        rounds={"tags": 12, "events": 15, "pitch": 15},
+        rounds={"tags": 20, "events": 25, "pitch": 25},
         seeds=3,
         epochs=20,
     ),
@@ -261,8 +255,8 @@ def _about(described: str, size: Scale, seeds: int, scale: str, *, given: bool) 
         "The probes are on generated audio" + ("." if given else ", and so was the pretraining; nothing was recorded."),
         f"Pretraining: {described}.",
         f"Tasks: {counts['tags']} scenes to tag, {counts['events']} clips with events, {counts['pitch']} notes, in "
-        f"takes that nothing was trained on, and the clips of {size.sensors['probe']} sensors that nothing was "
-        "trained on; a fifth of each is the test.",
+        f"takes that nothing was trained on, and the clips of {size.sensors['probe']} sensors that nothing was trained "
+        f"on; two fifths of the sounds and a fifth of the sensors' clips are the test.",
         f"Scale {scale}; {seeds} seed{'s' * (seeds > 1)}, each with its own pretraining and its own division of the "
         "probes' clips; heareval's probes are 2-layer MLPs. ± is a 95 % t-interval over seeds.",
         "Published gains are those of arXiv 2505.18984, on other data and tasks; they are not comparable in size.",

@@ -29,6 +29,7 @@ LABELS = {
     "sampling_all": "clip + frame + pitch",
     "sampling_clip_cosine": "clip, cosine",
     "sampling_clip_plain": "clip, channel not drawn",
+    "sampling_clip_noisy": "clip, noise drawn, too",
     "sampling_clip_by_group": "clip, negatives of one sensor",
     "sampling_clip_max": "clip, maximum over frequency",
 }
