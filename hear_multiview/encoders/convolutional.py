@@ -69,7 +69,9 @@ class Conv2dEncoder(nn.Module):
         self.stride, self.context = _reach(strides)
         self.register_buffer("mean", torch.zeros(dim))
         self.register_buffer("scale", torch.ones(dim))
-        self.net = _layers(nn.Conv2d, [1, *channels], [(stride, 2) for stride in strides])
+        net = _layers(nn.Conv2d, [1, *channels], [(stride, 2) for stride in strides])
+        # ChannelNorm then needs no copies, and a training step on a CPU takes three quarters of the time.
+        self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         bands = math.ceil(dim / 2 ** len(channels)) if frequency == "flatten" else 1
         self.output = Linear(channels[-1] * bands, latent)
 
@@ -79,7 +81,8 @@ class Conv2dEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor]:
         """x [clip, frame, dim] to ([clip, ceil(frame / stride), latent],)."""
-        y = self.net(self.standardise(x)[:, None]).transpose(1, 2)  # [clip, frame, channel, band]
+        image = self.standardise(x)[:, None].contiguous(memory_format=torch.channels_last)
+        y = self.net(image).transpose(1, 2)  # [clip, frame, channel, band]
         return (self.output(y.flatten(2) if self.frequency == "flatten" else y.amax(3)),)
 
 

@@ -18,6 +18,7 @@ from training.bench.gpu import gpu_rows
 from training.bench.memory import memory_rows
 from training.bench.pretraining import pretraining_rows
 from training.bench.row import Row, table
+from training.bench.sampling import sampling_rows
 from training.bench.startup import startup_rows
 from training.bench.storage import storage_rows
 from training.probes.heareval_jobs import cores
@@ -32,6 +33,7 @@ CPU: Mapping[str, Family] = {
     "pretraining": pretraining_rows,
     "storage": storage_rows,
     "memory": memory_rows,
+    "sampling": sampling_rows,
 }
 GPU: Mapping[str, Family] = {"gpu": gpu_rows}
 

@@ -6,6 +6,7 @@ the epoch, the example and the view, and on nothing else: not on batch size, wor
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Callable, Mapping
 
@@ -20,6 +21,8 @@ from training.registry import entry
 Augmentation = Callable[[Tensor, float, torch.Generator], Tensor]
 #: Knots of a random channel's response, over all dimensions of a frame.
 KNOTS = 8
+#: Of a background: how many dB its level may vary, and the standard deviation of its spectrum at the knots, 6 dB.
+SNR_RANGE, SPECTRUM_STD = 30.0, 6 * math.log(10) / 10
 
 
 def noise(frames: Tensor, strength: float, generator: torch.Generator) -> Tensor:
@@ -37,8 +40,22 @@ def channel(frames: Tensor, strength: float, generator: torch.Generator) -> Tens
     return frames + interpolate(knots, frames.shape[1], mode="linear", align_corners=True)[0]
 
 
+def background(frames: Tensor, strength: float, generator: torch.Generator) -> Tensor:
+    """Log-spectral ``frames`` with coloured noise in the background, added as power.
+
+    The signal-to-noise ratio is drawn between ``strength`` and ``strength`` + 30 dB. The noise has a smooth spectrum of
+    its own, 6 dB in standard deviation at the knots; its power in a frame and band is exponentially distributed, as
+    that of Gaussian noise in one bin of a spectrum.
+    """
+    ratio = strength + SNR_RANGE * torch.rand((), generator=generator)
+    level = frames.logsumexp(dim=(0, 1)) - math.log(frames.numel()) - ratio * math.log(10) / 10
+    spectrum = channel(torch.zeros(1, frames.shape[1]), SPECTRUM_STD, generator)
+    power = torch.empty(frames.shape).exponential_(generator=generator)
+    return torch.logaddexp(frames, level + spectrum + power.log())
+
+
 #: Augmentations of the core.
-AUGMENTATIONS: dict[str, Augmentation] = {"noise": noise, "channel": channel}
+AUGMENTATIONS: dict[str, Augmentation] = {"noise": noise, "channel": channel, "background": background}
 
 
 def augmented(frames: Tensor, recipe: Mapping[str, float], seed: int, example: int, view: int) -> Tensor:

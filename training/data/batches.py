@@ -91,8 +91,7 @@ def batches(
     Each of several processes reads its shard only. ``bar`` advances by one with each batch.
     """
     generator = torch.Generator().manual_seed(seed)
-    for chosen in torch.randperm(len(examples), generator=generator).split(recipe.batch_size):
-        rows = chosen.numpy()
+    for rows in _rows(examples, recipe.batch_size, generator):
         segments = cut(store, examples, rows, recipe.crop, generator)
         shard = shard_for(len(rows))
         part = shard.rows(len(rows))
@@ -108,6 +107,22 @@ def batches(
         yield Batch(tuple(views), {kind: values[clips] for kind, values in store.labels.items()}, shard, renditions)
         if bar is not None:
             bar.update()
+
+
+def number_of_batches(examples: Examples, size: int) -> int:
+    """How many batches of up to ``size`` one epoch of ``examples`` has."""
+    counts = [len(examples)] if examples.together is None else np.unique(examples.together, return_counts=True)[1]
+    return sum(-(-int(count) // size) for count in counts)
+
+
+def _rows(examples: Examples, size: int, generator: torch.Generator) -> list[np.ndarray]:
+    """Indices of the examples of every batch, in an order drawn from ``generator``."""
+    order = torch.randperm(len(examples), generator=generator)
+    if examples.together is None:
+        return [rows.numpy() for rows in order.split(size)]
+    kinds = examples.together[order.numpy()]
+    parts = [rows.numpy() for kind in np.unique(kinds) for rows in order[kinds == kind].split(size)]
+    return [parts[k] for k in torch.randperm(len(parts), generator=generator).tolist()]
 
 
 def cut(

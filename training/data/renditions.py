@@ -7,6 +7,7 @@ of every system. What it costs does not matter much, since its frames are stored
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Callable
 from inspect import signature
 
@@ -30,8 +31,14 @@ def speed(audio: np.ndarray, sample_rate: int, factor: float) -> np.ndarray:
     return changed
 
 
+def noise(audio: np.ndarray, sample_rate: int, std: float) -> np.ndarray:
+    """``audio`` [sample] plus Gaussian noise of standard deviation ``std``; that of equal audio is equal."""
+    drawn = np.random.default_rng(zlib.crc32(audio.tobytes())).standard_normal(len(audio), np.float32)
+    return audio + np.float32(std) * drawn
+
+
 #: Renditions of the core.
-RENDITIONS: dict[str, Maker] = {"speed": speed}
+RENDITIONS: dict[str, Maker] = {"speed": speed, "noise": noise}
 
 
 def parsed(name: str) -> tuple[str, tuple[float, ...]]:

@@ -21,12 +21,14 @@ class Examples:
         rendition: int64 [example, view], indices into ``renditions``.
         renditions: names of renditions.
         aligned: for each view, the view whose stretch of time it shares; a view that names itself has a cut of its own.
+        together: int64 [example]; a batch has only examples of one value. None where any examples may share a batch.
     """
 
     clips: np.ndarray
     rendition: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.int64))
     renditions: tuple[str, ...] = (ORIGINAL,)
     aligned: tuple[int, ...] = ()
+    together: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if not self.rendition.size:
@@ -91,6 +93,20 @@ def two_crops(clips: Sequence[Clip], per_clip: int, renditions: Sequence[str], s
     return Examples(np.repeat(np.arange(len(clips)), per_clip)[:, None].repeat(2, axis=1))
 
 
+def two_crops_by_group(clips: Sequence[Clip], per_clip: int, renditions: Sequence[str], seed: int) -> Examples:
+    """As `two_crops`, in batches of one group each: whatever the clips of a group share tells no example from another.
+
+    Clips that are alone in their group are left out, since a batch of one example has nothing to compare.
+    """
+    groups: dict[object, list[int]] = defaultdict(list)
+    for index, clip in enumerate(clips):
+        groups[clip.group].append(index)
+    several = [members for members in groups.values() if len(members) > 1]
+    drawn = np.repeat(np.array([index for members in several for index in members], np.int64), per_clip)
+    together = np.repeat(np.arange(len(several)), [per_clip * len(members) for members in several])
+    return Examples(drawn[:, None].repeat(2, axis=1), together=together)
+
+
 def renditions_of_a_clip(clips: Sequence[Clip], per_clip: int, renditions: Sequence[str], seed: int) -> Examples:
     """The original and another rendition of the same stretch of a clip (see `with_another_rendition`)."""
     return with_another_rendition(clips, per_clip, renditions, seed, aligned=(0, 0))
@@ -120,5 +136,6 @@ def with_another_rendition(
 VIEWS: dict[str, ViewSampler] = {
     "same_group": same_group,
     "two_crops": two_crops,
+    "two_crops_by_group": two_crops_by_group,
     "renditions": renditions_of_a_clip,
 }

@@ -6,7 +6,6 @@ A run is a folder ``<recipe>-<digest>-seed<seed>`` with ``checkpoint.safetensors
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -19,7 +18,7 @@ from torch import nn
 
 from hear_multiview import checkpoint
 from sonyc_tasks.files import first_line
-from training.data.batches import Batch, batches, draw_examples
+from training.data.batches import Batch, batches, draw_examples, number_of_batches
 from training.data.records import ByKind
 from training.data.store import LatentStore
 from training.data.views import Examples
@@ -159,7 +158,7 @@ def _job(
         outputs=[best],
         save=save,
         epochs=recipe.epochs,
-        steps=sum(math.ceil(len(part) / recipe.batch_size) for part in examples.values()),
+        steps=sum(number_of_batches(part, recipe.batch_size) for part in examples.values()),
         max_grad_norm=MAX_GRAD_NORM,
     )
     return job

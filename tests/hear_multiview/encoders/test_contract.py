@@ -21,6 +21,8 @@ SETTINGS: list[dict[str, Any]] = [
     {"kind": "conv2d", "dim": 64},
     {"kind": "conv1d", "dim": 8, "channels": [8, 8], "strides": [1, 1], "latent": 4},
     {"kind": "conv1d", "dim": 32},
+    {"kind": "efficientnet_b0", "dim": 40, "latent": 5},
+    {"kind": "efficientnet_b0", "dim": 33, "latent": 3, "frequency": "flatten", "pool": "mean"},
 ]
 
 
@@ -36,7 +38,12 @@ def encoder(settings: dict[str, Any]) -> Encoder:
         encoder = make_encoder(**settings)
         encoder.mean.copy_(torch.randn(settings["dim"]))
         encoder.scale.copy_(torch.rand(settings["dim"]) + 0.5)
-    return encoder
+        normalisations = [layer for layer in encoder.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
+        if normalisations:  # without statistics they let nothing through
+            for layer in normalisations:
+                layer.momentum = None
+            encoder.train()(torch.randn(2, 200, settings["dim"]))
+    return encoder.eval()
 
 
 def frames(encoder: Encoder, count: int, clips: int = 2, seed: int = 0) -> torch.Tensor:
@@ -104,7 +111,7 @@ def test_a_checkpoint_brings_it_back(encoder: Encoder, settings: dict[str, Any],
     card = {"frontend": {"name": "x", "sha256": ""}, "encoder": settings, "views": views_of(encoder)}
     tensors = {f"encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}
     checkpoint.save(tmp_path / "c.safetensors", tensors, card)
-    again = checkpoint.load(tmp_path / "c.safetensors").encoder()
+    again = checkpoint.load(tmp_path / "c.safetensors").encoder().eval()
     x = frames(encoder, 10)
     assert torch.equal(embed(again, x, "joint"), embed(encoder, x, "joint"))
 
@@ -123,7 +130,7 @@ def test_what_is_refused() -> None:
 
 
 def test_its_arguments_make_another_one_like_it(encoder: Encoder) -> None:
-    again = make_encoder(**encoder.arguments)
+    again = make_encoder(**encoder.arguments).eval()
     again.load_state_dict(encoder.state_dict())
     x = frames(encoder, 9)
     assert all(torch.equal(a, b) for a, b in zip(again(x), encoder(x), strict=True))

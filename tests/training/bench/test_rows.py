@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from training.bench import cache, encoder, gpu, memory, pretraining, startup, storage
+from training.bench import cache, encoder, gpu, memory, pretraining, sampling, startup, storage
 from training.bench.peak import peak_flops
 
 TINY = {"encoder_dim": 8, "latent_dim": 32, "decoder_dim": 16}
@@ -26,7 +26,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
         found = [[function(**arguments)() for _ in range(repeats)] for function, arguments in contenders]
         return [{name: statistics.median(f[name] for f in one) for name in one[0]} for one in found]
 
-    for module in (cache, encoder, gpu, memory, pretraining, storage):
+    for module in (cache, encoder, gpu, memory, pretraining, sampling, storage):
         monkeypatch.setattr(module, "measure_interleaved", measure_interleaved)
 
 
@@ -125,3 +125,21 @@ def test_no_gpu() -> None:
 def test_the_best_rate_is_at_least_that_of_products() -> None:
     found = peak_flops(torch.float32, size=64, repeats=1)
     assert found["best"] >= found["matmul"] > 0
+
+
+def test_sampling() -> None:
+    step, example, memory = sampling.sampling_rows(clips=24, batch=8, minutes=0.1, repeats=1)
+    assert step.share is not None
+    assert 0 < step.share <= 1.5
+    assert example.ratio is not None
+    assert example.ratio > 0
+    assert memory.share is not None
+    assert 0 < memory.share <= 1.05  # the process had its peak before
+
+
+def test_the_default_layout_computes_the_same() -> None:
+    _, model = sampling._trainer("sampling_clip")
+    x = torch.randn(2, 96, 64)
+    expected = model.encoder(x)[0]
+    sampling._use_default_layout(model.encoder)
+    torch.testing.assert_close(model.encoder(x)[0], expected)

@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from training.data.batches import HELD_OUT, batches, draw_examples
+from training.data.batches import HELD_OUT, batches, draw_examples, number_of_batches
 from training.data.records import ORIGINAL, Clip, Partition
+from training.data.renditions import maker
 from training.data.store import LatentStore
 from training.data.views import VIEWS, Examples
 from training.recipes import Recipe
@@ -182,3 +183,31 @@ def test_augmentations_hang_on_seed_example_and_view_only(store: LatentStore) ->
             assert not torch.equal(change[0], change[1])
             assert any(torch.allclose(change, same, atol=1e-4) for same in other[clip]), k
             assert not any(torch.allclose(change, same, atol=1e-4) for same in later[clip])
+
+
+@pytest.mark.parametrize("size", [2, 3, 100])
+def test_batches_of_one_group_each(store: LatentStore, size: int) -> None:
+    recipe = replace(PAIRS, views="two_crops_by_group", batch_size=size, examples_per_clip=1)
+    examples = draw_examples(store, recipe, 0)["train"]
+    found = list(batches(store, examples, recipe, 1))
+    groups = [set(batch.labels["group"].flatten().tolist()) for batch in found]
+    assert all(len(of_batch) == 1 for of_batch in groups)
+    assert len(set.union(*groups)) > 1
+    assert all(len(batch) <= size for batch in found)
+    assert sum(map(len, found)) == len(examples)
+    assert len(found) == number_of_batches(examples, size)
+
+
+def test_examples_of_any_group_fill_whole_batches(store: LatentStore) -> None:
+    examples = draw_examples(store, PAIRS, 0)["train"]
+    found = list(batches(store, examples, replace(PAIRS, batch_size=3), 1))
+    assert len(found) == number_of_batches(examples, 3) == -(-len(examples) // 3)
+
+
+@pytest.mark.parametrize("std", [0.0, 0.001, 0.5])
+def test_a_rendition_with_noise(std: float) -> None:
+    audio = np.random.default_rng(0).normal(0, 0.1, 16_000).astype(np.float32)
+    noisy = maker(f"noise({std})")(audio, 16_000)
+    added = noisy.astype(np.float64) - audio
+    assert added.std() == pytest.approx(std, rel=0.03)
+    assert np.array_equal(noisy, maker(f"noise({std})")(audio, 16_000))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from training.data.records import Clip
-from training.data.views import pairs_within, same_group
+from training.data.views import pairs_within, same_group, two_crops_by_group
 from training.systems.music.views import same_timbre
 
 group_lists = st.lists(st.integers(0, 4), max_size=40)
@@ -38,6 +38,13 @@ def test_partners_differ_where_the_sensor_has_enough_clips() -> None:
 
 def test_a_number_and_its_digits_are_two_groups() -> None:
     assert pairs_within([1, "1", 1, "1"], per_clip=1).tolist() == [[0, 2], [1, 3], [2, 0], [3, 1]]
+
+
+def test_crops_by_group_leave_out_a_clip_that_is_alone() -> None:
+    examples = two_crops_by_group([Clip(f"{k}.wav", group) for k, group in enumerate("abcab")], 2, (), 0)
+    assert examples.clips.tolist() == [[k, k] for k in (0, 0, 3, 3, 1, 1, 4, 4)]
+    assert examples.together is not None
+    assert examples.together.tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
 
 
 def test_seeded() -> None:

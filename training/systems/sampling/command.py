@@ -18,13 +18,17 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data", type=Path, metavar="FOLDER", help="audio files to pretrain on, without labels (generated streets)"
     )
+    parser.add_argument(
+        "--probe-data", type=Path, metavar="DATA", help="data set in SONYC's layout to probe by a linear probe, too"
+    )
 
 
 def _run(options: argparse.Namespace) -> None:
     from training.probes.heareval_jobs import cores
     from training.systems.sampling.experiment import sampling
 
-    sampling(options.out, options.scale, options.seeds, options.workers or cores(), data=options.data)
+    workers = options.workers or cores()
+    sampling(options.out, options.scale, options.seeds, workers, data=options.data, probe_data=options.probe_data)
 
 
 COMMANDS: dict[str, Command] = {

@@ -32,8 +32,8 @@ class SamplingOutput:
         frame_similarity: as ``clip_similarity``.
         positive: which frames (columns) are right for each frame (rows), bool [frame, frame].
         candidate: among which it has to be found, likewise.
-        shift_hat, shift: how much higher the third view is than the first: the estimate [example, frame] and the truth
-            [example], in units of the largest shift. None where there are but two views.
+        shift_hat, shift: how much higher the last view is than the first: the estimate [example, frame] and the truth
+            [example], in units of the largest shift. None where no view is shifted.
         shard: the batch's.
     """
 
@@ -77,7 +77,7 @@ class Cosine(nn.Module):
 
 
 class SamplingEncoder(nn.Module):
-    """A `conv2d` encoder and the three heads. They serve training only: an embedding is what the encoder gives."""
+    """An encoder and the three heads. They serve training only: an embedding is what the encoder gives."""
 
     def __init__(
         self,
@@ -88,7 +88,8 @@ class SamplingEncoder(nn.Module):
         frame_positive: Literal["own", "neighbours", "copy"] = "own",
         band: int = 1,
         largest_shift: float = 3.0,
-        **encoder: Any,
+        encoder: str = "conv2d",
+        **sizes: Any,
     ) -> None:
         """Make the model, with weights drawn from torch's random state.
 
@@ -102,7 +103,8 @@ class SamplingEncoder(nn.Module):
                 ``copy``: frame t of the third view, among all frames of that.
             band: in frames of the encoder.
             largest_shift: the unit of the pitch head, in semitones.
-            encoder: arguments of the encoder.
+            encoder: its kind, `hear_multiview.encoders.ENCODERS`; the source has ``efficientnet_b0``.
+            sizes: arguments of the encoder.
 
         Raises:
             ValueError: an unknown ``similarity`` or ``frame_positive``.
@@ -114,8 +116,8 @@ class SamplingEncoder(nn.Module):
         ):
             if value not in known:
                 raise ValueError(f"unknown {name} {value!r}; choose {' or '.join(known)}")
-        self.encoder = make_encoder("conv2d", dim=dim, **encoder)
-        latent = self.encoder.parts["embedding"]
+        self.encoder = make_encoder(encoder, dim=dim, **sizes)
+        (latent,) = self.encoder.parts.values()
         self.clip_head, self.frame_head = _head(latent, projection), _head(latent, projection)
         self.pitch_head = _head(latent, 1)
         self.clip_similarity, self.frame_similarity = (
@@ -124,25 +126,26 @@ class SamplingEncoder(nn.Module):
         self.frame_positive, self.band, self.largest_shift = frame_positive, band, largest_shift
 
     def forward(self, batch: Batch) -> SamplingOutput:
-        """Two crops, and if the batch has a third view, the first crop with another pitch.
+        """Two crops, and maybe the first one again as a third view, and with another pitch as the last.
 
         Raises:
             ValueError: frames are to be compared with those of a third view that there is not.
         """
         if self.frame_positive == "copy" and len(batch.views) < 3:
-            raise ValueError("frame_positive 'copy' needs a third view; choose views 'crops_and_shifted'")
+            raise ValueError("frame_positive 'copy' needs a third view; choose views 'crops_and_copy'")
         h = self.encoder(torch.cat(batch.views))[0]  # [view · example, frame, latent]
         crop_1, crop_2, *_ = h.split(len(batch))
         frames = self.frame_head(h)
-        frames_1, _, *frames_3 = frames.split(len(batch))
-        shift_hat, shift = self._shifts(h, batch) if len(batch.views) == 3 else (None, None)
+        frames_1, _, *others = frames.split(len(batch))
+        shifted = len(batch.views) > 2 and batch.renditions[-1] != batch.renditions[0]
+        shift_hat, shift = self._shifts(h, batch) if shifted else (None, None)
         place = torch.arange(h.shape[1], device=h.device)
         distance = (place[:, None] - place).abs()
         beside = self.frame_positive == "neighbours"
         return SamplingOutput(
             clip=(self.clip_head(crop_1.amax(1)), self.clip_head(crop_2.amax(1))),
             clip_similarity=self.clip_similarity,
-            frame=(frames_1, frames_3[0]) if self.frame_positive == "copy" else (frames, frames),
+            frame=(frames_1, others[0]) if self.frame_positive == "copy" else (frames, frames),
             frame_similarity=self.frame_similarity,
             positive=(distance > 0) & (distance <= self.band) if beside else distance == 0,
             candidate=distance > 0 if beside else distance >= 0,
@@ -152,12 +155,12 @@ class SamplingEncoder(nn.Module):
         )
 
     def _shifts(self, h: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """How much higher the third view is than the first, estimated from h [view · example, frame, latent] and true,
+        """How much higher the last view is than the first, estimated from h [view · example, frame, latent] and true,
         in units of the largest shift: [example, frame] and [example]."""
-        first, _, third = self.pitch_head(h)[..., 0].split(len(batch))
-        names = zip(batch.renditions[0], batch.renditions[2], strict=True)
-        semitones = [semitones_of(of_third) - semitones_of(of_first) for of_first, of_third in names]
-        return third - first, torch.tensor(semitones, device=h.device) / self.largest_shift
+        first, *_, last = self.pitch_head(h)[..., 0].split(len(batch))
+        names = zip(batch.renditions[0], batch.renditions[-1], strict=True)
+        semitones = [semitones_of(of_last) - semitones_of(of_first) for of_first, of_last in names]
+        return last - first, torch.tensor(semitones, device=h.device) / self.largest_shift
 
 
 def _head(inputs: int, outputs: int) -> nn.Sequential:

@@ -29,13 +29,20 @@ LABELS = {
     "sampling_all": "clip + frame + pitch",
     "sampling_clip_cosine": "clip, cosine",
     "sampling_clip_plain": "clip, channel not drawn",
+    "sampling_clip_noisy": "clip, noise drawn, too",
+    "sampling_clip_by_group": "clip, negatives of one sensor",
+    "sampling_clip_max": "clip, maximum over frequency",
 }
 #: The recipe whose gain over the first one the paper gives, and that gain by measure, relative, from the paper's
 #: abstract. Whether it means per cent of the score or points, the abstract does not say.
 GAINING = "sampling_all"
 PUBLISHED_GAINS = {"tags": 0.25, "events": 0.20, "pitch": 0.036}
 
-#: Row → measure (of `MEASURES`) → seed → score.
+#: Measures on recorded clips, with their printed names.
+RECORDED = {"recorded_source": "recorded source (mAP)", "recorded_sensor": "recorded sensor (acc.)"}
+#: Printed name of every measure.
+TITLES = {name: measure.title for name, measure in MEASURES.items()} | RECORDED
+#: Row → measure (of `TITLES`) → seed → score.
 Scores = Mapping[str, Mapping[str, Mapping[int, float]]]
 
 
@@ -72,8 +79,8 @@ def write_report(folder: Path, given: ReportInputs) -> tuple[Path, str]:
     write_atomic(folder / "scores.csv", _csv(given.scores))
     text = "\n\n".join(f"## {heading}\n\n{table}" for heading, table in sections)
     write_atomic(folder / "tables.md", text + "\n")
-    means = {label(row): {name: _mean(own[name]) for name in MEASURES} for row, own in given.scores.items()}
-    figure = score_figure(means, {name: measure.title for name, measure in MEASURES.items()}, folder / "scores")
+    means = {label(row): {name: _mean(of) for name, of in own.items()} for row, own in given.scores.items()}
+    figure = score_figure(means, _titles(given.scores), folder / "scores")
     caption = (
         "Scores of every row, with 95 % intervals over seeds. More of the sensor is not better: it is what positives "
         "of one clip share without meaning anything."
@@ -100,27 +107,28 @@ def label(row: str) -> str:
 
 def score_table(scores: Scores) -> str:
     """Mean and interval of each row and measure."""
+    titles = _titles(scores)
     rows = [
-        [label(row), *(_estimate(_mean(own[name])) for name in MEASURES), str(len(own[next(iter(MEASURES))]))]
+        [label(row), *(_estimate(_mean(own[name])) for name in titles), str(len(own[next(iter(titles))]))]
         for row, own in scores.items()
     ]
-    return markdown_table(["row", *(m.title for m in MEASURES.values()), "seeds"], rows, _align(len(MEASURES) + 1))
+    return markdown_table(["row", *titles.values(), "seeds"], rows, _align(len(titles) + 1))
 
 
 def difference_table(scores: Scores, reference: str) -> str:
     """Each row minus the ``reference``, with the p value of the paired t-test, corrected for all tests of the table."""
     differences, tests = compare(scores, scores, [reference])
-    rows = []
+    titles, rows = _titles(scores), []
     for row in scores:
         if row == reference:
             continue
         cells = []
-        for name in MEASURES:
+        for name in titles:
             found = differences[row, reference, name]
             p = "" if found.p_holm is None else f" (p {number(found.p_holm)})"
             cells.append(_estimate(found.mean, "+") + p)
         rows.append([label(row), *cells])
-    table = markdown_table(["row", *(m.title for m in MEASURES.values())], rows, _align(len(MEASURES)))
+    table = markdown_table(["row", *titles.values()], rows, _align(len(titles)))
     return f"{table}\n\np: two-sided paired t-test, corrected for {tests} tests (Holm)."
 
 
@@ -133,6 +141,11 @@ def gain_table(scores: Scores, reference: str) -> str:
         rows.append([MEASURES[name].title, _percent(mean(gains)), f"+{100 * published:g} %"])
     table = markdown_table(["task", "ours, on our task", "published, on another task"], rows, "lrr")
     return f"{table}\n\nThe published gains are from the abstract of arXiv 2505.18984."
+
+
+def _titles(scores: Scores) -> dict[str, str]:
+    """Printed names of the measures that there are, which are the same for every row."""
+    return {name: TITLES[name] for name in next(iter(scores.values()))}
 
 
 def _percent(of: Mean | None) -> str:

@@ -17,7 +17,7 @@ from sonyc_tasks.tasks.task_folder import Task, write_task
 from training.systems.sampling.sounds import KINDS, Labels
 
 #: Shares of the rounds that validate and that test.
-VALID, TEST = 0.2, 0.2
+VALID, TEST = 0.2, 0.4
 #: The probe's settings by kind of sounds, the paper's 2-layer MLP. That of events trains on frames, of which there are
 #: 50 to 350 a clip, so that it needs fewer epochs. heareval stops an event probe that has found nothing by its first
 #: validation, which is meaningless; so that comes late, after hundreds of smaller steps.

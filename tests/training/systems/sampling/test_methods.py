@@ -46,6 +46,22 @@ def test_the_true_shift_is_in_units_of_the_largest() -> None:
     assert make()(shifted_first).shift.tolist() == [1, -0.5, 0]
 
 
+def test_the_last_of_four_views_is_the_shifted_one() -> None:
+    given = batch()
+    views = (*given.views[:2], given.views[1], given.views[2])
+    four = Batch(views, {}, renditions=(*NAMES[:2], NAMES[1], NAMES[2]))
+    model = make(frame_positive="copy")
+    out = model(four)
+    assert out.shift.tolist() == [-1, 0.5, 0]
+    torch.testing.assert_close(out.shift_hat, model(given).shift_hat)
+    torch.testing.assert_close(out.frame[1], model.frame_head(model.encoder(views[2])[0]))
+
+
+def test_a_copy_as_it_is_has_no_shift() -> None:
+    out = make(frame_positive="copy")(replace(batch(), renditions=(NAMES[0],) * 3))
+    assert out.shift is out.shift_hat is None
+
+
 def test_two_crops_have_no_shift() -> None:
     out = make()(batch(views=2))
     assert out.shift is out.shift_hat is None
@@ -73,7 +89,7 @@ def test_a_copy_is_the_third_view() -> None:
     out = model(given)
     for z, x in zip(out.frame, (given.views[0], given.views[2]), strict=True):
         torch.testing.assert_close(z, model.frame_head(model.encoder(x)[0]))
-    with pytest.raises(ValueError, match=r"copy.*crops_and_shifted"):
+    with pytest.raises(ValueError, match=r"copy.*crops_and_copy"):
         model(batch(views=2))
 
 
