@@ -11,11 +11,14 @@ from training.engine.pretrain import run_folder
 from training.probes.generated_tasks import Measure
 from training.probes.heareval_jobs import Submission
 from training.recipes import Recipe
+from training.registry import entry
 from training.reporting.page.gallery import task_folder
 
 #: Rows that are no recipe.
 LOG_MEL, MULTIVIEW, UNTRAINED = "log_mel", "multiview", "untrained"
-#: Their printed names.
+#: Views of an encoder whose parts mean something each.
+HALVES = ("private", "shared")
+#: Printed names of the rows that are no recipe.
 REFERENCE_LABELS = {
     LOG_MEL: "log-mel statistics",
     MULTIVIEW: "multi-view model (bundled)",
@@ -29,7 +32,10 @@ def untrained(folder: Path, seed: int) -> Path:
 
 
 def submissions(folder: Path, recipes: Sequence[Recipe], seed: int) -> list[Submission]:
-    """What heareval embeds for one seed: rows that learned nothing here, then one for each recipe."""
+    """What heareval embeds for one seed: rows that learned nothing here, then one for each recipe.
+
+    Where the halves of an encoder mean something each, they have rows of their own.
+    """
     rows = [
         Submission(label=MULTIVIEW),
         Submission("hear_multiview.references.mel_statistics", label=LOG_MEL),
@@ -38,6 +44,9 @@ def submissions(folder: Path, recipes: Sequence[Recipe], seed: int) -> list[Subm
     for recipe in recipes:
         checkpoint = run_folder(folder / "runs", recipe, seed) / "checkpoint.safetensors"
         rows.append(Submission(model=checkpoint, label=recipe.name))
+        if entry("methods", recipe.method).disentangled:
+            halves = [Submission(model=checkpoint, options={"view": h}, label=f"{recipe.name}_{h}") for h in HALVES]
+            rows += halves
     return rows
 
 

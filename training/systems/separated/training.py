@@ -21,17 +21,20 @@ from training.engine.loop import Job, epoch_seed, fit
 from training.engine.run_folder import RunFolder, check_or_write_manifest
 from training.systems.separated.mixit import mixit, sparsity
 from training.systems.separated.mixtures import KINDS, Bank, bank, mixtures_of_mixtures
+from training.systems.separated.recipes import STATES as NAMES
 from training.systems.separated.separator import SAMPLE_RATE, MaskSeparator, save_separator
 
 #: The states that are kept, by the epoch that they are of. Each has another convergence.
 EPOCHS = 16
-STATES = {"early": EPOCHS // 16, "middle": EPOCHS // 4, "late": EPOCHS}
+STATES = dict(zip(NAMES, (EPOCHS // 16, EPOCHS // 4, EPOCHS), strict=True))
 #: Steps of linear warm-up; then the learning rate falls along a cosine to this share.
 WARM_UP, LEAST_RATE = 30, 0.02
 #: Longer gradients are scaled down to this norm.
 MAX_GRAD_NORM = 5.0
-#: Of sources: a take is so long, and sums of held-out takes validate.
-TAKE_SECONDS, HELD_OUT_TAKES, VALIDATION = 4.0, 4, 32
+#: Seeds of the takes that train and of those that do not, and how long a take is.
+TRAINED, HELD_OUT, TAKE_SECONDS = 0, 1, 4.0
+#: Takes of each kind that validate, and the mixtures of mixtures of them.
+HELD_OUT_TAKES, VALIDATION = 4, 32
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ def train_separator(out: Path, config: SeparatorConfig | None = None, *, device:
     written = all(path.exists() for path in states.values())
     if len(folder.history()) == EPOCHS and written and not folder.state_path.exists():
         return states
-    train, held_out = bank(config.takes, TAKE_SECONDS, 0), bank(HELD_OUT_TAKES, TAKE_SECONDS, 1)
+    train, held_out = bank(config.takes, TAKE_SECONDS, TRAINED), bank(HELD_OUT_TAKES, TAKE_SECONDS, HELD_OUT)
     with torch.random.fork_rng([]):
         torch.manual_seed(config.seed)
         model = MaskSeparator(**config.network).to(device)
