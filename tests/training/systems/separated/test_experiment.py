@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
+import torch
 
 import hear_multiview
 from training.recipes import Recipe, recipe_named
@@ -96,7 +96,7 @@ def test_the_whole_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog
         assert row in text
     (checkpoint,) = tmp_path.glob("small/runs/separated_late-*/checkpoint.safetensors")
     model = hear_multiview.load_model(checkpoint)
-    embedding = hear_multiview.get_scene_embeddings(0.1 * np.ones((1, 16_000), np.float32), model)  # type: ignore[arg-type]
+    embedding = hear_multiview.get_scene_embeddings(torch.full((1, 16_000), 0.1), model)
     assert embedding.shape == (1, 16)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")}
     assert experiment.separated(tmp_path, recipes=recipes) == page
