@@ -42,18 +42,18 @@ def remix_errors(mixtures: Tensor, sources: Tensor) -> Tensor:
     return errors.clamp_min(0)
 
 
-def mixit(mixtures: Tensor, sources: Tensor) -> Tensor:
+def mixit(mixtures: Tensor, sources: Tensor, floor: float = FLOOR) -> Tensor:
     """min_A ½ Σ_i 10 log10( (‖x_i − [A s]_i‖² + τ ‖x_i‖²) / ‖x_i‖² ), the negative SNR in dB, [clip].
 
-    The minimum is over all 2^M assignments A of M sources to the two recordings x_i. With τ = 1e-3 it is at least
-    −30 dB.
+    The minimum is over all 2^M assignments A of M sources to the two recordings x_i. It is at least 10 log10 τ.
 
     Args:
         mixtures: the recordings x, [clip, 2, sample].
         sources: what their sum was separated into, s [clip, source, sample].
+        floor: τ.
     """
     power = mixtures.square().sum(-1)[:, None]  # [clip, 1, 2]
-    errors = remix_errors(mixtures, sources) + FLOOR * power
+    errors = remix_errors(mixtures, sources) + floor * power
     loss = 10 * (torch.log10(errors + _EPS) - torch.log10(power + _EPS))
     return loss.mean(-1).amin(1)
 

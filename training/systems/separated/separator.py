@@ -119,7 +119,7 @@ class MaskSeparator(nn.Module):
         scale = torch.where(level > _SILENT, level, torch.ones_like(level))
         samples, margin = audio.shape[1], (self.context + 2) * self.hop
         chunk = max(1, round(CHUNK * SAMPLE_RATE / self.hop)) * self.hop  # frames of all chunks are those of the clip
-        separated = torch.empty(len(audio), self.sources, samples)
+        separated = torch.empty(len(audio), self.sources, samples, device=audio.device)
         for start in range(0, samples, chunk):
             stop = min(start + chunk, samples)
             left, right = max(0, start - margin), min(samples, stop + margin)
