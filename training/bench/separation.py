@@ -117,7 +117,8 @@ def asteroid(sources: int, batch: int, seconds: float) -> Repeat:
     Returns:
         As `ours`.
     """
-    from asteroid.losses import MixITLossWrapper, MultiSrcNegSDR
+    from asteroid.losses import MixITLossWrapper
+    from asteroid.losses.sdr import MultiSrcNegSDR
 
     mixtures, found = _noise(sources, batch, seconds)
     wrapper = MixITLossWrapper(MultiSrcNegSDR("snr", zero_mean=False), generalized=True)
