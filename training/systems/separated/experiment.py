@@ -72,9 +72,9 @@ SCALES = {
     "small": Scale(
         data={"sensors": 28, "clips_per_sensor": 24, "seconds": 3.0, "seed": 5302},
         sensors={"train": 19, "valid": 1, "probe": 8},
-        rounds=15,
-        separator=SeparatorConfig(steps=800, takes=24),
-        judged=100,
+        rounds=12,
+        separator=SeparatorConfig(steps=720, takes=24),
+        judged=60,
         seeds=3,
         epochs=15,
     ),

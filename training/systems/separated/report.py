@@ -115,10 +115,12 @@ def claim_table(scores: Scores) -> str:
             p = corrected.get((claim, name))
             if difference is None:
                 continue
-            sure = p is not None and p < 0.05
-            verdict = "not decided" if better else "not contradicted"
-            if sure:
+            if p is None:
+                verdict = "not tested"
+            elif p < 0.05:
                 verdict = "supported" if better == (difference.value > 0) else "contradicted"
+            else:
+                verdict = "not decided" if better else "not contradicted"
             size = estimate(difference.value, difference.ci_half_width, "+")
             rows.append([text, TITLES[name], size, MISSING if p is None else number(p), verdict])
     if not rows:

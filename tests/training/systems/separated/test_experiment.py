@@ -19,9 +19,9 @@ from training.systems.separated.training import SeparatorConfig
 SMALL = {"channels": [4, 4, 4, 8], "strides": [2, 2, 2, 1], "latent": 16, "projection": 16, "width": 16}
 MIXTURE, LATE = (replace(recipe_named(f"separated_{name}"), model=SMALL) for name in ("mixture", "late"))
 TINY = Scale(
-    data={"sensors": 4, "clips_per_sensor": 20, "seconds": 2.0, "seed": 1},
+    data={"sensors": 4, "clips_per_sensor": 20, "seconds": 1.5, "seed": 1},
     sensors={"train": 1, "valid": 1, "probe": 2},
-    rounds=4,
+    rounds=3,
     separator=SeparatorConfig(
         steps=16,
         takes=1,

@@ -43,9 +43,9 @@ def test_claims_are_decided_by_the_paired_test() -> None:
     assert [row[-1] for row in cells(claim_table(worse))] == ["contradicted"] * 2
 
 
-def test_few_seeds_decide_nothing_and_no_rows_give_no_table() -> None:
+def test_one_seed_decides_nothing_and_no_rows_give_no_table() -> None:
     one = scores(separated_mixture=(0.1,), separated_all=(0.9,))
-    assert [row[-1] for row in cells(claim_table(one))] == ["not decided"] * 2
+    assert [row[-1] for row in cells(claim_table(one))] == ["not tested"] * 2
     assert [row[2] for row in cells(claim_table(one))] == ["+0.800"] * 2
     assert claim_table(scores(log_mel=(0.1, 0.2))) == ""
 
