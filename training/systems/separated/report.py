@@ -95,9 +95,9 @@ def write_report(folder: Path, given: ReportInputs) -> tuple[Path, str]:
 def claim_table(scores: Scores) -> str:
     """Each claim: the difference of the two rows on each measure, and what these seeds say of it.
 
-    "supported" and "contradicted" mean a paired t-test with p < 0.05 after Holm's correction for all of the table; an
-    equality is never supported by a test that finds no difference, it is only not contradicted. Empty where no claim
-    has both of its rows.
+    "supported" and "contradicted" mean a paired t-test with p < 0.05 after Holm's correction for all of the table. A
+    test that finds no difference does not support that two rows are equally good; it only does not contradict it. Empty
+    where no claim has both of its rows.
     """
     there = [claim for claim in CLAIMS if {claim[1], claim[2]} <= scores.keys()]
     tests = {
