@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -72,6 +73,26 @@ def test_order_of_examples_does_not_matter_and_halves_weigh_the_same(seed: int, 
     c = 1.5
     constant = coincidence(output(first, second, scale=0, bias=c))
     assert constant.item() == pytest.approx(math.log1p(math.exp(-c)) + math.log1p(math.exp(c)))
+
+
+class Gathered:
+    """A batch in two processes: the rows of the other one are known."""
+
+    def __init__(self, *whole: torch.Tensor) -> None:
+        self.whole = iter(whole)
+
+    def all_gather(self, z: torch.Tensor) -> torch.Tensor:
+        """The rows of both processes."""
+        whole = next(self.whole)
+        assert torch.equal(whole[: len(z)], z)
+        return whole
+
+
+def test_pairs_are_those_of_all_processes() -> None:
+    first, second = tensors(0, 6)
+    for objective in (coincidence, info_nce):
+        part = replace(output(first[:3], second[:3]), shard=Gathered(first, second))  # type: ignore[arg-type]
+        assert objective(part) == objective(output(first, second))
 
 
 def test_one_example_and_large_logits_are_finite() -> None:
