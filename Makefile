@@ -4,7 +4,7 @@
 # a finished one is not repeated, and a change of the dependencies repeats only the steps that it affects.
 
 .DELETE_ON_ERROR:
-.PHONY: setup demo test paper music sampling bench bench-gpu docs check format clean help
+.PHONY: setup demo test paper music sampling separated bench bench-gpu docs check format clean help
 SHELL := /bin/bash
 
 # The first Python on the path from 3.10 to 3.13; override with `make PYTHON=/path/to/python3.11 …`.
@@ -35,6 +35,7 @@ help:
 	@echo "make paper   every table and figure of the paper, small and on generated data, or DATA=… [SEEDS=5] [SCALE=small|full] [OUT=…]"
 	@echo "make music   the music system, disentangled factors of generated sounds: [SCALE=full] [OUT=…]"
 	@echo "make sampling  contrast at clip, frame and pitch level: [SCALE=full] [SEEDS=n] [DATA=folder of recordings] [OUT=…]"
+	@echo "make separated  a mixture and its separated sources as views: [SCALE=full] [SEEDS=n] [OUT=…]"
 	@echo "make bench   speed and memory compared with the stock library, into docs/performance.md; make bench-gpu for a GPU"
 	@echo "make docs    generate docs/commands.md, and the documentation site in site/"
 	@echo "make check   check lint, format and types  make format  apply the formatter"
@@ -88,6 +89,10 @@ music: setup
 sampling: setup
 	@$(BIN)/python -m training sampling $(if $(SCALE),--scale $(SCALE)) $(if $(filter command environment,$(origin SEEDS)),--seeds $(SEEDS)) $(if $(DATA),--data "$(DATA)") $(if $(filter-out paper,$(OUT)),--out "$(OUT)")
 
+# Small by default, on generated streets. SEEDS alone is of `paper`.
+separated: setup
+	@$(BIN)/python -m training separated $(if $(SCALE),--scale $(SCALE)) $(if $(filter command environment,$(origin SEEDS)),--seeds $(SEEDS)) $(if $(filter-out paper,$(OUT)),--out "$(OUT)")
+
 bench: setup
 	@$(BIN)/python -m training bench --out docs/performance.md
 
@@ -112,4 +117,4 @@ format: setup
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv build dist *.egg-info demo paper music sampling site .pytest_cache .mypy_cache .ruff_cache logs
+	rm -rf .venv build dist *.egg-info demo paper music sampling separated site .pytest_cache .mypy_cache .ruff_cache logs

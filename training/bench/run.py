@@ -19,6 +19,7 @@ from training.bench.memory import memory_rows
 from training.bench.pretraining import pretraining_rows
 from training.bench.row import Row, table
 from training.bench.sampling import sampling_rows
+from training.bench.separation import separation_rows
 from training.bench.startup import startup_rows
 from training.bench.storage import storage_rows
 from training.probes.heareval_jobs import cores
@@ -34,6 +35,7 @@ CPU: Mapping[str, Family] = {
     "storage": storage_rows,
     "memory": memory_rows,
     "sampling": sampling_rows,
+    "separation": separation_rows,
 }
 GPU: Mapping[str, Family] = {"gpu": gpu_rows}
 

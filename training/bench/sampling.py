@@ -205,8 +205,8 @@ def _write_noise(folder: Path, clips: int) -> None:
     from hear_multiview.frontends import load_frontend
     from sonyc_tasks.dataset.audio import write_pcm16
     from training.data.records import Clip
+    from training.data.unlabelled import extract_clips
     from training.recipes import recipe_named
-    from training.systems.sampling.data import extract_clips
 
     rng = np.random.default_rng(0)
     files = {f"{k}.wav": folder / f"{k}.wav" for k in range(clips)}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from warnings import warn
 
+import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -51,34 +54,48 @@ def extract(
     """
     if not about.clips:
         raise ValueError("there are no clips to extract latents of; choose another split or data set")
-    makers = {name: maker(name) for name in about.renditions}
+    for name in about.renditions:
+        maker(name)  # says what is wrong with it, before anything is read
     frontend.to(device)
     about = Description(**{**vars(about), "frontend": frontend_record(frontend)})
     with main_process_first():
         store = LatentStore.create(path, about, _most_frames(about, audio, frontend, device))
-    for name in about.renditions:
+    missing = {name: _missing(store, name) for name in about.renditions}
+    # All renditions of a clip one after another: it is decoded once, and a maker may keep what they have in common.
+    wanted = [(c, name) for c in sorted(set().union(*missing.values())) for name in missing if c in missing[name]]
+    bar = tqdm(wanted, desc=f"latents ({frontend.name})", unit="clip", disable=not is_main() or not wanted)
+    decoded = prefetch(_rendered(wanted, about, audio, frontend.sample_rate))
+    for (clip, name), sound in zip(bar, decoded, strict=True):
         arrays = store.renditions[name]
-        if arrays.lost and is_main():
-            lost = some(about.clips[clip].name for clip in arrays.lost)
-            warn(
-                f"{arrays.path} has lost a part of {len(arrays.lost)} of its {len(about.clips)} clips ({lost}), which "
-                "are computed again",
-                stacklevel=2,
-            )
-        missing = arrays.missing(rank(), world_size())
-        decoded = prefetch(
-            makers[name](read_mono(audio[about.clips[clip].name], frontend.sample_rate), frontend.sample_rate)
-            for clip in missing
-        )
-        what = f"latents ({frontend.name})" if len(about.renditions) == 1 else f"latents ({frontend.name}, {name})"
-        bar = tqdm(missing, desc=what, unit="clip", disable=not is_main() or not missing)
-        for clip, sound in zip(bar, decoded, strict=True):
-            with _naming(about.clips[clip].name):
-                arrays.write(clip, frames_of(frontend, torch.from_numpy(sound), device).numpy()[: arrays.longest])
+        with _naming(about.clips[clip].name):
+            arrays.write(clip, frames_of(frontend, torch.from_numpy(sound), device).numpy()[: arrays.longest])
     barrier()
     store = LatentStore(path)
     store.require(renditions=about.renditions)
     return store
+
+
+def _missing(store: LatentStore, rendition: str) -> set[int]:
+    """The clips that this process is to compute in a ``rendition``; a warning names those that were lost."""
+    arrays = store.renditions[rendition]
+    if arrays.lost and is_main():
+        lost = some(store.clips[clip].name for clip in arrays.lost)
+        warn(
+            f"{arrays.path} has lost a part of {len(arrays.lost)} of its {len(store.clips)} clips ({lost}), which "
+            "are computed again",
+            stacklevel=3,
+        )
+    return set(arrays.missing(rank(), world_size()))
+
+
+def _rendered(
+    wanted: Sequence[tuple[int, str]], about: Description, audio: Mapping[str, Path], sample_rate: int
+) -> Iterator[np.ndarray]:
+    """The waveform [sample] of every (clip, rendition) of ``wanted``."""
+    makers = {name: maker(name) for name in about.renditions}
+    for clip, of_clip in groupby(wanted, key=itemgetter(0)):
+        sound = read_mono(audio[about.clips[clip].name], sample_rate)
+        yield from (makers[name](sound, sample_rate) for _, name in of_clip)
 
 
 def frames_of(frontend: FrontEnd, audio: Tensor, device: str = "cpu") -> Tensor:

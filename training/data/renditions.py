@@ -1,7 +1,8 @@
 """Renditions: what is done to a clip's waveform before the front end, once and ahead of training.
 
 A rendition is written as a name and its arguments, ``speed(1.06)``; the name is looked up in `RENDITIONS` and in those
-of every system. What it costs does not matter much, since its frames are stored like those of the originals.
+of every system. What it costs does not matter much, since its frames are stored like those of the originals. All
+renditions of a clip are made one after another, so that a maker may keep what they have in common.
 """
 
 from __future__ import annotations

@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, cross_entropy
 
 from training.distributed import WHOLE, BatchShard
+
+
+class Contrasted(Protocol):
+    """What a method that contrasts two views returns."""
+
+    @property
+    def embedding(self) -> tuple[Tensor, Tensor]:
+        """z_1 and z_2, [example, dim]."""
+
+    @property
+    def temperature(self) -> float:
+        """τ of the cosines."""
+
+    @property
+    def shard(self) -> BatchShard:
+        """The batch's."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +37,7 @@ class ContrastiveOutput:
     shard: BatchShard = WHOLE
 
 
-def info_nce(out: ContrastiveOutput) -> Tensor:
+def info_nce(out: Contrasted) -> Tensor:
     """InfoNCE (van den Oord et al. 2018) on cosines, the mean of both directions (as NT-Xent of Chen et al. 2020).
 
     −E_j log( exp(cos(z_1^j, z_2^j) / τ) / Σ_k exp(cos(z_1^j, z_2^k) / τ) ) and the same from view 2 to view 1. Every

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from training.bench import cache, encoder, gpu, memory, pretraining, sampling, startup, storage
+from training.bench import cache, encoder, gpu, memory, pretraining, sampling, separation, startup, storage
 from training.bench.peak import peak_flops
 
 TINY = {"encoder_dim": 8, "latent_dim": 32, "decoder_dim": 16}
@@ -26,7 +26,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
         found = [[function(**arguments)() for _ in range(repeats)] for function, arguments in contenders]
         return [{name: statistics.median(f[name] for f in one) for name in one[0]} for one in found]
 
-    for module in (cache, encoder, gpu, memory, pretraining, sampling, storage):
+    for module in (cache, encoder, gpu, memory, pretraining, sampling, separation, storage):
         monkeypatch.setattr(module, "measure_interleaved", measure_interleaved)
 
 
@@ -143,3 +143,14 @@ def test_the_default_layout_computes_the_same() -> None:
     expected = model.encoder(x)[0]
     sampling._use_default_layout(model.encoder)
     torch.testing.assert_close(model.encoder(x)[0], expected)
+
+
+def test_separation() -> None:
+    *losses, whole = separation.separation_rows(sources=3, batch=2, seconds=0.2, clip=0.5, repeats=1)
+    assert losses[0].stock.endswith("(direct sums)")
+    for row in losses:
+        assert float(row.ours.split()[-1]) <= 1e-5
+        assert row.ratio is not None
+        assert row.ratio > 0
+    assert whole.ratio is None
+    assert whole.met == (float(whole.ours.split(", ")[1].split()[0]) >= 20)

@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,24 +23,19 @@ from hear_multiview.frontends import load_frontend
 from hear_multiview.references import mel_statistics
 from sonyc_tasks.dataset.annotations import Clip as SonycClip
 from sonyc_tasks.dataset.annotations import read_clips
-from sonyc_tasks.dataset.splits import SensorSplit
-from sonyc_tasks.files import read_json_object
-from sonyc_tasks.synthesis import synthesize
-from sonyc_tasks.tasks.sonyc import build, choose_split
 from training.data.records import Clip
+from training.data.unlabelled import extract_clips, generated_streets, recordings, sensor_clips
 from training.engine.pool import run_jobs
-from training.engine.pretrain import run_folder, save_untrained
+from training.engine.pretrain import save_untrained
 from training.engine.run_folder import check_or_write_manifest
 from training.probes import heareval_jobs
-from training.probes.heareval_jobs import Submission
+from training.probes.generated_sounds import KINDS
+from training.probes.generated_tasks import GRIDS, write_all_tasks
+from training.probes.rows import read_scores, submissions, untrained
 from training.recipes import Recipe, recipe_named
-from training.reporting.page.gallery import task_folder
-from training.systems.sampling import sounds
-from training.systems.sampling.data import extract_clips, recordings, sensor_clips
 from training.systems.sampling.recipes import ABLATION, VARIANTS
 from training.systems.sampling.recorded import probe_recorded
-from training.systems.sampling.report import LOG_MEL, MULTIVIEW, UNTRAINED, ReportInputs, write_report
-from training.systems.sampling.tasks import GRIDS, MEASURES, write_tasks
+from training.systems.sampling.report import MEASURES, ReportInputs, write_report
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +116,7 @@ def sampling(
     chosen = [replace(recipe, epochs=size.epochs or recipe.epochs) for recipe in recipes or map(recipe_named, ROWS)]
 
     log.info("\n[1/6] data")
-    street, split = _streets(folder, size)
+    street, split = generated_streets(folder, size.data, size.sensors)
     if data is None:
         clips, files = sensor_clips(read_clips(street), split)
         described = f"generated: {len(clips)} clips of {len(split.train) + len(split.valid)} sensors, {size.data}"
@@ -136,16 +130,15 @@ def sampling(
     log.info("\n[2/6] HEAR tasks, for every seed")
     front = load_frontend(frontend)
     rates = sorted({front.sample_rate, mel_statistics.SAMPLE_RATE, hear_multiview.load_model().sample_rate})
-    _write_tasks(folder, street, split, size, rates, count)
+    write_all_tasks("sampling", folder, size.rounds, street, split, rates, count)
 
     log.info(f"\n[3/6] frames of the front end {front.name}, once for each clip and rendition")
     store = extract_clips(clips, files, chosen, front, folder / "latents", data=described)
 
     log.info(f"\n[4/6] pretraining: {len(chosen)} recipes, {count} seed{'s' * (count > 1)}")
-    jobs = [(recipe, seed) for seed in range(count) for recipe in chosen]
-    run_jobs(jobs, store.path, folder / "runs", workers=workers)
+    run_jobs([(r, seed) for seed in range(count) for r in chosen], store.path, folder / "runs", workers=workers)
     for seed in range(count):
-        save_untrained(chosen[0], store, _untrained(folder, seed), seed=seed)
+        save_untrained(chosen[0], store, untrained(folder, seed), seed=seed)
 
     log.info("\n[5/6] hear-eval-kit, unmodified: embeddings of every row, then probes")
     for seed in range(count):
@@ -153,7 +146,7 @@ def sampling(
         heareval_jobs.run_embeddings(folder / f"seed{seed}", submissions(folder, chosen, seed), folder / "frames")
         heareval_jobs.run_predictions(folder / f"seed{seed}")
 
-    scores = read_scores(folder, chosen, count)
+    scores = read_scores(folder, chosen, count, MEASURES)
     if recorded:
         log.info("  a linear probe of %d recorded clips", len(recorded))
         for seed in range(count):
@@ -172,41 +165,6 @@ def sampling(
     page, summary = write_report(folder, ReportInputs(chosen, scores, about, list(files.values())))
     log.info("%s", "\n".join((summary, "", *about, "", f"Page: {page}")))
     return page
-
-
-def submissions(folder: Path, recipes: Sequence[Recipe], seed: int) -> list[Submission]:
-    """What heareval embeds for one seed: rows that learned nothing here, then one for each recipe."""
-    rows = [
-        Submission(label=MULTIVIEW),
-        Submission("hear_multiview.references.mel_statistics", label=LOG_MEL),
-        Submission(model=_untrained(folder, seed), label=UNTRAINED),
-    ]
-    for recipe in recipes:
-        checkpoint = run_folder(folder / "runs", recipe, seed) / "checkpoint.safetensors"
-        rows.append(Submission(model=checkpoint, label=recipe.name))
-    return rows
-
-
-def read_scores(folder: Path, recipes: Sequence[Recipe], seeds: int) -> dict[str, dict[str, dict[int, float]]]:
-    """heareval's scores: row → measure → seed → score. An F-measure without any event found, NaN, counts as 0."""
-    scores: dict[str, dict[str, dict[int, float]]] = {}
-    for seed in range(seeds):
-        for given in submissions(folder, recipes, seed):
-            place = folder / f"seed{seed}" / "embeddings" / given.folder
-            for name, measure in MEASURES.items():
-                found = read_json_object(task_folder(place, measure.task) / "test.predicted-scores.json")
-                score = float(found["test"][f"test_{measure.score}"])
-                own = scores.setdefault(given.label, {}).setdefault(name, {})
-                own[seed] = 0.0 if math.isnan(score) else score
-    return scores
-
-
-def _streets(folder: Path, size: Scale) -> tuple[Path, SensorSplit]:
-    """The generated mini-SONYC and the roles of its sensors."""
-    street = folder / "mini-sonyc"
-    if not street.exists():
-        synthesize(street, **size.data)
-    return street, choose_split(read_clips(street), size.sensors, seed=size.data["seed"])
 
 
 def _claim(
@@ -231,26 +189,9 @@ def _claim(
     check_or_write_manifest(folder / "made-of.json", made_of)
 
 
-def _write_tasks(folder: Path, street: Path, split: SensorSplit, size: Scale, rates: Sequence[int], seeds: int) -> None:
-    """Three tasks of generated sounds and two of SONYC's kind, in ``folder/seed<k>/tasks``."""
-    made = {}
-    for kind, rounds in size.rounds.items():
-        place = folder / "sounds" / kind
-        made[kind] = place, sounds.generate(place, kind, rounds)
-    for seed in range(seeds):
-        out = folder / f"seed{seed}" / "tasks"
-        write_tasks(made, out, rates, seed)
-        build(street, out, sample_rate=rates, split=split, seed=seed, grid="paper")
-    log.info("  %s and so on", folder / "seed0" / "tasks")
-
-
-def _untrained(folder: Path, seed: int) -> Path:
-    return folder / "untrained" / f"seed{seed}.safetensors"
-
-
 def _about(described: str, size: Scale, seeds: int, scale: str, *, given: bool) -> list[str]:
     """What the numbers stand on, a sentence each."""
-    counts = {kind: rounds * len(sounds.KINDS[kind].classes) for kind, rounds in size.rounds.items()}
+    counts = {kind: rounds * len(KINDS[kind].classes) for kind, rounds in size.rounds.items()}
     return [
         "The probes are on generated audio" + ("." if given else ", and so was the pretraining; nothing was recorded."),
         f"Pretraining: {described}.",

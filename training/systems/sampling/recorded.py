@@ -14,7 +14,7 @@ from sonyc_tasks.scores.metrics import accuracy, mean_average_precision
 from sonyc_tasks.tasks.sonyc import SENSOR_TASK, SOURCE_TASK
 from training.probes.frame_probe import frame_probe, frame_statistics
 from training.probes.heareval_jobs import Submission
-from training.systems.sampling.report import LOG_MEL
+from training.probes.rows import LOG_MEL
 
 #: Measure to the task and the score of its predictions.
 _SCORES = {"recorded_source": (SOURCE_TASK, mean_average_precision), "recorded_sensor": (SENSOR_TASK, accuracy)}

@@ -17,10 +17,11 @@ from training.systems.multiview.methods import AutoencoderOutput, ClassifierOutp
 from training.systems.multiview.objectives import EPS, similarity
 from training.systems.music.gaussians import Gaussian
 from training.systems.music.methods import VAEOutput
-from training.systems.sampling.objectives import OBJECTIVES as ELSEWHERE
+from training.systems.sampling.objectives import OBJECTIVES as SAMPLING
+from training.systems.separated.objectives import OBJECTIVES as SEPARATED
 
-#: All but those of `training.systems.sampling`, which has a test like this one.
-OBJECTIVES = {name: term for name, term in registered("objectives").items() if name not in ELSEWHERE}
+#: All but those of `training.systems.sampling` and `training.systems.separated`, which have tests like this one.
+OBJECTIVES = {name: term for name, term in registered("objectives").items() if name not in {*SAMPLING, *SEPARATED}}
 Output = AutoencoderOutput | ContrastiveOutput | ClassifierOutput | VAEOutput
 
 

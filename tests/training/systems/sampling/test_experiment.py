@@ -11,11 +11,11 @@ import pytest
 
 from sonyc_tasks.tasks.task_folder import Task
 from training.probes.heareval_jobs import Submission
+from training.probes.rows import LOG_MEL, MULTIVIEW, UNTRAINED
 from training.recipes import Recipe, recipe_named
 from training.systems.sampling import experiment
 from training.systems.sampling.experiment import Scale
-from training.systems.sampling.report import LOG_MEL, MULTIVIEW, UNTRAINED
-from training.systems.sampling.tasks import MEASURES
+from training.systems.sampling.report import MEASURES
 
 CLIP: Recipe = replace(
     recipe_named("contrastive"),
@@ -68,7 +68,7 @@ def pretend_to_probe(folder: Path, recipes: Sequence[Recipe], seeds: int) -> Non
 
 def test_scores_are_read_of_every_row_measure_and_seed(tmp_path: Path) -> None:
     pretend_to_probe(tmp_path, [CLIP], 2)
-    found = experiment.read_scores(tmp_path, [CLIP], 2)
+    found = experiment.read_scores(tmp_path, [CLIP], 2, MEASURES)
     assert list(found) == ROWS[:-1]
     assert found["sampling_clip"]["chroma"] == {0: 3.0, 1: 3.1}
     assert found[LOG_MEL]["sensor"] == {0: 1.0, 1: 1.1}

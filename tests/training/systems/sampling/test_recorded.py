@@ -13,8 +13,9 @@ from sonyc_tasks.synthesis import synthesize
 from sonyc_tasks.tasks.sonyc import SENSOR_TASK
 from training.probes.frame_probe import frame_probe, frame_statistics
 from training.probes.heareval_jobs import Submission
+from training.probes.rows import LOG_MEL
 from training.systems.sampling.recorded import probe_recorded
-from training.systems.sampling.report import LOG_MEL, RECORDED
+from training.systems.sampling.report import RECORDED
 
 
 def test_log_mel_statistics_are_those_of_the_front_end(tmp_path: Path) -> None:

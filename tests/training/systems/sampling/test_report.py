@@ -11,10 +11,10 @@ import pytest
 import soundfile
 
 from training.recipes import Recipe
+from training.reporting.score_tables import difference_table, score_table
 from training.systems.sampling import report
 from training.systems.sampling.listening import views_to_hear
-from training.systems.sampling.report import ReportInputs, gain_table
-from training.systems.sampling.tasks import MEASURES
+from training.systems.sampling.report import LABELS, MEASURES, TITLES, ReportInputs, gain_table
 
 CLIP = Recipe("sampling_clip", "any", {"any": 1.0})
 ALL = replace(CLIP, name="sampling_all", renditions=("original", "speed(0.9)", "speed(1.1)"))
@@ -36,12 +36,12 @@ FOUND = scores(log_mel=(0.2, 0.3, 0.4), sampling_clip=(0.4, 0.5, 0.6), sampling_
 
 def test_scores_are_means_with_their_interval() -> None:
     half = 4.302653 * 0.1 / 3**0.5  # Student's t of two degrees of freedom; the deviation is 0.1
-    row = cells(report.score_table(FOUND))["clip"]
+    row = cells(score_table(FOUND, LABELS, TITLES))["clip"]
     assert row == [f"0.500 ± {half:.3f}"] * len(MEASURES) + ["3"]
 
 
 def test_differences_are_those_from_the_reference_seed_by_seed() -> None:
-    found = cells(report.difference_table(FOUND, "sampling_clip"))
+    found = cells(difference_table(FOUND, "sampling_clip", LABELS, TITLES))
     assert set(found) == {"log-mel statistics", "clip + frame + pitch"}
     assert found["clip + frame + pitch"][0].startswith("+0.133 ± ")
     assert found["log-mel statistics"][0] == "−0.200 ± 0.000"  # no spread, no test
@@ -52,7 +52,7 @@ def test_published_gains_stand_beside_ours() -> None:
     gains = 100 * np.array([0.25, 0.0, 0.5])
     assert found["tags (mAP)"][0].startswith(f"+{gains.mean():.1f} % ± ")
     assert [row[1] for row in found.values()] == ["+25 %", "+20 %", "+3.6 %"]
-    for table in (report.score_table(FOUND), report.difference_table(FOUND, "sampling_clip")):
+    for table in (score_table(FOUND, LABELS, TITLES), difference_table(FOUND, "sampling_clip", LABELS, TITLES)):
         assert "25 %" not in table
 
 

@@ -1,4 +1,4 @@
-"""The generated sounds as HEAR tasks: ``sampling_tags``, ``sampling_events`` and ``sampling_pitch``.
+"""The generated sounds as HEAR tasks of a system, such as ``sampling_tags`` or ``separated_tags``.
 
 Which rounds of the clips train, validate and test the probes depends on a seed, so that every seed is a replication of
 its own. Every set has every class.
@@ -6,15 +6,19 @@ its own. Every set has every class.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from sonyc_tasks.tasks.sonyc import PAPER_GRID, SENSOR_TASK, SOURCE_TASK
+from sonyc_tasks.dataset.splits import SensorSplit
+from sonyc_tasks.tasks.sonyc import PAPER_GRID, SENSOR_TASK, SOURCE_TASK, build
 from sonyc_tasks.tasks.task_folder import Task, write_task
-from training.systems.sampling.sounds import KINDS, Labels
+from training.probes.generated_sounds import KINDS, Labels, generate
+
+log = logging.getLogger(__name__)
 
 #: Shares of the rounds that validate and that test.
 VALID, TEST = 0.2, 0.4
@@ -55,19 +59,27 @@ class Measure:
     title: str
 
 
-#: Every score is from 0 to 1, and larger is better but for the sensor, where it says what an embedding tells about it.
-MEASURES: dict[str, Measure] = {
-    "tags": Measure("sampling_tags", "mAP", "tags (mAP)"),
-    "events": Measure("sampling_events", "event_onset_200ms_fms", "events (onset F)"),
-    "pitch": Measure("sampling_pitch", "pitch_acc", "pitch (acc.)"),
-    "chroma": Measure("sampling_pitch", "chroma_acc", "chroma (acc.)"),
-    "source": Measure(SOURCE_TASK, "mAP", "source (mAP)"),
-    "sensor": Measure(SENSOR_TASK, "top1_acc", "sensor (acc.)"),
-}
+def measures(system: str, kinds: Iterable[str]) -> dict[str, Measure]:
+    """The columns of a system's tables: scores on the tasks of ``kinds`` of sounds, then on streets.
+
+    Every score is from 0 to 1, and larger is better but for the sensor, where it says what an embedding tells about it.
+    """
+    of_sounds = {
+        "tags": Measure(f"{system}_tags", "mAP", "tags (mAP)"),
+        "events": Measure(f"{system}_events", "event_onset_200ms_fms", "events (onset F)"),
+        "pitch": Measure(f"{system}_pitch", "pitch_acc", "pitch (acc.)"),
+        "chroma": Measure(f"{system}_pitch", "chroma_acc", "chroma (acc.)"),
+    }
+    wanted = {f"{system}_{kind}" for kind in kinds}
+    return {
+        **{name: measure for name, measure in of_sounds.items() if measure.task in wanted},
+        "source": Measure(SOURCE_TASK, "mAP", "source (mAP)"),
+        "sensor": Measure(SENSOR_TASK, "top1_acc", "sensor (acc.)"),
+    }
 
 
-def task(kind: str, labels: Mapping[str, Labels], seed: int) -> Task:
-    """The HEAR task of the clips of a ``kind``, name → labels, with the sets of ``seed``.
+def task(system: str, kind: str, labels: Mapping[str, Labels], seed: int) -> Task:
+    """The HEAR task ``<system>_<kind>`` of the clips of a ``kind``, name → labels, with the sets of ``seed``.
 
     Raises:
         ValueError: there are fewer than three rounds.
@@ -86,7 +98,7 @@ def task(kind: str, labels: Mapping[str, Labels], seed: int) -> Task:
         for name, own in places.items()
     }
     return Task(
-        name=f"sampling_{kind}",
+        name=f"{system}_{kind}",
         vocabulary=of.classes,
         splits=splits,
         prediction_type=prediction,
@@ -97,10 +109,41 @@ def task(kind: str, labels: Mapping[str, Labels], seed: int) -> Task:
 
 
 def write_tasks(
-    sounds: Mapping[str, tuple[Path, Mapping[str, Labels]]], out: Path, rates: Sequence[int], seed: int
+    system: str, sounds: Mapping[str, tuple[Path, Mapping[str, Labels]]], out: Path, rates: Sequence[int], seed: int
 ) -> None:
     """Write the tasks of all ``sounds``, kind → (folder, name → labels), into ``out``, with the probes of `GRIDS`."""
     for kind, (folder, labels) in sounds.items():
         files = {name: folder / name for name in labels}
         extra = {"evaluation_params": {"task_specific_param_grid": GRIDS[kind]}}
-        write_task(replace(task(kind, labels, seed), extra=extra), files, out, sample_rate=rates)
+        write_task(replace(task(system, kind, labels, seed), extra=extra), files, out, sample_rate=rates)
+
+
+def write_all_tasks(
+    system: str,
+    folder: Path,
+    rounds: Mapping[str, int],
+    street: Path,
+    split: SensorSplit,
+    rates: Sequence[int],
+    seeds: int,
+) -> None:
+    """Tasks of generated sounds and two of SONYC's kind, for every seed in ``folder/seed<k>/tasks``.
+
+    Args:
+        system: whose tasks they are; part of their names.
+        folder: of the results. The sounds go to its subfolder ``sounds``.
+        rounds: of each kind of sounds.
+        street: data set in SONYC's layout.
+        split: which of its sensors probe.
+        rates: sample rates in Hz.
+        seeds: how many.
+    """
+    made = {}
+    for kind, number in rounds.items():
+        place = folder / "sounds" / kind
+        made[kind] = place, generate(place, kind, number)
+    for seed in range(seeds):
+        out = folder / f"seed{seed}" / "tasks"
+        write_tasks(system, made, out, rates, seed)
+        build(street, out, sample_rate=rates, split=split, seed=seed, grid="paper")
+    log.info("  %s and so on", folder / "seed0" / "tasks")

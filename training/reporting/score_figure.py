@@ -1,4 +1,4 @@
-"""The figure of the sampling system: every row on every task."""
+"""A figure of the scores of several rows: every row on every task."""
 
 from __future__ import annotations
 

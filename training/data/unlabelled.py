@@ -1,4 +1,4 @@
-"""What the encoders are pretrained on: sensors of a generated mini-SONYC, or any recordings; no labels.
+"""Clips without labels to pretrain on: sensors of a generated mini-SONYC, or any recordings.
 
 A clip's group is the sensor, or the folder that a recording lies in: recordings of one group share place and
 microphone.
@@ -9,13 +9,17 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
 from hear_multiview.frontends.base import FrontEnd
 from sonyc_tasks.dataset.annotations import Clip as SonycClip
+from sonyc_tasks.dataset.annotations import read_clips
 from sonyc_tasks.dataset.audio import duration
 from sonyc_tasks.dataset.splits import SensorSplit
+from sonyc_tasks.synthesis import synthesize
+from sonyc_tasks.tasks.sonyc import choose_split
 from training.data.extraction import extract
 from training.data.records import ORIGINAL, Clip, Description, Partition, some
 from training.data.store import LatentStore
@@ -47,6 +51,20 @@ def recordings(folder: Path) -> tuple[list[Clip], dict[str, Path]]:
         warnings.warn(f"{len(short)} recordings of under {SHORTEST:g} s are left out: {some(short)}", stacklevel=2)
     kept = {name: path for name, path in files.items() if name not in set(short)}
     return [Clip(name, Path(name).parent.as_posix()) for name in kept], kept
+
+
+def generated_streets(folder: Path, data: Mapping[str, Any], sensors: Mapping[str, int]) -> tuple[Path, SensorSplit]:
+    """Generate a mini-SONYC, unless it is there; return its folder and the roles of its sensors.
+
+    Args:
+        folder: gets the subfolder ``mini-sonyc``.
+        data: arguments of `synthesize`, with a seed.
+        sensors: how many sensors each role has.
+    """
+    street = folder / "mini-sonyc"
+    if not street.exists():
+        synthesize(street, **data)
+    return street, choose_split(read_clips(street), sensors, seed=data["seed"])
 
 
 def sensor_clips(clips: Sequence[SonycClip], split: SensorSplit) -> tuple[list[Clip], dict[str, Path]]:

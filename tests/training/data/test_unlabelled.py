@@ -12,9 +12,9 @@ import soundfile
 from hear_multiview.frontends import load_frontend
 from sonyc_tasks.dataset.annotations import Clip as SonycClip
 from sonyc_tasks.dataset.splits import SensorSplit
+from training.data.unlabelled import extract_clips, recordings, sensor_clips
 from training.engine.pretrain import pretrain
 from training.recipes import Recipe, recipe_named
-from training.systems.sampling.data import extract_clips, recordings, sensor_clips
 
 RECIPE: Recipe = replace(
     recipe_named("contrastive"), views="two_crops", validation="clips", examples_per_clip=1, epochs=1, crop=30

@@ -11,8 +11,8 @@ import pytest
 import soundfile
 
 from sonyc_tasks.synthesis import signals as dsp
-from training.systems.sampling import sounds
-from training.systems.sampling.sounds import KINDS, SAMPLE_RATE
+from training.probes import generated_sounds as sounds
+from training.probes.generated_sounds import KINDS, SAMPLE_RATE
 
 
 def made(kind: str, index: int) -> tuple[np.ndarray, Any]:

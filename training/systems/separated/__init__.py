@@ -1,0 +1,1 @@
+"""A mixture and its separated sources (Fonseca et al. 2021, arXiv 2105.02132)."""
