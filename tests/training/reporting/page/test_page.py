@@ -21,11 +21,11 @@ import pytest
 import soundfile
 from PIL import Image
 
+from sonyc_tasks.page.projection import nearest, similarities
+from sonyc_tasks.page.sound import encode
 from training.reporting.page import gallery as gallery_module
 from training.reporting.page import markdown_html, write_page
-from training.reporting.page.audio import encode
 from training.reporting.page.gallery import Gallery, GalleryClip
-from training.reporting.page.projection import nearest, similarities
 
 HOSTILE = "</script><script>window.broken = 1</script><img src=x onerror='window.broken = 2'>\"'&|"
 TABLE = "| method | score |\n|---|--:|\n| **ours** \\| <i> | 0.6 [0.5, 0.7] |\n| `codec` | — |\n"
