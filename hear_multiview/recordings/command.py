@@ -7,7 +7,8 @@ imports what it needs when it runs, so that ``--help`` answers at once.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 
@@ -26,3 +27,12 @@ class Command:
     description: str
     add_arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int]
+
+
+@contextmanager
+def needs_extra() -> Iterator[None]:
+    """Around imports of what only the extra ``recordings`` brings."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ValueError(f"this needs {error.name}; run pip install 'hear_multiview[recordings]'") from None

@@ -139,6 +139,6 @@ def _about(table: Table, rows: int, files: int) -> list[str]:
     return [
         f"{count} {what}{of}, embedded by {made['model']} (view {made['view']}). Marks that lie close together are "
         "alike; the distances between groups, and their directions, mean little.",
-        "Click a mark or a name to hear the recording, next to its nearest neighbours by cosine similarity. Scroll to zoom "
-        "the map, and drag to move it. A click in the legend hides a group, and a double click shows it alone.",
+        "Click a mark or a name to hear the recording, next to its nearest neighbours by cosine similarity. Scroll to "
+        "zoom the map, and drag to move it. A click in the legend hides a group, and a double click shows it alone.",
     ]

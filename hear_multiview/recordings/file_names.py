@@ -43,7 +43,7 @@ def recorded_at(path: str) -> datetime | None:
         year, _, month, day, hour, _, minute, *seconds = match.groups()
         second = next(filter(None, seconds), "0")
         try:
-            return datetime(*map(int, (year, month, day, hour, minute, second)))
+            return datetime(int(year), int(month), int(day), int(hour), int(minute), int(second))
         except ValueError:  # digits that only look like a date
             continue
     return None

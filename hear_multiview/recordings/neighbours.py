@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-#: Similarities that agree to this many decimals are ties. Embeddings are float32, so 9 decimals are finer than they are,
-#: and coarser than the rounding of a sum in float64, which depends on the processor.
+#: Similarities that agree to this many decimals are ties. That is finer than embeddings are, in float32, and coarser
+#: than the rounding of a sum in float64, which depends on the processor.
 DECIMALS = 9
 
 
@@ -56,7 +56,7 @@ def nearest(
 
 
 def _largest(values: np.ndarray, count: int) -> np.ndarray:
-    """Columns of the ``count`` largest values of each row of [row, column], the largest first, then the first column."""
+    """Columns of the ``count`` largest values of each row of [row, column], the largest first, earlier ones first."""
     count = min(count, values.shape[1])
     found = np.empty((len(values), count), dtype=np.int64)
     thresholds = np.partition(values, -count, axis=1)[:, -count] if count else values[:, :0].sum(axis=1)

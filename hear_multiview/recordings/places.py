@@ -4,10 +4,34 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 from hear_multiview.recordings.table import Table
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A part of a recording: the file, and from when to when in seconds.
+
+    >>> Stretch(Path("a.wav"), 3600, 3610.25).seconds
+    '3600.00–3610.25 s'
+    """
+
+    file: Path
+    start: float
+    end: float
+
+    @classmethod
+    def of_row(cls, table: Table, row: int) -> Stretch:
+        """What row ``row`` of ``table`` is an embedding of."""
+        return cls(locate(table, table.paths[row]), float(table.start[row]), float(table.end[row]))
+
+    @property
+    def seconds(self) -> str:
+        """From when to when, as text."""
+        return f"{self.start:.2f}–{self.end:.2f} s"
 
 
 def locate(table: Table, path: str) -> Path:
@@ -28,12 +52,3 @@ def link(file: Path, page: Path) -> str:
 def missing(files: Iterable[Path]) -> list[Path]:
     """Those that are not there."""
     return [file for file in files if not file.exists()]
-
-
-def seconds(start: float, end: float) -> str:
-    """A stretch of a recording.
-
-    >>> seconds(3600.0, 3610.25)
-    '3600.00–3610.25 s'
-    """
-    return f"{start:.2f}–{end:.2f} s"
