@@ -37,15 +37,16 @@ class Grouping:
 
 
 def groupings(paths: Sequence[str], start: np.ndarray, embeddings: np.ndarray) -> list[Grouping]:
-    """All groupings that tell rows apart.
+    """All groupings that tell rows apart; that by cluster in any case.
 
     Args:
         paths: the recording of each row.
         start: where in the recording a row begins, in seconds, [row].
         embeddings: [row, dim].
     """
-    found = [by_folder(paths), by_hour(paths, start), by_cluster(embeddings)]
-    return [grouping for grouping in found if grouping is not None and len(grouping.labels) > 1]
+    found = [by_folder(paths), by_hour(paths, start)]
+    told = [grouping for grouping in found if grouping is not None and len(grouping.labels) > 1]
+    return [*told, by_cluster(embeddings)]
 
 
 def by_folder(paths: Sequence[str]) -> Grouping:
