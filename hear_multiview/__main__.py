@@ -9,13 +9,14 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from hear_multiview.recordings import explore_command, info_command, search_command
+from hear_multiview.recordings import embed_command, explore_command, info_command, search_command
 from hear_multiview.recordings.command import Command
 
 # Waiting threads must not spin: beside another busy process, everything would be 20 times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 COMMANDS: dict[str, Command] = {
+    "embed": embed_command.COMMAND,
     "search": search_command.COMMAND,
     "explore": explore_command.COMMAND,
     "info": info_command.COMMAND,

@@ -33,7 +33,7 @@
   const narrow = () => map.clientWidth < 700;
 
   const view = () => data.views[chosen("view")];
-  const grouping = () => view().groupings[Number(chosen("colour"))];
+  const grouping = () => view().groupings.find((groups) => groups.name === chosen("colour"));
   function look(groups, k) {
     if (groups.colours) return { color: groups.colours[k] ?? UNKNOWN, symbol: "circle" };
     return { color: COLOURS[k % COLOURS.length], symbol: SYMBOLS[Math.floor(k / COLOURS.length) % SYMBOLS.length] };
@@ -130,7 +130,7 @@
     get("switches").append(box);
   }
   choices("view", "View", views.map((name) => [name, name]));
-  choices("colour", "Colour by", data.views[views[0]].groupings.map((groups, k) => [k, groups.name]));
+  choices("colour", "Colour by", data.views[views[0]].groupings.map((groups) => [groups.name, groups.name]));
   get("switches").addEventListener("change", () => { draw(); listen(); listTypical(); });
   get("find").addEventListener("input", find);
   let flat = narrow();

@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from hear_multiview import checkpoint, hub
-from hear_multiview.api import BUNDLED, get_scene_embeddings, load_model
+from hear_multiview.api import BUNDLED, load_model
 from hear_multiview.files import sha256
+from hear_multiview.recordings.embed import embed
 from hear_multiview.recordings.search import view_columns
 from hear_multiview.recordings.table import Table
-from sonyc_tasks.dataset.audio import read_mono
 
 
 def columns_for(table: Table, view: str, model: str | None = None) -> slice:
@@ -49,27 +48,29 @@ def embed_query(table: Table, view: str, file: Path, model: str | None = None) -
         FileNotFoundError: the checkpoint is not there.
         ValueError: the recording cannot be read, or the checkpoint or the front end is another one than the table's.
     """
+    if file.is_dir():
+        raise ValueError(f"{file} is a folder; give one recording")
     made = table.metadata
-    if made["checkpoint_sha256"] is None:
-        embedder = load_model(view=view, frontend=made["frontend"], precision=made["precision"])
-    else:
-        embedder = load_model(
-            _checkpoint(table, model), view=view, frontend=made["frontend"], precision=made["precision"]
-        )
+    _checkpoint(table, model)
+    embedder = load_model(_address(table, model), view=view, precision=made["precision"])
     if embedder.frontend.digest != made["frontend_sha256"]:
         raise ValueError(
             f"{table.file} was made with {made['frontend']} weights of sha256 {made['frontend_sha256'][:12]}…, and "
             f"those found have {embedder.frontend.digest[:12]}…; bring them back, or embed the recordings again"
         )
-    samples = read_mono(file, embedder.sample_rate)
-    embedding = get_scene_embeddings(torch.from_numpy(samples)[None], embedder)[0].numpy()
-    return embedding, len(samples) / embedder.sample_rate
+    (rows,) = embed(file, embedder)
+    return rows.embeddings[0], float(rows.end[0])
+
+
+def _address(table: Table, model: str | None) -> str:
+    """Path or address of the checkpoint that made ``table``; empty for the bundled one."""
+    return str(table.metadata["model"] if model is None else model)
 
 
 def _checkpoint(table: Table, model: str | None) -> Path:
     """The file of the checkpoint that made ``table``."""
     made = table.metadata
-    source = made["model"] if model is None else model
+    source = _address(table, model)
     file = hub.local(source) if source else BUNDLED
     if not file.is_file():
         raise FileNotFoundError(f"checkpoint {file} of {table.file} does not exist; give its place as --model")

@@ -48,7 +48,7 @@ class Table:
         file: the file or folder.
         metadata: what made the embeddings: ``model``, ``checkpoint_sha256``, ``frontend``, ``frontend_sha256``,
             ``view``, ``precision``, ``sample_rate`` (Hz), ``kind`` (``file``, ``window`` or ``frame``), ``window`` and
-            ``hop`` (seconds, or None), ``versions``.
+            ``hop`` (seconds, or None), ``version`` of hear_multiview, and ``versions`` of other packages.
         dim: number of dimensions.
         paths: the recording of each row, as it was given to the command.
         start, end: where in the recording, in seconds, float64 [row].
