@@ -137,8 +137,8 @@ def _about(table: Table, rows: int, files: int) -> list[str]:
     count = f"{rows:,}" if rows == len(table) else f"{rows:,} of {len(table):,}, drawn with a fixed seed,"
     of = "" if made["kind"] == "file" else f" of {files:,} recordings"
     return [
-        f"{count} {what}{of}, embedded by {made['model'] or 'the bundled model'}. Marks that lie close together are alike; "
-        "the distances between groups, and their directions, mean little.",
+        f"{count} {what}{of}, embedded by {made['model'] or 'the bundled model'}. Marks that lie close together are "
+        "alike; the distances between groups, and their directions, mean little.",
         "Click a mark or a name to hear the recording, next to its nearest neighbours by cosine similarity. Scroll to "
         "zoom the map, and drag to move it. A click in the legend hides a group, and a double click shows it alone.",
     ]

@@ -31,7 +31,7 @@ def recorded_at(path: str) -> datetime | None:
     >>> str(recorded_at("2026-01-31T23-59.flac"))
     '2026-01-31 23:59:00'
     >>> str(recorded_at("5E90A4F0.WAV"))
-    '2020-04-10 16:56:48'
+    '2020-04-10 16:55:12'
     >>> recorded_at("2026/clip_0131.wav") is None
     True
     """
