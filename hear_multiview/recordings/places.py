@@ -38,10 +38,10 @@ def locate(table: Table, path: str) -> Path:
     """The file of a recording, which may not be there.
 
     A table holds paths as they were given to the command that wrote it. A relative one is looked for in the folder of
-    this process first, then beside the table.
+    this process first, then in that of the table, and in those above it.
     """
-    beside = table.file.absolute().parent / path
-    return beside if not os.path.exists(path) and beside.exists() else Path(path).absolute()
+    places = [folder / path for folder in (Path.cwd(), *table.file.absolute().parents)]
+    return next((place for place in places if place.exists()), places[0])
 
 
 def link(file: Path, page: Path) -> str:

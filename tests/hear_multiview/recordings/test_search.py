@@ -197,14 +197,18 @@ def test_a_recording_that_is_gone_leaves_no_page(make_table: MakeTable, tmp_path
 
 
 def test_where_recordings_are(make_table: MakeTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def put(*folders: str) -> Path:
+        path = tmp_path.joinpath(*folders, "x", "a.wav")
+        path.parent.mkdir(parents=True)
+        path.touch()
+        return path
+
     table = make_table(np.eye(1), ["x/a.wav"])
-    monkeypatch.chdir(tmp_path.parent)
-    assert locate(table, "x/a.wav") == tmp_path.parent / "x" / "a.wav", "nowhere"
-    (tmp_path / "x").mkdir()
-    (tmp_path / "x" / "a.wav").touch()
-    assert locate(table, "x/a.wav") == tmp_path / "x" / "a.wav", "beside the table"
-    (tmp_path / "here" / "x").mkdir(parents=True)
-    (tmp_path / "here" / "x" / "a.wav").touch()
+    table = replace(table, file=tmp_path / "one" / "two" / "table.npy")
+    (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    assert locate(table, "x/a.wav") == tmp_path / "here" / "x" / "a.wav", "in the present folder"
+    assert locate(table, "x/a.wav") == tmp_path / "here" / "x" / "a.wav", "nowhere"
+    for where in (("one",), ("one", "two"), ("here",)):  # above the table, beside it, in the present folder
+        assert put(*where) == locate(table, "x/a.wav")
+    assert locate(table, "/d/b.wav") == Path("/d/b.wav")
     assert link(tmp_path / "a b#?.wav", tmp_path / "pages" / "p.html") == "../a%20b%23%3F.wav"
