@@ -28,7 +28,7 @@ def _run(options: argparse.Namespace) -> int:
     from hear_multiview.recordings.table import open_table
 
     with needs_extra():
-        from hear_multiview.recordings.explore import explore
+        from hear_multiview.recordings.pages.explore import explore
     table = open_table(options.table)
     names = options.view or [table.metadata["view"]]
     shown = explore(table, options.out, {name: columns_for(table, name, options.model) for name in names}, options.rows)

@@ -28,6 +28,9 @@ def _run(options: argparse.Namespace) -> int:
     from hear_multiview.recordings.table import open_table
     from sonyc_tasks.scores.text_tables import markdown_table
 
+    if options.play is not None:
+        with needs_extra():
+            from hear_multiview.recordings.pages.listening import write_listening_page
     table = open_table(options.table)
     view = options.view or table.metadata["view"]
     columns = columns_for(table, view, options.model)
@@ -41,8 +44,6 @@ def _run(options: argparse.Namespace) -> int:
         raise ValueError(f"{table.file} has no row {options.row}; give one from 0 to {len(table) - 1}")
     hits = search(table, query, options.k, columns, options.row)
     if options.play is not None:
-        with needs_extra():
-            from hear_multiview.recordings.listening import write_listening_page
         write_listening_page(options.play, table, heard, hits, view)
     rows = [
         [str(rank), f"{hit.similarity:.4f}", table.paths[hit.row], Stretch.of_row(table, hit.row).seconds]

@@ -19,8 +19,8 @@ import hear_multiview
 from hear_multiview.__main__ import main
 from hear_multiview.api import BUNDLED
 from hear_multiview.files import sha256
-from hear_multiview.recordings import listening
-from hear_multiview.recordings.listening import write_listening_page
+from hear_multiview.recordings.pages import listening
+from hear_multiview.recordings.pages.listening import write_listening_page
 from hear_multiview.recordings.places import Stretch, link, locate
 from hear_multiview.recordings.query import columns_for, embed_query
 from hear_multiview.recordings.search import Hit, search, view_columns

@@ -20,7 +20,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 from hear_multiview.__main__ import main
 from hear_multiview.api import BUNDLED
 from hear_multiview.files import sha256
-from hear_multiview.recordings.explore import NEIGHBOURS, draw, explore, gather
+from hear_multiview.recordings.pages.explore import NEIGHBOURS, draw, explore, gather
 from hear_multiview.recordings.table import Rows, Table, open_table, write_table
 
 HOSTILE = "</script><script>window.broken = 1<"
@@ -134,10 +134,12 @@ def test_the_command(
     assert len(contents(tmp_path / "page.html")["rows"]) == 2
     (tmp_path / "page.html").unlink()
     monkeypatch.setitem(sys.modules, "plotly.offline", None)
-    monkeypatch.delitem(sys.modules, "hear_multiview.recordings.explore")
+    monkeypatch.delitem(sys.modules, "hear_multiview.recordings.pages.explore")
     assert main(["explore", str(table.file), *arguments]) == 1
     assert "plotly" in capsys.readouterr().err
     monkeypatch.undo()
+    assert main(["explore", str(table.file), *arguments, "--rows", "1"]) == 1
+    assert "1" in capsys.readouterr().err
     assert main(["explore", str(table.file), *arguments, "--view", "frontend"]) == 1
     assert "frontend" in capsys.readouterr().err
     for few in (0, 1):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hear_multiview.recordings import groups
-from hear_multiview.recordings.groups import Grouping, by_cluster, by_folder, by_hour, groupings, typical
+from hear_multiview.recordings.pages import groups
+from hear_multiview.recordings.pages.groups import Grouping, by_cluster, by_folder, by_hour, groupings, typical
 
 
 def test_folders_and_what_is_left_of_many(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,8 +18,8 @@ from plotly.colors import cyclical, sample_colorscale
 from plotly.offline import get_plotlyjs
 
 from hear_multiview.recordings.file_names import common_folder
-from hear_multiview.recordings.groups import Grouping, groupings, typical
 from hear_multiview.recordings.neighbours import nearest
+from hear_multiview.recordings.pages.groups import Grouping, groupings, typical
 from hear_multiview.recordings.places import link, locate, missing
 from hear_multiview.recordings.table import Table
 from sonyc_tasks.files import write_atomic
@@ -47,10 +47,12 @@ def explore(table: Table, out: Path, views: Mapping[str, slice], max_rows: int =
         The number of rows shown.
 
     Raises:
-        ValueError: the table has fewer than two rows, or an embedding that is not finite.
+        ValueError: there are fewer than two rows to show, or an embedding is not finite.
     """
     if len(table) < 2:
         raise ValueError(f"{table.file} has {len(table)} rows, which make no map; embed two recordings or more")
+    if max_rows < 2:
+        raise ValueError(f"{max_rows} rows make no map; ask for two or more")
     rows = draw(len(table), max_rows)
     embeddings = gather(table, rows)
     paths, start, end = [table.paths[row] for row in rows], table.start[rows], table.end[rows]
