@@ -141,7 +141,7 @@ class _Run:
             for item in embed_each(paths, self.model, self.division, workers=self.workers, known=self._known):
                 if isinstance(item, Piece):
                     self._take(item, state)
-                    bar.update(item.advance)
+                    bar.update(min(item.advance, (bar.total or 0) - bar.n))  # headers are not always exact
                     continue
                 bar.total = (bar.total or 0) - lengths[item.path]
                 if isinstance(item, Kept):
