@@ -35,4 +35,5 @@ def needs_extra() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise ValueError(f"this needs {error.name}; run pip install 'hear_multiview[recordings]'") from None
+        library = (error.name or "another library").partition(".")[0]
+        raise ValueError(f"this needs {library}; run pip install 'hear_multiview[recordings]'") from None

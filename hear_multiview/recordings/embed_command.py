@@ -46,11 +46,9 @@ def _run(options: argparse.Namespace) -> int:
         workers=WORKERS if options.workers is None else options.workers,
         skip_errors=options.on_error == "skip",
     )
-    log.info("%s: %d rows", options.out, summary.rows)
-    log.info("%d recordings embedded, %d were there already", summary.embedded, summary.kept)
+    log.info("%s has %d rows; embedded now: %d, before: %d", options.out, summary.rows, summary.embedded, summary.kept)
     if summary.broken:
-        listed = "\n".join(f"  {reason}" for reason in summary.broken.values())
-        raise ValueError(f"{len(summary.broken)} recordings are left out:\n{listed}")
+        raise ValueError("left out: " + "\nleft out: ".join(summary.broken.values()))
     return 0
 
 

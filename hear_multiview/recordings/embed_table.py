@@ -41,7 +41,7 @@ class Summary:
 
     Attributes:
         embedded, kept: how many were embedded now, and how many had been before.
-        broken: those that cannot be embedded, with the reason, a sentence each.
+        broken: those that cannot be embedded, with the reason, a sentence each; only in the first process.
         rows: of the table.
     """
 
@@ -106,6 +106,8 @@ def embed_table(
         processes.gathered(None)
         if processes.rank() == 0:
             parts.remove()
+        else:
+            broken = {}
     finally:
         processes.disconnect()
     return Summary(sum(one.embedded for one in state), sum(one.kept for one in state), broken, rows)
@@ -139,7 +141,7 @@ class _Run:
             for item in embed_each(paths, self.model, self.division, workers=self.workers, known=self._known):
                 if isinstance(item, Piece):
                     self._take(item, state)
-                    bar.update(item.advance)
+                    bar.update(min(item.advance, (bar.total or 0) - bar.n))  # headers are not always exact
                     continue
                 bar.total = (bar.total or 0) - lengths[item.path]
                 if isinstance(item, Kept):
@@ -149,7 +151,6 @@ class _Run:
                 self.parts.drop()
                 if not self.skip_errors:
                     raise ValueError(item.reason)
-                bar.write(f"skipped: {item.reason}")
                 state.broken[item.path] = item.reason
         return state
 
@@ -169,7 +170,7 @@ class _Stored:
     """The rows of the table that is there, by the content of recordings."""
 
     def __init__(self, table: Table | None) -> None:
-        self._table = table
+        self.table = table
         self._places: dict[str, tuple[int, int]] = {}
         start = 0
         for (_, sha256), rows in groupby(zip(table.paths, table.sha256, strict=True) if table else ()):
@@ -187,12 +188,12 @@ class _Stored:
 
     def rows(self, path: str, sha256: str) -> Iterator[Rows]:
         """Its rows, in parts of bounded size, for the recording called ``path``."""
-        assert self._table is not None
+        assert self.table is not None
         begin, end = self._places[sha256]
         for start in range(begin, end, GROUP_ROWS):
             part = slice(start, min(start + GROUP_ROWS, end))
-            embeddings = self._table.rows(part.start, part.stop)
-            yield Rows(path, sha256, self._table.start[part], self._table.end[part], embeddings)
+            embeddings = self.table.rows(part.start, part.stop)
+            yield Rows(path, sha256, self.table.start[part], self.table.end[part], embeddings)
 
 
 def _settings(model: Embedder, address: str, division: Division) -> dict[str, Any]:
@@ -265,6 +266,8 @@ def _write(out: Path, order: list[tuple[str, str]], stored: _Stored, parts: Part
         for path, sha256 in order:
             yield from (stored if sha256 in stored else parts).rows(path, sha256)
 
+    if (old := stored.table) is not None and order == list(dict.fromkeys(zip(old.paths, old.sha256, strict=True))):
+        return len(old)
     counts = [stored.count(digest) if digest in stored else parts.done[digest].rows for _, digest in order]
     write_table(out, rows(), total=sum(counts), dim=metadata["dim"], metadata=metadata)
     return sum(counts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from datetime import timedelta
 from typing import TypeVar
@@ -14,9 +15,11 @@ _TIMEOUT = timedelta(days=365)
 
 
 def connect() -> None:
-    """Connect to the other processes of the launch, if there are any."""
+    """Connect to the other processes of the launch, if there are any. Only the first one then logs more than errors."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not distributed.is_initialized():
         distributed.init_process_group("gloo", timeout=_TIMEOUT)
+    if rank():
+        logging.getLogger("hear_multiview").setLevel(logging.ERROR)
 
 
 def disconnect() -> None:
