@@ -96,11 +96,18 @@ def draw(total: int, most: int) -> np.ndarray:
 
 
 def gather(table: Table, rows: np.ndarray) -> np.ndarray:
-    """The embeddings of ``rows``, in rising order, float32 [row, dim], read a block at a time."""
+    """The embeddings of ``rows``, in rising order, float32 [row, dim], read a block at a time.
+
+    Raises:
+        ValueError: one is not finite.
+    """
     parts, start = [], 0
     for block in table.blocks():
         inside = rows[(rows >= start) & (rows < start + len(block))] - start
         parts.append(block[inside])
+        if not (finite := np.isfinite(parts[-1]).all(axis=1)).all():
+            row = start + inside[~finite][0]
+            raise ValueError(f"{table.file}: the embedding of row {row} is not finite; embed {table.paths[row]} again")
         start += len(block)
     return np.concatenate(parts)
 

@@ -108,6 +108,15 @@ def test_a_larger_table_is_drawn_from(table: Table, tmp_path: Path, monkeypatch:
     assert "7 of 40" in (tmp_path / "page.html").read_text()
 
 
+def test_an_embedding_that_is_not_finite(make_table: Callable[..., Table], tmp_path: Path) -> None:
+    embeddings = np.eye(5)
+    embeddings[3, 1] = np.nan
+    broken = make_table(embeddings, [f"{k}.wav" for k in range(5)])
+    with pytest.raises(ValueError, match=r"table\.npy.* 3 .*3\.wav"):
+        gather(broken, np.array([0, 3]))
+    assert gather(broken, np.array([0, 4])).shape == (2, 5)
+
+
 def test_recordings_that_are_gone_are_told(make_table: Callable[..., Table], tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", np.zeros(100), 8000)
     paths = [str(tmp_path / name) for name in ("a.wav", "gone.wav")]
