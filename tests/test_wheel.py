@@ -158,7 +158,7 @@ print(list(h.get_scene_embeddings(audio, h.load_model()).shape))
 
 
 def test_its_commands_answer(python: Run, elsewhere: dict[str, str], tmp_path: Path) -> None:
-    for package in ("training", "sonyc_tasks"):
+    for package in PACKAGES:
         done = python("-m", package, "--help", cwd=tmp_path, **elsewhere)
         assert done.returncode == 0, done.stderr
         assert done.stdout.startswith(f"usage: python -m {package}")
