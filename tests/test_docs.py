@@ -22,8 +22,8 @@ PLACES = ("*.md", "docs/*.md", "findings/*.md", "training/systems/*/*.md")
 DOCUMENTS = sorted(path for place in PLACES for path in ROOT.glob(place))
 NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
 PARSERS = {
-    program.__name__.split(".")[0]: program._parser()
-    for program in (hear_multiview.__main__, sonyc_tasks.__main__, training.__main__)
+    package.__name__.partition(".")[0]: package._parser()
+    for package in (hear_multiview.__main__, sonyc_tasks.__main__, training.__main__)
 }
 
 _FENCE = re.compile(r"^ *```")

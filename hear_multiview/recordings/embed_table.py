@@ -18,7 +18,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from hear_multiview import hub
+from hear_multiview import __version__, hub
 from hear_multiview.api import BUNDLED, load_model
 from hear_multiview.embedder import Embedder
 from hear_multiview.files import sha256 as file_sha256
@@ -53,7 +53,7 @@ class Summary:
 
 def embed_table(
     paths: Iterable[str | os.PathLike[str]],
-    out: Path,
+    out: str | os.PathLike[str],
     *,
     model: str = "",
     view: str = "joint",
@@ -81,6 +81,7 @@ def embed_table(
         FileNotFoundError: a path does not exist.
         ValueError: a recording cannot be embedded, an option cannot be used, or the table was made with others.
     """
+    out = Path(out)
     check_format(out)
     division = division or Division()
     found = find_recordings(paths)
@@ -95,11 +96,12 @@ def embed_table(
             mine = found[processes.rank() :: processes.world_size()]
             run = _Run(embedder, division, workers, stored, parts, skip_errors)
             state = processes.gathered(run.embed(mine))
+            if processes.world_size() > 1:
+                parts.refresh()
             digests = {path: digest for one in state for path, digest in one.digests.items()}
             broken = {path: reason for one in state for path, reason in one.broken.items()}
             rows = 0
             if processes.rank() == 0:
-                parts.refresh()
                 order = _order(old, found, digests, broken)
                 versions = {name: version(name) for name in PACKAGES}
                 rows = _write(out, order, stored, parts, {"model": model, **settings, "versions": versions})
@@ -210,7 +212,7 @@ def _settings(model: Embedder, address: str, division: Division) -> dict[str, An
         "window": division.window,
         "hop": division.hop,
         "dim": model.scene_embedding_size,
-        "version": version("hear_multiview"),
+        "version": __version__,
     }
 
 

@@ -19,10 +19,11 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -173,6 +174,18 @@ def _library(name: str, path: Path) -> ModuleType:
         ) from None
 
 
+def _joined(batches: Iterable[Iterable[Sequence[Any]]]) -> tuple[list[str], np.ndarray, np.ndarray, list[str]]:
+    """The `COLUMNS` of consecutive batches. Equal texts are one object: there are millions of rows and few files."""
+    texts: dict[str, str] = {}
+    paths, starts, ends, digests = list[str](), [np.empty(0)], [np.empty(0)], list[str]()
+    for path, start, end, sha256 in batches:
+        paths += [texts.setdefault(text, text) for text in path]
+        digests += [texts.setdefault(text, text) for text in sha256]
+        starts.append(np.asarray(start, dtype=np.float64))
+        ends.append(np.asarray(end, dtype=np.float64))
+    return paths, np.concatenate(starts), np.concatenate(ends), digests
+
+
 @dataclass(frozen=True)
 class _Group:
     """Rows of any recordings, by column."""
@@ -234,7 +247,10 @@ def _open_parquet(path: Path) -> Table:
     schema = file.schema_arrow
     metadata = json.loads((schema.metadata or {})[_KEY])
     dim = schema.field("embedding").type.list_size
-    columns = file.read(columns=list(COLUMNS))
+    columns = _joined(
+        [batch["path"].to_pylist(), batch["start"].to_numpy(), batch["end"].to_numpy(), batch["sha256"].to_pylist()]
+        for batch in file.iter_batches(GROUP_ROWS, columns=list(COLUMNS))
+    )
     edges = np.cumsum([0, *(file.metadata.row_group(k).num_rows for k in range(file.num_row_groups))])
     last: dict[int, np.ndarray] = {}  # the group that was read last
 
@@ -252,16 +268,7 @@ def _open_parquet(path: Path) -> Table:
         ]
         return np.concatenate(parts) if parts else np.empty((0, dim), np.float32)
 
-    return Table(
-        path,
-        metadata,
-        dim,
-        columns["path"].to_pylist(),
-        columns["start"].to_numpy(),
-        columns["end"].to_numpy(),
-        columns["sha256"].to_pylist(),
-        read,
-    )
+    return Table(path, metadata, dim, *columns, read)
 
 
 def _write_parquet(path: Path, groups: Iterable[_Group], total: int, dim: int, metadata: dict[str, Any]) -> None:
@@ -296,14 +303,13 @@ def _open_npy(path: Path) -> Table:
     _, table, about = companions(path)
     metadata = read_json_object(about, _REMEDY)
     with table.open(newline="", encoding="utf-8") as file:
-        header, *lines = csv.reader(file)
-    if tuple(header) != COLUMNS:
-        raise ValueError(f"{table} has columns {', '.join(header)}, not {', '.join(COLUMNS)}")
+        lines = csv.reader(file)
+        if tuple(header := next(lines, [])) != COLUMNS:
+            raise ValueError(f"{table} has columns {', '.join(header)}, not {', '.join(COLUMNS)}")
+        columns = _joined(zip(*some, strict=True) for some in iter(lambda: list(islice(lines, GROUP_ROWS)), []))
     embeddings = np.load(path, mmap_mode="r", allow_pickle=False)
-    if embeddings.dtype != np.float32 or embeddings.ndim != 2 or len(embeddings) != len(lines):
-        raise ValueError(f"it holds {embeddings.dtype} {embeddings.shape}, and {table} {len(lines)} rows")
-    paths, starts, ends, digests = zip(*lines, strict=True) if lines else ((), (), (), ())
-    start, end = np.array(starts, dtype=np.float64), np.array(ends, dtype=np.float64)
+    if embeddings.dtype != np.float32 or embeddings.ndim != 2 or len(embeddings) != len(columns[0]):
+        raise ValueError(f"it holds {embeddings.dtype} {embeddings.shape}, and {table} {len(columns[0])} rows")
     dim = embeddings.shape[1]
 
     def read(start: int, stop: int) -> np.ndarray:
@@ -311,7 +317,7 @@ def _open_npy(path: Path) -> Table:
         return np.fromfile(path, np.float32, (stop - start) * dim, offset=offset + start * dim * 4).reshape(-1, dim)
 
     offset = embeddings.offset if isinstance(embeddings, np.memmap) else 0
-    return Table(path, metadata, dim, list(paths), start, end, list(digests), read)
+    return Table(path, metadata, dim, *columns, read)
 
 
 def _write_npy(path: Path, groups: Iterable[_Group], total: int, dim: int, metadata: dict[str, Any]) -> None:
@@ -335,17 +341,17 @@ def _open_zarr(path: Path) -> Table:
     zarr = _library("zarr", path)
     group = zarr.open_group(str(path), mode="r")
     embeddings = group["embedding"]
-    columns = [group[name][:] for name in COLUMNS]
-    paths, start, end, digests = columns
-    metadata, dim = dict(group.attrs), embeddings.shape[1]
-    if embeddings.shape[0] != len(paths):
-        raise ValueError(f"it holds {embeddings.shape[0]} embeddings and {len(paths)} paths")
-    as_text = [[str(text) for text in column.tolist()] for column in (paths, digests)]
+    metadata, dim, rows = dict(group.attrs), embeddings.shape[1], embeddings.shape[0]
+    if odd := [name for name in COLUMNS if group[name].shape != (rows,)]:
+        raise ValueError(f"it holds {rows} embeddings, and {group[odd[0]].shape} of {odd[0]}")
+    columns = _joined(
+        [group[name][start : start + GROUP_ROWS].tolist() for name in COLUMNS] for start in range(0, rows, GROUP_ROWS)
+    )
 
     def read(start: int, stop: int) -> np.ndarray:
         return np.asarray(embeddings[start:stop])
 
-    return Table(path, metadata, dim, as_text[0], start, end, as_text[1], read)
+    return Table(path, metadata, dim, *columns, read)
 
 
 def _write_zarr(path: Path, groups: Iterable[_Group], total: int, dim: int, metadata: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ SOURCE_RATE = 48_000
 
 
 def recordings_rows(
-    size: dict[str, Any] | None = None, clips: int = 40, clip: float = 10.0, repeats: int = 3
+    size: dict[str, Any] | None = None, clips: int = 20, clip: float = 10.0, repeats: int = 3
 ) -> list[Row]:
     """Measure ``hear_multiview.embed`` on stereo WAV files.
 

@@ -66,6 +66,12 @@ def test_every_format_gives_back_what_was_written(
         table.row(len(table))
 
 
+def test_texts_that_repeat_are_one_object(path: Path) -> None:
+    write_table(path, recordings(np.random.default_rng(0), (50,), dim=2), total=50, dim=2, metadata=METADATA)
+    table = open_table(path)
+    assert len({id(text) for text in table.paths}) == len({id(text) for text in table.sha256}) == 1
+
+
 def test_an_empty_table_can_be_read(path: Path) -> None:
     write_table(path, [], total=0, dim=6, metadata=METADATA)
     table = open_table(path)
