@@ -1,4 +1,7 @@
-"""A recording, embedded as the rows of a table were."""
+"""A recording, embedded as the rows of a table were.
+
+torch is imported only where a model is needed: it takes seconds and 0.6 GB.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hear_multiview import checkpoint, hub
-from hear_multiview.api import BUNDLED, load_model
 from hear_multiview.files import sha256
-from hear_multiview.recordings.embed import embed
 from hear_multiview.recordings.search import view_columns
 from hear_multiview.recordings.table import Table
 
@@ -28,8 +28,11 @@ def columns_for(table: Table, view: str, model: str | None = None) -> slice:
     """
     if view == table.metadata["view"]:
         return slice(None)
-    parts = checkpoint.load(_checkpoint(table, model)).encoder().parts if table.metadata["view"] == "joint" else {}
-    return view_columns(table, view, parts)
+    if table.metadata["view"] != "joint":
+        return view_columns(table, view, {})
+    from hear_multiview import checkpoint
+
+    return view_columns(table, view, checkpoint.load(_checkpoint(table, model)).encoder().parts)
 
 
 def embed_query(table: Table, view: str, file: Path, model: str | None = None) -> tuple[np.ndarray, float]:
@@ -48,6 +51,9 @@ def embed_query(table: Table, view: str, file: Path, model: str | None = None) -
         FileNotFoundError: the checkpoint is not there.
         ValueError: the recording cannot be read, or the checkpoint or the front end is another one than the table's.
     """
+    from hear_multiview.api import load_model
+    from hear_multiview.recordings.embed import embed
+
     if file.is_dir():
         raise ValueError(f"{file} is a folder; give one recording")
     made = table.metadata
@@ -69,6 +75,9 @@ def _address(table: Table, model: str | None) -> str:
 
 def _checkpoint(table: Table, model: str | None) -> Path:
     """The file of the checkpoint that made ``table``."""
+    from hear_multiview import hub
+    from hear_multiview.api import BUNDLED
+
     made = table.metadata
     source = _address(table, model)
     file = hub.local(source) if source else BUNDLED
