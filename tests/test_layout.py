@@ -40,7 +40,7 @@ def allowed(importer: str, target: str) -> bool:
     own, other = importer.split(".")[0], target.split(".")[0]
     if other not in (*PACKAGES, "tests"):
         return True
-    if importer.startswith("hear_multiview.recordings") and other == "sonyc_tasks":
+    if importer.split(".")[:2] == ["hear_multiview", "recordings"] and other == "sonyc_tasks":
         return True
     if own != "training":
         return own == other

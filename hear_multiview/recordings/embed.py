@@ -60,6 +60,12 @@ class Division:
             return cls("frame")
         return cls() if window is None else cls("window", window, window if hop is None else hop)
 
+    def require_fit(self, sample_rate: int, shortest: int) -> None:
+        """Raise ValueError where a window has fewer than ``shortest`` samples, or a hop less than one."""
+        for name, value, least in (("window", self.window, shortest), ("hop", self.hop, 1)):
+            if value is not None and round(value * sample_rate) < least:
+                raise ValueError(f"a {name} of {value:g} s is too short; give at least {least / sample_rate:.2g} s")
+
     def clips(self, samples: int, sample_rate: int, shortest: int) -> Iterator[tuple[int, int]]:
         """Where the rows of a recording begin and end, in samples; not for frames.
 
@@ -72,7 +78,7 @@ class Division:
         if self.window is None or self.hop is None:
             yield 0, samples
             return
-        length = max(round(self.window * sample_rate), shortest)
+        length = round(self.window * sample_rate)
         index = start = 0
         while index == 0 or samples - start >= shortest:
             stop = min(start + length, samples)
@@ -80,7 +86,7 @@ class Division:
             if stop == samples:
                 return
             index += 1
-            start = max(round(index * self.hop * sample_rate), start + 1)
+            start = round(index * self.hop * sample_rate)
 
 
 @dataclass(frozen=True)
@@ -174,6 +180,7 @@ def embed_each(
     """
     if workers < 1:
         raise ValueError(f"{workers} workers cannot read; give at least 1")
+    division.require_fit(model.sample_rate, _shortest(model))
 
     def prepare(path: str) -> Recording | Failure | Kept:
         try:

@@ -247,9 +247,9 @@ def _seconds(path: str) -> float:
 
 def _progress(seconds: float) -> tqdm:
     """A bar that counts seconds of audio; only of the first process, and only in a terminal."""
-    form = "{percentage:3.0f}% |{bar}| {n:,.0f} of {total:,.0f} s of audio, {remaining} left, {rate_noinv_fmt}"
+    form = "{percentage:3.0f}% |{bar}| {n:,.0f} of {total:,.0f} s of audio, {elapsed} so far, {remaining} left"
     disable = True if processes.rank() else None
-    return tqdm(total=seconds, bar_format=form, unit="s", disable=disable, dynamic_ncols=True)
+    return tqdm(total=seconds, bar_format=form, disable=disable, dynamic_ncols=True)
 
 
 def _order(

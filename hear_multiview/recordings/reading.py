@@ -12,13 +12,15 @@ import soundfile
 import torch
 from torch import Tensor
 
+from hear_multiview import checkpoint
+from hear_multiview.api import BUNDLED
 from hear_multiview.audio.streamed import Audio, StreamedAudio
 from hear_multiview.embedder import Embedder
 from sonyc_tasks.dataset.audio import open_mono, read_mono
 from sonyc_tasks.files import file_digest
 
-#: Most samples of a recording in memory, decoded or resampled: 6 minutes at 44.1 kHz. Longer ones are streamed.
-MAX_SAMPLES = 1 << 24
+#: Most samples of a recording in memory, decoded or resampled: 3 minutes at 44.1 kHz, 32 MB. Longer ones are streamed.
+MAX_SAMPLES = 1 << 23
 #: Names of files in a folder that are recordings: libsndfile's formats, and other names of some of them. A file without
 #: a header (RAW) cannot be one.
 SUFFIXES = frozenset(
@@ -91,11 +93,8 @@ def read(path: str | os.PathLike[str], model: Embedder | None = None) -> Tensor:
         ValueError: the file is missing, cannot be decoded, is damaged or empty, or has samples beyond ±2, NaN or
             infinity.
     """
-    if model is None:
-        from hear_multiview.api import load_model
-
-        model = load_model()
-    return torch.from_numpy(np.ascontiguousarray(read_mono(os.fspath(path), model.sample_rate)))[None]
+    rate = model.sample_rate if model else int(checkpoint.load(BUNDLED).card["frontend"]["sample_rate"])
+    return torch.from_numpy(np.ascontiguousarray(read_mono(os.fspath(path), rate)))[None]
 
 
 def open_recording(path: str, sha256: str, sample_rate: int, device: torch.device | str = "cpu") -> Recording:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -74,3 +77,18 @@ def test_every_command_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> 
     assert end.value.code == 0
     said = capsys.readouterr().out
     assert all(name in said and command.summary in said for name, command in COMMANDS.items())
+
+
+def test_help_imports_no_library() -> None:
+    """torch alone takes a second, numpy and soundfile a quarter of one."""
+    code = """
+import sys
+from hear_multiview.__main__ import main
+try:
+    main(["embed", "--help"])
+except SystemExit:
+    print(sorted({"torch", "numpy", "soundfile", "tqdm"} & set(sys.modules)))
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
