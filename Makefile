@@ -50,7 +50,7 @@ setup: .venv/.installed
 
 .venv/.packages: .venv/.created setup.cfg
 	@echo "set-up 2/4: this project and its dependencies; torch is the largest (a download of 0.8 GB on Linux, more with its GPU libraries)"
-	@$(PIP) --quiet --progress-bar on -e ".[eval,train,dev,hub,efficientnet]" 2>.venv/packages.log \
+	@$(PIP) --quiet --progress-bar on -e ".[eval,train,dev,hub,efficientnet,recordings]" 2>.venv/packages.log \
 		|| $(call NO_PIP,.venv/packages.log)
 	@touch $@
 

@@ -102,7 +102,7 @@ def get_scene_embeddings(audio: Tensor, model: Embedder) -> Tensor:
         ValueError: audio that is not a floating-point [clip, sample] tensor, is empty, shorter than half a frame, or
             not finite.
     """
-    with _as_loaded(model):
+    with as_loaded(model):
         return torch.cat([model.scene(clips) for clips in _batches(audio, model)])
 
 
@@ -121,14 +121,14 @@ def get_timestamp_embeddings(audio: Tensor, model: Embedder) -> tuple[Tensor, Te
     Raises:
         ValueError: as for `get_scene_embeddings`.
     """
-    with _as_loaded(model):
+    with as_loaded(model):
         parts, times = zip(*(model.frames(clips) for clips in _batches(audio, model)), strict=True)
     embeddings = torch.cat(parts)
     return embeddings, times[0].to(embeddings.device).expand(len(audio), -1).contiguous()
 
 
 @contextmanager
-def _as_loaded(model: Embedder) -> Iterator[None]:
+def as_loaded(model: Embedder) -> Iterator[None]:
     """No gradients, and the model's own precision, whatever autocast is active around the call."""
     with torch.no_grad(), torch.autocast(model.device.type, enabled=False):
         yield

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
+from hear_multiview.audio.streamed import Audio
 from hear_multiview.encoders.base import Encoder, views_of
 from hear_multiview.encoders.streaming import embed_chunks
 from hear_multiview.frame_cache import FrameCache
@@ -58,7 +59,7 @@ class Embedder(nn.Module):
         """Where its weights are."""
         return self._device_anchor.device
 
-    def stream(self, audio: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    def stream(self, audio: Audio) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the embeddings of ``audio`` [clip, sample] a chunk at a time, each float32 [clip, frame, size], with
         their times in milliseconds, float32 [frame] on the CPU.
 
@@ -70,25 +71,26 @@ class Embedder(nn.Module):
             return frames
         return embed_chunks(self.encoder, frames, self.view)
 
-    def scene(self, audio: Tensor) -> Tensor:
+    def scene(self, audio: Audio) -> Tensor:
         """[clip, sample] to the mean or maximum of its frame embeddings, as the encoder has it, float32 [clip, size];
         a mean is summed in float64, so that 20 minutes lose nothing against 1 second."""
         if self.pool == "max":
             largest = [z.amax(dim=1) for z, _ in self.stream(audio)]
             return torch.stack(largest).amax(dim=0)
-        total, count = audio.new_zeros(len(audio), self.scene_embedding_size, dtype=torch.float64), 0
+        total = torch.zeros(len(audio), self.scene_embedding_size, dtype=torch.float64, device=audio.device)
+        count = 0
         for z, _ in self.stream(audio):
             total += z.sum(dim=1, dtype=torch.float64)
             count += z.shape[1]
         return (total / count).float()
 
-    def frames(self, audio: Tensor) -> tuple[Tensor, Tensor]:
+    def frames(self, audio: Audio) -> tuple[Tensor, Tensor]:
         """[clip, sample] to every frame embedding, float32 [clip, frame, size], and their times in milliseconds,
         float32 [frame] on the CPU."""
         embeddings, times = zip(*self.stream(audio), strict=True)
         return torch.cat(embeddings, dim=1), torch.cat(times)
 
-    def _frames_within(self, audio: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    def _frames_within(self, audio: Audio) -> Iterator[tuple[Tensor, Tensor]]:
         """The front end's chunks of frames and times, without frames whose centre lies beyond the end of the audio."""
         front, cache = self.frontend, self.cache
         for frames, times in front.stream(audio) if cache is None else cache.stream(front, audio):

@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hear_multiview.audio.streamed import Audio
 from hear_multiview.files import replacing
 from hear_multiview.frontends.base import FrontEnd
 
@@ -32,6 +33,8 @@ from hear_multiview.frontends.base import FrontEnd
 VARIABLE = "HEAR_MULTIVIEW_CACHE"
 #: Part of every key; another number for another layout of entries.
 FORMAT = 2
+#: Samples that go into a key at a time.
+_KEY_SAMPLES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class FrameCache:
         name = os.environ.get(VARIABLE)
         return cls(Path(name)) if name else None
 
-    def stream(self, frontend: FrontEnd, audio: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    def stream(self, frontend: FrontEnd, audio: Audio) -> Iterator[tuple[Tensor, Tensor]]:
         """Like ``frontend.stream(audio)``, reading from the cache what it holds and filling it on a miss.
 
         Raises:
@@ -83,10 +86,13 @@ class FrameCache:
             yield part
 
 
-def _key(frontend: FrontEnd, audio: Tensor) -> str:
+def _key(frontend: FrontEnd, audio: Audio) -> str:
     made_by = f"{frontend.name} {frontend.digest} {frontend.precision} {frontend.sample_rate} {frontend.hop}"
     digest = hashlib.sha256(f"{FORMAT} {made_by} {frontend.dim} {tuple(audio.shape)}\n".encode())
-    digest.update(audio.cpu().contiguous().numpy().data)
+    for clip in range(len(audio)):
+        for start in range(0, audio.shape[1], _KEY_SAMPLES):
+            samples = audio[clip : clip + 1, start : start + _KEY_SAMPLES]
+            digest.update(samples.cpu().contiguous().numpy().data)
     return digest.hexdigest()
 
 

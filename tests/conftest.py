@@ -7,13 +7,16 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -248,3 +251,53 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
     thread.start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Callable[[Path], AbstractContextManager[tuple[Callable[..., Any], list[dict[str, Any]]]]]:
+    """``with chromium(folder) as (call, events)``: a browser without a window, with its profile in ``folder``.
+
+    ``call(method, **parameters)`` is of its debugging protocol, ``events`` the list of its events so far. The test is
+    skipped, visibly, where there is no browser.
+    """
+    return _chromium
+
+
+@contextmanager
+def _chromium(folder: Path) -> Iterator[tuple[Callable[..., Any], list[dict[str, Any]]]]:
+    """``call(method, **parameters)`` of the browser's own debugging protocol, and the list of its events so far."""
+    programs = [*filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))]
+    if not programs:
+        pytest.skip("needs a browser to open the page with: chromium, chromium-browser or google-chrome on the path")
+    options = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+    options += f" --disable-component-update --disable-sync --remote-debugging-pipe --user-data-dir={folder}"
+    # The browser reads its file 3 and writes its file 4; a message ends with a zero byte.
+    shell = ["sh", "-c", 'exec "$0" "$@" 3<&0 4>&1 </dev/null >/dev/null 2>&1', programs[0], *options.split()]
+    browser = subprocess.Popen(shell, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    to, back = browser.stdin, browser.stdout
+    assert to is not None
+    assert back is not None
+    late = threading.Timer(60, browser.kill)
+    late.start()
+    session: dict[str, str] = {}
+    events: list[dict[str, Any]] = []
+
+    def call(method: str, **parameters: Any) -> Any:
+        to.write(json.dumps({"id": 1, "method": method, "params": parameters, **session}).encode() + b"\0")
+        to.flush()
+        while True:
+            # At the end of the pipe this is empty, which JSON refuses.
+            message = json.loads(b"".join(iter(lambda: back.read(1).strip(b"\0"), b"")))
+            if "id" in message:
+                assert "error" not in message, message
+                return message["result"]
+            events.append(message)
+
+    try:
+        target = call("Target.createTarget", url="about:blank")["targetId"]
+        session["sessionId"] = call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        yield call, events
+    finally:
+        to.close()  # this ends the browser
+        browser.wait()
+        late.cancel()

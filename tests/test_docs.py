@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+import hear_multiview.__main__
 import sonyc_tasks.__main__
 import training.__main__
 
@@ -20,11 +21,14 @@ ROOT = Path(__file__).parents[1]
 PLACES = ("*.md", "docs/*.md", "findings/*.md", "training/systems/*/*.md")
 DOCUMENTS = sorted(path for place in PLACES for path in ROOT.glob(place))
 NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
-PARSERS = {"sonyc_tasks": sonyc_tasks.__main__._parser(), "training": training.__main__._parser()}
+PARSERS = {
+    package.__name__.partition(".")[0]: package._parser()
+    for package in (hear_multiview.__main__, sonyc_tasks.__main__, training.__main__)
+}
 
 _FENCE = re.compile(r"^ *```")
 _LINK = re.compile(r"\]\(([^)\s]+)\)|(?:src|href)=\"([^\"]+)\"")
-_COMMAND = re.compile(r"python -m (sonyc_tasks|training) (?=[a-z])(.*)")
+_COMMAND = re.compile(r"python -m (hear_multiview|sonyc_tasks|training) (?=[a-z])(.*)")
 #: A path from the root of somebody's machine, not the tail of a longer path or address.
 _MACHINE_PATH = re.compile(r"(?<![\w.~/…}-])/(?:work|root|home|tmp|Users|mnt)\b")
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from hear_multiview.audio.streamed import Audio
+
 #: Frames computed at a time.
 CHUNK_FRAMES = 1024
 
@@ -36,7 +38,7 @@ def hann_window(n_fft: int) -> Tensor:
 
 
 def log_mel_spectrogram(
-    audio: Tensor, frames: int, hop_length: int, window: Tensor, filterbank: Tensor, eps: float
+    audio: Audio, frames: int, hop_length: int, window: Tensor, filterbank: Tensor, eps: float
 ) -> Iterator[Tensor]:
     """Yield the first ``frames`` frames of ``audio``, `CHUNK_FRAMES` at a time: ln(power in a band + ``eps``).
 
@@ -52,9 +54,12 @@ def log_mel_spectrogram(
     """
     n_fft = len(window)
     side = (n_fft - hop_length) // 2
-    padded = nn.functional.pad(audio, (side, side + max(0, frames * hop_length - audio.shape[1])))
     for start in range(0, frames, CHUNK_FRAMES):
         stop = min(start + CHUNK_FRAMES, frames)
-        samples = padded[:, start * hop_length : (stop - 1) * hop_length + n_fft].unfold(1, n_fft, hop_length)
+        first, last = start * hop_length - side, (stop - 1) * hop_length - side + n_fft
+        within = audio[:, max(first, 0) : max(last, 0)]
+        before = max(-first, 0)
+        padded = nn.functional.pad(within, (before, last - first - before - within.shape[1]))
+        samples = padded.unfold(1, n_fft, hop_length)
         power = torch.fft.rfft(samples * window).abs().square()
         yield (power @ filterbank + eps).log()

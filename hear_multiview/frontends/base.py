@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from hear_multiview.audio.streamed import Audio
+
 #: A HEAR module's name as a front end is this and the module's name, as it is imported.
 PREFIX = "hear:"
 #: How such a name is written in help and error messages.
@@ -47,13 +49,13 @@ class FrontEnd(Protocol):
         """Whether frames are centred on ``(i + 0.5) · hop`` samples and the last one may be mostly padding. A frame
         whose centre lies beyond the end of the audio is then not part of an embedding."""
 
-    def stream(self, audio: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    def stream(self, audio: Audio) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield all frames of ``audio``, a chunk at a time, in bounded memory where it can.
 
         What it yields depends on ``audio`` alone. Preparing the audio (loudness, padding) is the front end's task.
 
         Args:
-            audio: float32 [clip, sample].
+            audio: float32 [clip, sample]; ``audio[:, start:stop]`` is a tensor, all of it may not be.
 
         Yields:
             Frames float32 [clip, frame, dim] on the device of ``audio``, and where they lie in time, in milliseconds,

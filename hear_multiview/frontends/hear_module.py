@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from hear_multiview import weight_file
+from hear_multiview.audio.streamed import Audio
 from hear_multiview.files import first_line, sha256
 from hear_multiview.frontends.base import PREFIX
 
@@ -84,7 +85,7 @@ class HearModuleFrontEnd(nn.Module):
         self.hop = int(hop) if hop.is_integer() else hop
         self.dim = frames.shape[2]
 
-    def stream(self, audio: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    def stream(self, audio: Audio) -> Iterator[tuple[Tensor, Tensor]]:
         """The module's timestamp embeddings of ``audio`` [clip, sample] in one piece, float32 [clip, frame, dim], and
         its own timestamps in milliseconds, float32 [frame] on the CPU.
 
@@ -92,7 +93,7 @@ class HearModuleFrontEnd(nn.Module):
             ValueError: the module fails, or returns no frames, frames of another shape than HEAR asks for, or numbers
                 that are not finite.
         """
-        yield self._embed(audio)
+        yield self._embed(audio[:, :])
 
     def _embed(self, audio: Tensor) -> tuple[Tensor, Tensor]:
         """Frames float32 [clip, frame, dim] where ``audio`` is, and their times float32 [frame] on the CPU."""

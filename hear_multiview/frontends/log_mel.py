@@ -13,6 +13,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from hear_multiview.audio.mel import hann_window, log_mel_spectrogram, mel_filterbank
+from hear_multiview.audio.streamed import Audio
 from hear_multiview.frontends.frame_times import frame_centres
 
 SAMPLE_RATE, HOP_LENGTH, N_FFT, N_MELS = 16_000, 512, 1024, 64
@@ -52,7 +53,7 @@ class LogMel(nn.Module):
         self.digest = hashlib.sha256(f"{name} {constants}".encode()).hexdigest()
         self.eval()
 
-    def stream(self, audio: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    def stream(self, audio: Audio) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield chunks of the frames of ``audio`` [clip, sample], each float32 [clip, frame, ``dim``], with the
         centres of these frames in milliseconds, float32 [frame]."""
         start, frames = 0, -(-audio.shape[1] // self.hop)

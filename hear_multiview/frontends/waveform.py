@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from hear_multiview.audio.streamed import Audio
 from hear_multiview.frontends.frame_times import frame_centres
 
 SAMPLE_RATE, BLOCK = 16_000, 256
@@ -33,7 +34,7 @@ class Waveform(nn.Module):
         self.register_buffer("_device_anchor", torch.empty(0), persistent=False)
         self.eval()
 
-    def stream(self, audio: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    def stream(self, audio: Audio) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield chunks of the frames of ``audio`` [clip, sample], each float32 [clip, frame, `BLOCK`], with the centres
         of these frames in milliseconds, float32 [frame]."""
         frames = -(-audio.shape[1] // BLOCK)

@@ -12,8 +12,9 @@ import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -67,19 +68,111 @@ def read_mono(path: str | Path, sample_rate: int) -> np.ndarray:
         ValueError: The file is missing, cannot be decoded, has no samples, fewer or more than its header announces, NaN
             or infinity, or samples beyond `OVERSHOOT`.
     """
-    samples, rate = decode(path)
-    if len(samples) == 0:
+    blocks = list(open_mono(path, sample_rate, keep=None).blocks())
+    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+
+
+@dataclass(frozen=True)
+class MonoFile:
+    """A sound audio file, to be read as `read_mono` reads it, but a block at a time.
+
+    Attributes:
+        path: The file.
+        sample_rate: Of the result, in Hz.
+        source_rate: Of the file, in Hz.
+        source_frames: Samples per channel in the file.
+        channel: The only channel that is read, or None for the mean of all.
+    """
+
+    path: str | Path
+    sample_rate: int
+    source_rate: int
+    source_frames: int
+    channel: int | None
+    _decoded: list[np.ndarray] | None = field(repr=False)  # if all of it fits
+
+    @property
+    def length(self) -> int:
+        """Number of samples of the result, as soxr rounds it."""
+        return int(self.source_frames * self.sample_rate / self.source_rate + 0.5)
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the decoded file is kept in memory."""
+        return self._decoded is not None
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """Yield the samples in order, float32 [sample]; together they are those of `read_mono`, to the bit.
+
+        Raises:
+            ValueError: The file has changed since it was opened.
+        """
+        mono = map(self._mixed, self._source())
+        if self.source_rate == self.sample_rate:
+            yield from mono
+            return
+        with _naming(self.path):
+            resampler = soxr.ResampleStream(self.source_rate, self.sample_rate, 1, dtype="float32", quality="HQ")
+        step = max(1, min(_BLOCK, _BLOCK * self.source_rate // self.sample_rate))
+        for block in mono:
+            for start in range(0, len(block), step):
+                yield self._resampled(resampler, block[start : start + step])
+        yield self._resampled(resampler, np.empty(0, np.float32), last=True)
+
+    def _resampled(self, resampler: soxr.ResampleStream, samples: np.ndarray, *, last: bool = False) -> np.ndarray:
+        with _naming(self.path):
+            return resampler.resample_chunk(np.ascontiguousarray(samples), last=last)
+
+    def _source(self) -> Iterator[np.ndarray]:
+        """The decoded blocks [sample, channel], from memory or once more from the file."""
+        if self._decoded is not None:
+            yield from self._decoded
+            return
+        _, blocks = _decoding(self.path)
+        frames = 0
+        for block in blocks:
+            frames += len(block)
+            yield block
+        if frames != self.source_frames:
+            raise ValueError(f"{self.path} has changed while it was read; run the command again")
+
+    def _mixed(self, samples: np.ndarray) -> np.ndarray:
+        if self.channel is not None or samples.shape[1] == 1:
+            return samples[:, self.channel or 0]
+        mean: np.ndarray = samples.mean(axis=1, dtype=np.float32)
+        return mean
+
+
+def open_mono(path: str | Path, sample_rate: int, *, keep: int | None = 1 << 24) -> MonoFile:
+    """Decode an audio file once, to know that it is sound, and prepare to read it as `read_mono` does.
+
+    Args:
+        path: The file.
+        sample_rate: Of the result, in Hz.
+        keep: The most samples, of all channels together, to keep decoded; a longer file is decoded again to be read.
+            None is any number.
+
+    Raises:
+        ValueError: As for `read_mono`.
+    """
+    rate, blocks = _decoding(path)
+    held: list[np.ndarray] | None = []
+    power, size, peak = ChannelPower(), 0, 0.0
+    for block in blocks:
+        size += block.size
+        peak = max(_peak(block), peak)
+        power.add(block)
+        if held is not None:
+            held.append(block)
+        if keep is not None and size > keep:
+            held = None
+    if size == 0:
         raise ValueError(f"{path} has no samples; {_AGAIN}")
-    if fault := scale_fault(samples):
+    if fault := _peak_fault(peak):
         raise ValueError(f"{path} {fault}")
-    if (kept := cancelling(samples)) is not None:
-        warnings.warn(f"{path}: the channels cancel each other; only channel {kept + 1} is read", stacklevel=2)
-        samples = samples[:, [kept]]
-    mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1, dtype=np.float32)
-    if rate != sample_rate:
-        with _naming(path):
-            mono = soxr.resample(mono, rate, sample_rate, quality="HQ")
-    return mono
+    if (channel := power.cancelling()) is not None:
+        warnings.warn(f"{path}: the channels cancel each other; only channel {channel + 1} is read", stacklevel=2)
+    return MonoFile(path, sample_rate, rate, power.frames, channel, held)
 
 
 def duration(path: str | Path) -> float:
@@ -115,33 +208,15 @@ def decode(path: str | Path) -> tuple[np.ndarray, int]:
     Raises:
         ValueError: The file is missing, cannot be decoded, or has fewer or more samples than its header announces.
     """
-    _size(path)
+    rate, decoded = _decoding(path)
+    blocks = list(decoded)
     with _naming(path):
-        lengths = sample_lengths(path)
-        stream, announced = _open(path)
-        with stream as file:
-            rate = file.samplerate
-            blocks = list(_blocks(file, announced))
-            samples = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
-    _require_rate(path, rate)
-    if stream.format == "FLAC" and announced is not None and len(samples) != announced:
-        raise ValueError(_contradicted(path, len(samples) < announced))
-    if lengths is not None and not lengths.agree:
-        raise ValueError(_contradicted(path, lengths.held < lengths.announced))
-    return samples, rate
+        return (blocks[0] if len(blocks) == 1 else np.concatenate(blocks)), rate
 
 
 def scale_fault(samples: np.ndarray) -> str | None:
     """Return what is wrong with the values of ``samples``, and what to do; None if all are within ±`OVERSHOOT`."""
-    peak = max(float(samples.max()), -float(samples.min())) if samples.size else 0.0
-    if not np.isfinite(peak):
-        return "has NaN or infinite samples; convert it again, or leave it out of the data set"
-    if peak > OVERSHOOT:
-        return (
-            f"has samples up to {peak:g}, but full scale is 1; divide every file of the data set by the same number "
-            "(32768 for 16-bit integers)"
-        )
-    return None
+    return _peak_fault(_peak(samples))
 
 
 def cancelling(samples: np.ndarray) -> int | None:
@@ -151,13 +226,41 @@ def cancelling(samples: np.ndarray) -> int | None:
     leave more. Channels cancel if the mean has less than a quarter of that; two equally loud ones do at a correlation
     below -7/8. Power is the variance over time, as a constant offset is not sound.
     """
-    channels = samples.shape[1]
-    if channels == 1:
-        return None
-    power = samples.var(axis=0, dtype=np.float64)
-    loudest = int(power.argmax())
-    left = samples.mean(axis=1, dtype=np.float64).var()
-    return loudest if left < power[loudest] / (4 * channels**2) else None
+    power = ChannelPower()
+    power.add(samples)
+    return power.cancelling()
+
+
+class ChannelPower:
+    """The variance over time of each channel and of their mean, from consecutive blocks."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self._mean = self._squares = np.zeros(1)  # [channel + 1]; squares of the deviations from the mean, summed
+
+    def add(self, samples: np.ndarray) -> None:
+        """Take in the next block [sample, channel]."""
+        count, channels = samples.shape
+        if not count or channels == 1:
+            self.frames += count
+            return
+        total = self.frames + count
+        with np.errstate(invalid="ignore", over="ignore"):  # a file of infinite samples is refused later
+            mixed = samples.mean(axis=1, dtype=np.float64)
+            mean = np.append(samples.mean(axis=0, dtype=np.float64), mixed.mean())
+            squares = np.append(samples.var(axis=0, dtype=np.float64), mixed.var()) * count
+            away = mean - self._mean  # Chan et al. 1979: how the variances of two sets combine
+            self._squares = self._squares + squares + away**2 * (self.frames * count / total)
+            self._mean = self._mean + away * (count / total)
+        self.frames = total
+
+    def cancelling(self) -> int | None:
+        """As `cancelling` says, for all that was taken in."""
+        *channels, mixed = self._squares.tolist()
+        if not channels:
+            return None
+        loudest = int(np.argmax(channels))
+        return loudest if mixed < channels[loudest] / (4 * len(channels) ** 2) else None
 
 
 def fit(samples: np.ndarray, length: int) -> np.ndarray:
@@ -199,27 +302,79 @@ class Stream(soundfile.SoundFile):
     never reads more frames than the header announces.
     """
 
+    def __init__(self, file: str | io.FileIO) -> None:
+        """Open a path, or a file, which is closed with the stream."""
+        self._given = file
+        super().__init__(file)
+
+    def close(self) -> None:
+        """Close the stream, as leaving a ``with`` block does."""
+        super().close()
+        if isinstance(self._given, io.FileIO):
+            self._given.close()
+
     def seekable(self) -> bool:
         return False
+
+
+class _UnknownLength(io.FileIO):
+    """A FLAC file in whose header the number of samples is unknown (36 zero bits, RFC 9639, 8.2).
+
+    libsndfile stops reading a FLAC file where its header says, whatever follows.
+    """
+
+    def readinto(self, buffer: Any) -> int | None:
+        position = self.tell()
+        count = super().readinto(buffer)
+        view = memoryview(buffer).cast("B")
+        for place, kept in ((21, 0xF0), *((k, 0x00) for k in range(22, 26))):
+            if position <= place < position + (count or 0):
+                view[place - position] &= kept
+        return count
 
 
 def _open(path: str | Path) -> tuple[Stream, int | None]:
     """Open a file; also return how many frames it announces (None if it does not).
 
-    libsndfile stops reading a FLAC file where its header says, whatever follows. So a FLAC file is decoded from memory,
-    with its length set to unknown there (36 zero bits, RFC 9639, 8.2).
+    A FLAC file is opened as `_UnknownLength`.
     """
     with open(path, "rb") as raw:
-        content = raw.read(4)
-        if content == b"fLaC":
-            content += raw.read()
-    if content[:4] != b"fLaC":
+        header = raw.read(26)
+    if header[:4] != b"fLaC":
         file = Stream(str(path))
         return file, file.frames
-    header = bytearray(content)
     announced = int.from_bytes(header[21:26], "big") & ((1 << 36) - 1)
-    header[21:26] = (int.from_bytes(header[21:26], "big") & ~((1 << 36) - 1)).to_bytes(5, "big")
-    return Stream(io.BytesIO(header)), announced or None
+    return Stream(_UnknownLength(str(path))), announced or None
+
+
+def _decoding(path: str | Path) -> tuple[int, Iterator[np.ndarray]]:
+    """Open a file: its sample rate in Hz, and its samples in blocks float32 [sample, channel], at least one.
+
+    At the end of the blocks, ValueError says whether the file has fewer or more samples than its header announces.
+    """
+    _size(path)
+    with _naming(path):
+        lengths = sample_lengths(path)
+        stream, announced = _open(path)
+    _require_rate(path, stream.samplerate)
+
+    def blocks() -> Iterator[np.ndarray]:
+        frames = 0
+        with stream as file:
+            decoded = _blocks(file, announced)
+            while True:
+                with _naming(path):
+                    block = next(decoded, None)
+                if block is None:
+                    break
+                frames += len(block)
+                yield block
+        if stream.format == "FLAC" and announced is not None and frames != announced:
+            raise ValueError(_contradicted(path, frames < announced))
+        if lengths is not None and not lengths.agree:
+            raise ValueError(_contradicted(path, lengths.held < lengths.announced))
+
+    return stream.samplerate, blocks()
 
 
 def _blocks(file: Stream, expected: int | None) -> Iterator[np.ndarray]:
@@ -249,6 +404,23 @@ def _is_whole(path: str | Path, file: Stream) -> bool:
         return len(file.read(1)) == 1
     except soundfile.LibsndfileError:  # a truncated FLAC file
         return False
+
+
+def _peak(samples: np.ndarray) -> float:
+    """The largest magnitude of ``samples``, infinite if one is not a number; 0 if there are none."""
+    peak = max(float(samples.max()), -float(samples.min())) if samples.size else 0.0
+    return peak if np.isfinite(peak) else np.inf
+
+
+def _peak_fault(peak: float) -> str | None:
+    if not np.isfinite(peak):
+        return "has NaN or infinite samples; convert it again, or leave it out of the data set"
+    if peak > OVERSHOOT:
+        return (
+            f"has samples up to {peak:g}, but full scale is 1; divide every file of the data set by the same number "
+            "(32768 for 16-bit integers)"
+        )
+    return None
 
 
 def _size(path: str | Path) -> int:

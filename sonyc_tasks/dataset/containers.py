@@ -46,6 +46,7 @@ _CHUNKS = {
 }
 # Programs that write to a pipe do not know the length, and announce one of the largest numbers of 31 or 32 bits.
 _UNKNOWN = 0x7FFF_F000
+_BLOCK = 1 << 20  # bytes
 
 
 def sample_lengths(path: str | Path) -> Lengths | None:
@@ -65,8 +66,7 @@ def sample_lengths(path: str | Path) -> Lengths | None:
             start, announced = (int.from_bytes(file.read(4), order) for _ in range(2))
             return None if announced >= _UNKNOWN else Lengths(announced, max(0, end - start))
         if magic == b"OggS":
-            file.seek(0)
-            return _page_lengths(file.read())
+            return _page_lengths(file, end)
         kind = _CHUNKS.get(magic)
         return None if kind is None else _chunk_lengths(file, kind, end, magic == b"RF64")
 
@@ -101,22 +101,27 @@ def _chunk_lengths(file: BinaryIO, kind: _Chunks, end: int, rf64: bool) -> Lengt
     if start + announced >= end:
         return Lengths(announced, end - start)
     file.seek(position)
-    rest = len(file.read().rstrip(b"\0")) if position < end else 0  # zeros after the last chunk are padding
+    rest = 0  # what follows the last chunk, but for zeros at the end, which are padding
+    for start in range(position, end, _BLOCK):
+        if some := len(file.read(_BLOCK).rstrip(b"\0")):
+            rest = start - position + some
     return Lengths(announced, announced + rest)
 
 
-def _page_lengths(content: bytes) -> Lengths:
+def _page_lengths(file: BinaryIO, end: int) -> Lengths:
     """Check the pages of an Ogg file (RFC 3533) by their checksums; the last page is marked."""
     position, last = 0, False
-    while content[position : position + 4] == b"OggS" and len(content) >= position + 27:
-        table = content[position + 27 : position + 27 + content[position + 26]]
-        page = content[position : position + 27 + len(table) + sum(table)]
-        blank = page[:22] + bytes(4) + page[26:]  # its own field counts as zeros in the checksum
-        if len(page) < 27 + len(table) + sum(table) or _ogg_checksum(blank) != int.from_bytes(page[22:26], "little"):
+    file.seek(0)
+    while (head := file.read(27))[:4] == b"OggS" and len(head) == 27:
+        table = file.read(head[26])
+        body = file.read(sum(table))
+        blank = head[:22] + bytes(4) + head[26:] + table + body  # its own field counts as zeros in the checksum
+        whole = len(table) == head[26] and len(body) == sum(table)
+        if not whole or _ogg_checksum(blank) != int.from_bytes(head[22:26], "little"):
             break
-        last = bool(page[5] & 4)
-        position += len(page)
-    return Lengths(len(content), position if last else 0)
+        last = bool(head[5] & 4)
+        position += len(blank)
+    return Lengths(end, position if last else 0)
 
 
 _MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))

@@ -17,6 +17,7 @@ from training.bench.encoder import encoder_rows
 from training.bench.gpu import gpu_rows
 from training.bench.memory import memory_rows
 from training.bench.pretraining import pretraining_rows
+from training.bench.recordings import recordings_rows
 from training.bench.row import Row, table
 from training.bench.sampling import sampling_rows
 from training.bench.separation import separation_rows
@@ -31,6 +32,7 @@ CPU: Mapping[str, Family] = {
     "start-up": startup_rows,
     "encoder": encoder_rows,
     "cache": cache_rows,
+    "recordings": recordings_rows,
     "pretraining": pretraining_rows,
     "storage": storage_rows,
     "memory": memory_rows,

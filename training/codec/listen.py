@@ -17,9 +17,9 @@ from hear_multiview.frontends.dac import weights as codec_weights
 from sonyc_tasks.dataset.audio import read_mono
 from sonyc_tasks.files import write_atomic
 from sonyc_tasks.page import render
+from sonyc_tasks.page.sound import encode
 from training.codec.bundle import seeded_codec
 from training.codec.model import mel_distance
-from training.reporting.page.audio import encode
 
 #: Duration of each example on the page.
 SECONDS = 4.0

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from hear_multiview import threads
 from hear_multiview.audio import loudness
+from hear_multiview.audio.streamed import Audio
 from hear_multiview.frontends.dac import encoder as codec_encoder
 from hear_multiview.frontends.dac import weights as codec_weights
 from hear_multiview.frontends.dac.encoder import Stage
@@ -62,10 +63,9 @@ class CodecFrontEnd(nn.Module):
         require_same_precision(self, fn)
         return super()._apply(fn, recurse)
 
-    def stream(self, audio: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    def stream(self, audio: Audio) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield chunks of the latents of ``audio`` [clip, sample], each float32 [clip, up to `CHUNK_FRAMES`, dim], with
         the centres of the frames in milliseconds, float32 [frame]."""
-        audio = audio.detach()  # the encoder is frozen, and its kernels have no gradient
         gain = loudness.gains(audio, self.sample_rate)
         frames = math.ceil(audio.shape[1] / self.hop)
         for start in range(0, frames, CHUNK_FRAMES):
@@ -74,14 +74,14 @@ class CodecFrontEnd(nn.Module):
             times = frame_centres(start, stop, self.hop, self.sample_rate)
             yield latents[:, :, 0].transpose(1, 2).float().contiguous(), times
 
-    def _encode(self, stages: int, audio: Tensor, gain: Tensor, start: int, stop: int) -> Tensor:
+    def _encode(self, stages: int, audio: Audio, gain: Tensor, start: int, stop: int) -> Tensor:
         """Steps ``start`` to ``stop`` of the output of the first ``stages`` stages, [clip, channel, 1, step].
 
         A CPU's threads take chunks of single clips, other devices chunks of all clips. The output of no stage at all is
         ``audio`` [clip, sample] itself, times ``gain`` [clip, 1].
         """
         if stages == 0:
-            chunk = audio[:, start:stop] * gain
+            chunk = audio[:, start:stop].detach() * gain  # the kernels of a frozen encoder have no gradient
             chunk = nn.functional.pad(chunk, (0, stop - start - chunk.shape[1]))
             return chunk[:, None, None].to(torch.bfloat16 if self.precision == "bf16" else torch.float32)
         stage, hop = cast(Stage, self.stages[stages - 1]), self.hops[stages]

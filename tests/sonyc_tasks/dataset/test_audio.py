@@ -7,8 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import soxr
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from sonyc_tasks.dataset.audio import OVERSHOOT, duration, fit, read_header, read_mono, write_pcm16
+from sonyc_tasks.dataset import audio
+from sonyc_tasks.dataset.audio import OVERSHOOT, duration, fit, open_mono, read_header, read_mono, write_pcm16
 
 
 def test_channels_are_averaged_and_the_rate_converted(tmp_path: Path) -> None:
@@ -201,3 +205,69 @@ def test_errors_of_libraries_name_the_file(
     monkeypatch.setattr(soundfile.SoundFile, "read", fail)
     with pytest.raises(ValueError, match=r"x\.wav"):
         read_mono(path, 8000)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rates=st.tuples(*[st.sampled_from([8000, 11_025, 12_345, 16_000, 22_050, 44_100, 48_000, 96_000, 192_000])] * 2),
+    channels=st.integers(1, 9),
+    frames=st.integers(1, 30_000),
+    block=st.sampled_from([16, 1000, 4096, 1 << 20]),
+    keep=st.sampled_from([None, 0, 5000]),
+)
+def test_blocks_are_the_bits_of_one_shot_resampling(
+    tmp_path: Path, rates: tuple[int, int], channels: int, frames: int, block: int, keep: int | None
+) -> None:
+    """However a file is cut into blocks, and whether it is decoded once or twice."""
+    path = tmp_path / "x.flac" if channels <= 8 and frames % 2 else tmp_path / "x.wav"
+    rng = np.random.default_rng(frames)
+    soundfile.write(path, rng.uniform(-0.5, 0.5, (frames, channels)), rates[0])
+    whole, _ = soundfile.read(path, dtype="float32", always_2d=True)
+    expected = soxr.resample(whole.mean(axis=1, dtype=np.float32), *rates, quality="HQ")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(audio, "_BLOCK", block)
+        opened = open_mono(path, rates[1], keep=keep)
+        blocks = list(opened.blocks())
+        assert opened.length == len(expected)
+        assert opened.in_memory == (keep is None or whole.size <= keep)
+        np.testing.assert_array_equal(np.concatenate(blocks), expected)
+        np.testing.assert_array_equal(np.concatenate(list(opened.blocks())), expected)  # and once more
+        np.testing.assert_array_equal(read_mono(path, rates[1]), expected)
+
+
+def test_cancelling_channels_are_found_in_blocks_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "anti.wav"
+    drift = np.linspace(-0.3, 0.3, len(NOISE))  # so that the mean of a block is not that of the file
+    soundfile.write(path, np.stack([0.5 * NOISE[:, 0] + drift, -NOISE[:, 0] - drift], axis=1), 8000)
+    monkeypatch.setattr(audio, "_BLOCK", 100)
+    with pytest.warns(UserWarning, match=r"anti\.wav"):
+        opened = open_mono(path, 8000, keep=0)
+    assert opened.channel == 1
+    power = audio.ChannelPower()
+    for start in range(0, len(NOISE), 77):
+        power.add(NOISE[start : start + 77])
+    expected = [*NOISE.var(axis=0), NOISE.mean(axis=1).var()]
+    np.testing.assert_allclose(power._squares / power.frames, expected, rtol=1e-12)
+
+
+def test_a_file_that_changes_while_it_is_read_is_named(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "x.wav", NOISE[:, 0], 8000)
+    opened = open_mono(tmp_path / "x.wav", 8000, keep=0)
+    soundfile.write(tmp_path / "x.wav", NOISE[:100, 0], 8000)
+    with pytest.raises(ValueError, match=r"x\.wav"):
+        list(opened.blocks())
+
+
+def test_a_stream_holds_little_of_a_long_flac_file(tmp_path: Path) -> None:
+    path = tmp_path / "long.flac"
+    frames = 12_000_000
+    with soundfile.SoundFile(path, "w", 8000, 1) as file:
+        for _ in range(12):
+            file.write(np.random.default_rng(0).uniform(-0.5, 0.5, frames // 12))
+    tracemalloc.start()
+    try:
+        opened = open_mono(path, 8000, keep=1 << 20)
+        assert sum(map(len, opened.blocks())) == frames
+        assert tracemalloc.get_traced_memory()[1] < path.stat().st_size  # 18 MB; decoded it is 48 MB
+    finally:
+        tracemalloc.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,18 @@ from typing import Any
 import pytest
 import torch
 
-from training.bench import cache, encoder, gpu, memory, pretraining, sampling, separation, startup, storage
+from training.bench import (
+    cache,
+    encoder,
+    gpu,
+    memory,
+    pretraining,
+    recordings,
+    sampling,
+    separation,
+    startup,
+    storage,
+)
 from training.bench.peak import peak_flops
 
 TINY = {"encoder_dim": 8, "latent_dim": 32, "decoder_dim": 16}
@@ -26,7 +38,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
         found = [[function(**arguments)() for _ in range(repeats)] for function, arguments in contenders]
         return [{name: statistics.median(f[name] for f in one) for name in one[0]} for one in found]
 
-    for module in (cache, encoder, gpu, memory, pretraining, sampling, separation, storage):
+    for module in (cache, encoder, gpu, memory, pretraining, recordings, sampling, separation, storage):
         monkeypatch.setattr(module, "measure_interleaved", measure_interleaved)
 
 
@@ -76,6 +88,17 @@ def test_cache() -> None:
     assert row.ratio is not None
     assert row.ratio > 0
     assert row.met == (row.ratio >= 20)
+
+
+@pytest.mark.slow  # librosa is slow to import
+def test_recordings() -> None:
+    (row,) = recordings.recordings_rows(TINY, 2, 0.5, 1)
+    assert row.ratio is not None
+    assert row.ratio > 0
+    assert float(row.ours.split()[-1]) <= 1e-3
+    shares = [int(share) for share in re.findall(r"(\d+) %", row.ours)]
+    assert len(shares) == 4
+    assert sum(shares) == pytest.approx(100, abs=4)
 
 
 def test_pretraining() -> None:

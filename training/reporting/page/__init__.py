@@ -36,7 +36,7 @@ def write_page(
         sections: (heading, Markdown) of the tables.
         figures: (caption, PNG file).
         gallery: what the map and the listening panel show; None leaves both out.
-        sounds: (caption, data address as `training.reporting.page.audio.encode` makes it), below the figures.
+        sounds: (caption, data address as `sonyc_tasks.page.sound.encode` makes it), below the figures.
 
     Returns:
         ``path``.

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from sonyc_tasks.page.projection import nearest, project, similarities
 from sonyc_tasks.scores.results import split_model_name
 from sonyc_tasks.scores.text_tables import markdown_table
 from sonyc_tasks.tasks.sonyc import SENSOR_TASK, SOURCE_TASK
 from training.probes.embeddings import read_embeddings
 from training.reporting.page.audio import SECONDS, excerpt
-from training.reporting.page.projection import nearest, project, similarities
 
 #: Clips that can be heard; this many make a page of about 6 MB.
 MAX_AUDIBLE_CLIPS = 120

@@ -12,10 +12,10 @@ import numpy as np
 from torch import Tensor
 
 from hear_multiview.frontends.log_mel import LogMel
+from sonyc_tasks.page.sound import encode
 from sonyc_tasks.scores.text_tables import markdown_table
 from training.recipes import Recipe
 from training.reporting.page import write_page
-from training.reporting.page.audio import encode
 from training.reporting.seed_statistics import Mean, mean
 from training.reporting.text import estimate, number
 from training.systems.music import sounds

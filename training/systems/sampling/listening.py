@@ -10,10 +10,10 @@ import torch
 
 from hear_multiview.audio import loudness
 from sonyc_tasks.dataset.audio import read_mono
+from sonyc_tasks.page.sound import SAMPLE_RATE, encode
 from training.data.records import ORIGINAL
 from training.data.renditions import maker
 from training.recipes import Recipe
-from training.reporting.page.audio import SAMPLE_RATE, encode
 
 EXAMPLES, SECONDS = 3, 0.96
 

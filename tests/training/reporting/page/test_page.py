@@ -6,12 +6,8 @@ import base64
 import io
 import json
 import re
-import shutil
-import subprocess
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -21,11 +17,11 @@ import pytest
 import soundfile
 from PIL import Image
 
+from sonyc_tasks.page.projection import nearest, similarities
+from sonyc_tasks.page.sound import encode
 from training.reporting.page import gallery as gallery_module
 from training.reporting.page import markdown_html, write_page
-from training.reporting.page.audio import encode
 from training.reporting.page.gallery import Gallery, GalleryClip
-from training.reporting.page.projection import nearest, similarities
 
 HOSTILE = "</script><script>window.broken = 1</script><img src=x onerror='window.broken = 2'>\"'&|"
 TABLE = "| method | score |\n|---|--:|\n| **ours** \\| <i> | 0.6 [0.5, 0.7] |\n| `codec` | — |\n"
@@ -178,47 +174,7 @@ def test_what_a_gallery_must_have_where_there_is_one(tmp_path: Path) -> None:
     assert "script" not in Elements((tmp_path / "p.html").read_text()).tags
 
 
-@contextmanager
-def chromium(folder: Path) -> Iterator[tuple[Callable[..., Any], list[dict[str, Any]]]]:
-    """``call(method, **parameters)`` of the browser's own debugging protocol, and the list of its events so far."""
-    programs = [*filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))]
-    if not programs:
-        pytest.skip("needs a browser to open the page with: chromium, chromium-browser or google-chrome on the path")
-    options = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
-    options += f" --disable-component-update --disable-sync --remote-debugging-pipe --user-data-dir={folder}"
-    # The browser reads its file 3 and writes its file 4; a message ends with a zero byte.
-    shell = ["sh", "-c", 'exec "$0" "$@" 3<&0 4>&1 </dev/null >/dev/null 2>&1', programs[0], *options.split()]
-    browser = subprocess.Popen(shell, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    to, back = browser.stdin, browser.stdout
-    assert to is not None
-    assert back is not None
-    late = threading.Timer(60, browser.kill)
-    late.start()
-    session: dict[str, str] = {}
-    events: list[dict[str, Any]] = []
-
-    def call(method: str, **parameters: Any) -> Any:
-        to.write(json.dumps({"id": 1, "method": method, "params": parameters, **session}).encode() + b"\0")
-        to.flush()
-        while True:
-            # At the end of the pipe this is empty, which JSON refuses.
-            message = json.loads(b"".join(iter(lambda: back.read(1).strip(b"\0"), b"")))
-            if "id" in message:
-                assert "error" not in message, message
-                return message["result"]
-            events.append(message)
-
-    try:
-        target = call("Target.createTarget", url="about:blank")["targetId"]
-        session["sessionId"] = call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        yield call, events
-    finally:
-        to.close()  # this ends the browser
-        browser.wait()
-        late.cancel()
-
-
-def test_in_a_browser(written: Path, tmp_path: Path) -> None:
+def test_in_a_browser(written: Path, tmp_path: Path, chromium: Callable[[Path], Any]) -> None:
     with chromium(tmp_path) as (call, events):
 
         def run(script: str) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.reporting.page.projection import nearest, project, similarities
+from sonyc_tasks.page.projection import nearest, project, similarities
 
 
 def test_similarity_and_neighbours_against_the_obvious_way() -> None:

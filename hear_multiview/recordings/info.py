@@ -1,0 +1,103 @@
+"""The card of a checkpoint as text that is read at a glance."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from hear_multiview import checkpoint, hub
+from hear_multiview.api import BUNDLED
+from hear_multiview.encoders.base import Encoder
+from hear_multiview.files import sha256
+
+
+def describe(path: str | os.PathLike[str] = "") -> str:
+    """What a checkpoint is, one property per line.
+
+    Args:
+        path: a checkpoint, or ``hf://org/name``; empty is the bundled one.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not a checkpoint, or an address that cannot be fetched.
+    """
+    file = hub.local(path) if path else BUNDLED
+    saved = checkpoint.load(file)
+    card, front = saved.card, saved.card["frontend"]
+    encoder = saved.encoder()
+    sizes = view_sizes(encoder, front.get("dim"))
+    arguments = {"kind": "mlp", **card["encoder"]}
+    lines = {
+        "checkpoint": f"{os.fspath(path)}" if path else f"{file} (bundled)",
+        "sha256": sha256(file),
+        "front end": f"{front['name']}, sha256 {front['sha256']}",
+        "sample rate": _with_unit(front.get("sample_rate"), "Hz"),
+        "frames": _frames(front, encoder),
+        "encoder": f"{arguments.pop('kind')}, {_pairs(arguments)}; {_parameters(encoder)} parameters",
+        "views": ", ".join(f"{view} [{sizes[view]}]" for view in card["views"]),
+        "trained on": card.get("data"),
+        "sensors": _split(card.get("split")),
+        "recipe": _recipe(card.get("recipe"), card.get("seed")),
+        "metrics": _metrics(card.get("metrics")),
+        "versions": _pairs(card.get("versions")),
+    }
+    width = max(map(len, lines)) + 2
+    return "\n".join(f"{name:<{width}}{value}" for name, value in lines.items() if value)
+
+
+def view_sizes(encoder: Encoder, frontend_dim: int | None) -> dict[str, int | None]:
+    """Number of dimensions of each view; the front end's own is as its card says."""
+    parts = dict(encoder.parts)
+    return {"joint": sum(parts.values()), **parts, "frontend": frontend_dim}
+
+
+def _with_unit(value: Any, unit: str) -> str:
+    return f"{value} {unit}" if value else ""
+
+
+def _frames(front: Mapping[str, Any], encoder: Encoder) -> str:
+    """How long a frame of an embedding is."""
+    if not front.get("hop") or not front.get("sample_rate"):
+        return ""
+    samples = front["hop"] * encoder.stride
+    return f"one every {samples:g} samples ({1000 * samples / front['sample_rate']:.4g} ms)"
+
+
+def _parameters(encoder: Encoder) -> str:
+    return f"{sum(parameter.numel() for parameter in encoder.parameters()):,}"
+
+
+def _pairs(values: Mapping[str, Any] | None) -> str:
+    return ", ".join(f"{name} {value}" for name, value in (values or {}).items())
+
+
+def _split(split: Mapping[str, Any] | None) -> str:
+    """How many sensors or groups of each part; a split that is something else as it is."""
+    parts = split or {}
+    counted = {name: len(value) if isinstance(value, list | dict) else value for name, value in parts.items()}
+    return ", ".join(f"{value} {name}" for name, value in counted.items())
+
+
+def _recipe(recipe: Mapping[str, Any] | None, seed: Any) -> str:
+    if not recipe:
+        return ""
+    given = {key.replace("_", " "): value for key, value in recipe.items() if key != "name"}
+    objectives = " + ".join(f"{weight:g} {name}" for name, weight in given.pop("objectives", {}).items())
+    return f"{recipe.get('name', '')}, seed {seed}; {_pairs(given)}; {objectives}".rstrip("; ")
+
+
+def _metrics(metrics: Mapping[str, Any] | None) -> str:
+    """The metrics of the best epoch: ``valid total 2.6079, …``."""
+    parts = []
+    for name, value in (metrics or {}).items():
+        if isinstance(value, Mapping):
+            numbers = ", ".join(f"{key.replace('_', ' ')} {_number(number)}" for key, number in value.items())
+            parts.append(f"{name}: {numbers}")
+        else:
+            parts.append(f"{name} {_number(value + 1 if name == 'epoch' else value)}")
+    return "; ".join(parts)
+
+
+def _number(value: Any) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
