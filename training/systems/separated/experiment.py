@@ -73,10 +73,10 @@ SCALES = {
         data={"sensors": 28, "clips_per_sensor": 24, "seconds": 3.0, "seed": 5302},
         sensors={"train": 19, "valid": 1, "probe": 8},
         rounds=12,
-        separator=SeparatorConfig(steps=720, takes=24),
+        separator=SeparatorConfig(steps=640, takes=24),
         judged=60,
         seeds=3,
-        epochs=15,
+        epochs=12,
     ),
     "full": Scale(
         data={"sensors": 99, "clips_per_sensor": 100, "seconds": 10.0, "seed": 5303},
