@@ -170,6 +170,14 @@ def test_rows_made_in_different_ways_are_not_mixed(
         embed_table([path], other, **change)
 
 
+def test_a_run_in_which_nothing_was_done_leaves_nothing(write: Write, out: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken.wav").write_bytes(b"")
+    for paths, division in (([tmp_path / "broken.wav"], None), ([write("x.wav")], Division("window", 1e-3, 1e-3))):
+        with pytest.raises(ValueError, match=r"broken\.wav|0\.001"):
+            embed_table(paths, out, division=division)
+        assert not list(out.parent.iterdir())
+
+
 def test_a_missing_path_and_an_unknown_suffix_are_said_before_anything_is_done(
     write: Write, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
