@@ -89,7 +89,7 @@ def test_every_format_holds_the_rows_of_the_api(
     assert not list(tmp_path.glob("*.parts"))
 
 
-@pytest.mark.parametrize("count", [1, 4])
+@pytest.mark.parametrize("count", [4, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_killed_run_continues_to_the_same_bytes(write: Write, tmp_path: Path, count: int) -> None:
     for k in range(6):
         write(f"f/{k}.wav", seconds=0.5)
