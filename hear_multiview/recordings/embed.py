@@ -191,9 +191,8 @@ def embed_each(
         except ValueError as error:
             return Failure(path, str(error))
         if recording.audio.shape[1] < (shortest := _shortest(model)):
-            return Failure(
-                path, f"{path} is shorter than half a frame, {shortest / model.sample_rate:.2g} s; leave it out"
-            )
+            length = f"{shortest / model.sample_rate:.2g} s"
+            return Failure(path, f"{path} is shorter than half a frame, {length}; leave it out")
         return recording
 
     batches = _Batches(model, division)
@@ -326,7 +325,7 @@ class _Batches:
         except ValueError as error:
             if len({clip.recording.path for clip in waiting}) > 1:  # find out whose fault it is
                 for clip in waiting:
-                    self._waiting = [clip]
+                    self._waiting = [clip] if clip.recording.path != self._failed else []
                     yield from self.flush()
                 return
             self._failed = waiting[0].recording.path

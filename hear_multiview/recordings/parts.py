@@ -66,10 +66,10 @@ class Parts:
         """
         self.folder = folder
         self._record = np.dtype([("start", "<f8"), ("end", "<f8"), ("embedding", "<f4", (dim,))])
-        folder.mkdir(parents=True, exist_ok=True)
-        if (folder / _SETTINGS).exists():
+        if any(index.stat().st_size for index in folder.glob("*.jsonl")):
             found = read_json_object(folder / _SETTINGS, f"delete {folder}")
-            require_same_settings(found, settings, f"the unfinished table in {folder}", "delete it, or repeat them")
+            remedy = "delete that folder, or give the options that it was begun with"
+            require_same_settings(found, settings, f"the unfinished table in {folder}", remedy)
         else:
             write_json(folder / _SETTINGS, dict(settings))
         self.done = self._read_done()
@@ -84,7 +84,14 @@ class Parts:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Close the files. Those without a recording are deleted, and so is a folder in which nothing is done."""
+        wrote = self._lines.tell() > 0
         self._stack.close()
+        if not wrote:
+            for file in (self._file, self._file.with_suffix(".jsonl")):
+                file.unlink(missing_ok=True)
+        if not any(self.folder.glob("*.jsonl")):
+            self.remove()
 
     def append(self, rows: Rows) -> None:
         """Write further rows of the recording in the making."""
@@ -120,7 +127,7 @@ class Parts:
 
     def remove(self) -> None:
         """Delete the folder."""
-        shutil.rmtree(self.folder)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _records(self, place: Located) -> Iterator[np.ndarray]:
         for first in range(0, place.rows, GROUP_ROWS):

@@ -128,6 +128,32 @@ def test_batches_of_equal_clips_give_each_its_own_row(write: Write, model: Embed
         np.testing.assert_allclose(piece.rows.embeddings[0], alone, atol=1e-4 * np.abs(alone).max())
 
 
+@pytest.mark.parametrize("size", [1, 4, 100])
+def test_a_recording_on_which_the_model_fails_is_out_as_a_whole(
+    write: Write, model: Embedder, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """The second of three windows of the second recording; in a batch with others it is found."""
+    paths = [write(f"{k}.wav", seconds=0.6) for k in range(3)]
+    recordings = [reading.open_recording(str(path), str(k), 44_100) for k, path in enumerate(paths)]
+    bad = recordings[1].audio[:, 8820:17640]
+
+    def scene(audio: torch.Tensor) -> torch.Tensor:
+        if any(torch.equal(clip[None], bad) for clip in audio):
+            raise ValueError("no such sound")
+        return torch.zeros(len(audio), 256)
+
+    monkeypatch.setattr(model, "scene", scene)
+    batches = embedding._Batches(model, Division("window", 0.2, 0.2))
+    batches._size = size
+    items = [item for recording in recordings for item in batches.add(recording)] + list(batches.flush())
+    told = [item.path if isinstance(item, embedding.Failure) else item.recording.path for item in items]  # type: ignore[union-attr]
+    good = [str(paths[0])] * 3, [str(paths[2])] * 3
+    (failed,) = (index for index, item in enumerate(items) if isinstance(item, embedding.Failure))
+    assert told[failed] == str(paths[1])
+    assert told[:3] == good[0]
+    assert told[failed + 1 :] == good[1]  # nothing of the second one comes after its failure
+
+
 def test_folders_are_searched_and_files_taken_as_they_are(mixed: tuple[list[str], list[str]], tmp_path: Path) -> None:
     sound, broken = mixed
     assert sorted(reading.find_recordings(tmp_path)) == sorted(sound + broken)

@@ -18,7 +18,6 @@ from tqdm import tqdm
 
 import hear_multiview
 from hear_multiview.__main__ import main
-from hear_multiview.embedder import Embedder
 from hear_multiview.recordings import embed_table as command
 from hear_multiview.recordings.embed import Division
 from hear_multiview.recordings.embed_table import Summary, embed_table
@@ -28,8 +27,9 @@ from hear_multiview.recordings.table import Rows, open_table
 from tests.hear_multiview.recordings.conftest import Write
 
 WINDOWS = Division("window", 0.2, 0.1)
-#: Embeds a folder, and is killed when the rows of recording ``count`` are written but not yet said to be done.
-KILLED = """
+#: Embeds a folder, and is killed when the rows of recording ``count`` are written but not yet said to be done; with a
+#: count of 0 it ends, and prints how many recordings were done before and now.
+EMBED = """
 import os, signal, sys
 from pathlib import Path
 from hear_multiview.recordings import parts
@@ -44,14 +44,19 @@ def or_die(self, sha256):
         os.kill(os.getpid(), signal.SIGKILL)
     finish(self, sha256)
 parts.Parts.finish = or_die
-embed_table([folder], Path(out), division=Division("window", 0.2, 0.1))
+summary = embed_table([folder], Path(out), division=Division("window", 0.2, 0.1))
+print(summary.kept, summary.embedded)
 """
 
 
-def run(code: str, *arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **variables}
+def environment() -> dict[str, str]:
+    """For processes whose rows are compared to the bit: the last ones depend on the number of threads."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
+
+
+def run(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-W", "ignore", "-c", code, *map(str, arguments)]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    return subprocess.run(command, env=environment(), capture_output=True, text=True, check=False, timeout=300)
 
 
 def rows_of(path: Path) -> dict[str, np.ndarray]:
@@ -89,17 +94,16 @@ def test_every_format_holds_the_rows_of_the_api(
     assert not list(tmp_path.glob("*.parts"))
 
 
-@pytest.mark.parametrize("count", [1, 4])
+@pytest.mark.parametrize("count", [4, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_killed_run_continues_to_the_same_bytes(write: Write, tmp_path: Path, count: int) -> None:
     for k in range(6):
         write(f"f/{k}.wav", seconds=0.5)
     folder, whole, killed = tmp_path / "f", tmp_path / "whole.npy", tmp_path / "killed.npy"
-    embed_table([folder], whole, division=WINDOWS)
-    done = run(KILLED, folder, killed, count)
+    assert run(EMBED, folder, whole, 0).stdout == "0 6\n"
+    done = run(EMBED, folder, killed, count)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert not killed.exists()
-    summary = embed_table([folder], killed, division=WINDOWS)
-    assert (summary.kept, summary.embedded) == (count - 1, 7 - count)
+    assert run(EMBED, folder, killed, 0).stdout == f"{count - 1} {7 - count}\n"
     for suffix in (".npy", ".csv"):
         assert killed.with_suffix(suffix).read_bytes() == whole.with_suffix(suffix).read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
@@ -170,6 +174,14 @@ def test_rows_made_in_different_ways_are_not_mixed(
         embed_table([path], other, **change)
 
 
+def test_a_run_in_which_nothing_was_done_leaves_nothing(write: Write, out: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken.wav").write_bytes(b"")
+    for paths, division in (([tmp_path / "broken.wav"], None), ([write("x.wav")], Division("window", 1e-3, 1e-3))):
+        with pytest.raises(ValueError, match=r"broken\.wav|0\.001"):
+            embed_table(paths, out, division=division)
+        assert not list(out.parent.iterdir())
+
+
 def test_a_missing_path_and_an_unknown_suffix_are_said_before_anything_is_done(
     write: Write, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -233,24 +245,24 @@ def test_progress_reaches_its_end_in_seconds_of_audio(
 
 
 @pytest.mark.slow
-def test_two_processes_share_the_work(write: Write, tmp_path: Path, model: Embedder) -> None:
+def test_two_processes_share_the_work(write: Write, tmp_path: Path) -> None:
     for k in range(5):
         write(f"f/{k}.wav", seconds=0.5)
     (tmp_path / "f" / "broken.wav").write_bytes(b"")
-    alone = embed_table([tmp_path / "f"], tmp_path / "alone.npy", division=WINDOWS, skip_errors=True)
+    code = "import sys; from hear_multiview.__main__ import main; sys.exit(main())"
+    options = ["--window", "0.2", "--hop", "0.1", "--on-error", "skip", "--out"]
+    alone = run(code, "embed", tmp_path / "f", *options, tmp_path / "alone.npy")
+    assert alone.returncode == 1, alone.stderr
     with socket.socket() as some:
         some.bind(("127.0.0.1", 0))
         port = str(some.getsockname()[1])
-    code = "import sys; from hear_multiview.__main__ import main; sys.exit(main())"
-    options = ["--window", "0.2", "--hop", "0.1", "--on-error", "skip", "--out", str(tmp_path / "shared.npy")]
     running = [
         subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", code, "embed", str(tmp_path / "f"), *options],
+            [sys.executable, "-W", "ignore", "-c", code, "embed", tmp_path / "f", *options, tmp_path / "shared.npy"],
             env={
-                **os.environ,
-                "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+                **environment(),
                 **{"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2"},
-                **{"RANK": str(rank), "LOCAL_RANK": str(rank), "OMP_NUM_THREADS": "1"},
+                **{"RANK": str(rank), "LOCAL_RANK": str(rank)},
             },
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -264,4 +276,4 @@ def test_two_processes_share_the_work(write: Write, tmp_path: Path, model: Embed
     assert said[1] == ("", "")
     for suffix in (".npy", ".csv"):
         assert (tmp_path / f"shared{suffix}").read_bytes() == (tmp_path / f"alone{suffix}").read_bytes()
-    assert alone.rows == len(open_table(tmp_path / "shared.npy"))
+    assert len(set(open_table(tmp_path / "shared.npy").paths)) == 5
