@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from hear_multiview import checkpoint
 from hear_multiview.encoders import ENCODERS, make_encoder
@@ -38,12 +39,18 @@ def encoder(settings: dict[str, Any]) -> Encoder:
         encoder = make_encoder(**settings)
         encoder.mean.copy_(torch.randn(settings["dim"]))
         encoder.scale.copy_(torch.rand(settings["dim"]) + 0.5)
-        normalisations = [layer for layer in encoder.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
+        normalisations = [layer for layer in module(encoder).modules() if isinstance(layer, nn.BatchNorm2d)]
         if normalisations:  # without statistics they let nothing through
             for layer in normalisations:
                 layer.momentum = None
-            encoder.train()(torch.randn(2, 200, settings["dim"]))
-    return encoder.eval()
+            module(encoder).train()(torch.randn(2, 200, settings["dim"]))
+    module(encoder).eval()
+    return encoder
+
+
+def module(encoder: Encoder) -> nn.Module:
+    assert isinstance(encoder, nn.Module)
+    return encoder
 
 
 def frames(encoder: Encoder, count: int, clips: int = 2, seed: int = 0) -> torch.Tensor:
@@ -111,7 +118,8 @@ def test_a_checkpoint_brings_it_back(encoder: Encoder, settings: dict[str, Any],
     card = {"frontend": {"name": "x", "sha256": ""}, "encoder": settings, "views": views_of(encoder)}
     tensors = {f"encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}
     checkpoint.save(tmp_path / "c.safetensors", tensors, card)
-    again = checkpoint.load(tmp_path / "c.safetensors").encoder().eval()
+    again = checkpoint.load(tmp_path / "c.safetensors").encoder()
+    module(again).eval()
     x = frames(encoder, 10)
     assert torch.equal(embed(again, x, "joint"), embed(encoder, x, "joint"))
 
@@ -130,7 +138,8 @@ def test_what_is_refused() -> None:
 
 
 def test_its_arguments_make_another_one_like_it(encoder: Encoder) -> None:
-    again = make_encoder(**encoder.arguments).eval()
+    again = make_encoder(**encoder.arguments)
+    module(again).eval()
     again.load_state_dict(encoder.state_dict())
     x = frames(encoder, 9)
     assert all(torch.equal(a, b) for a, b in zip(again(x), encoder(x), strict=True))
