@@ -193,7 +193,8 @@ def _about(described: str, size: Scale, seeds: int, scale: str, *, given: bool) 
     """What the numbers stand on, a sentence each."""
     counts = {kind: rounds * len(KINDS[kind].classes) for kind, rounds in size.rounds.items()}
     return [
-        "The sounds and streets of the tasks are generated" + ("." if given else ", and so are those of the pretraining."),
+        "The sounds and streets of the tasks are generated"
+        + ("." if given else ", and so are those of the pretraining."),
         f"Pretraining: {described}.",
         f"Tasks: {counts['tags']} scenes to tag, {counts['events']} clips with events, {counts['pitch']} notes, in "
         f"takes that nothing was trained on, and the clips of {size.sensors['probe']} sensors that nothing was trained "
