@@ -16,7 +16,8 @@ from hear_multiview.recordings.neighbours import directions, nearest
 
 #: The most groups that marks on a map can be told apart by; rare ones share one.
 MAX_GROUPS = 24
-CLUSTERS = 12
+#: Clusters at most; of few rows there are fewer, so that one has four on average.
+CLUSTERS, MEMBERS = 12, 4
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ def groupings(paths: Sequence[str], start: np.ndarray, embeddings: np.ndarray) -
     """
     found = [by_folder(paths), by_hour(paths, start)]
     told = [grouping for grouping in found if grouping is not None and len(grouping.labels) > 1]
-    return [*told, by_cluster(embeddings)]
+    clusters = min(CLUSTERS, max(2, len(embeddings) // MEMBERS))
+    return [*told, by_cluster(embeddings, clusters)]
 
 
 def by_folder(paths: Sequence[str]) -> Grouping:

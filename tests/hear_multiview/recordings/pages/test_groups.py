@@ -53,3 +53,10 @@ def test_only_groupings_that_tell_rows_apart() -> None:
         ("hour of day", {22}),
         ("cluster", {0}),
     ]
+
+
+@pytest.mark.parametrize(("rows", "clusters"), [(3, 2), (8, 2), (20, 5), (100, 12)])
+def test_few_rows_have_few_clusters(rows: int, clusters: int) -> None:
+    embeddings = np.random.default_rng(0).normal(size=(rows, 8))
+    (found,) = groupings(["a.wav"] * rows, np.zeros(rows), embeddings)
+    assert len(found.labels) == clusters
