@@ -36,7 +36,7 @@ from training.systems.separated.recipes import RECIPES
 from training.systems.separated.renditions import separating
 from training.systems.separated.report import MEASURES, ReportInputs, write_report
 from training.systems.separated.separator import MaskSeparator, load_separator
-from training.systems.separated.training import HELD_OUT, TAKE_SECONDS, SeparatorConfig, train_separator
+from training.systems.separated.training import JUDGED, TAKE_SECONDS, SeparatorConfig, train_separator
 
 log = logging.getLogger(__name__)
 
@@ -162,7 +162,7 @@ def judged(folder: Path, states: Mapping[str, MaskSeparator], mixtures: int) -> 
     """How well each of the ``states`` does on so many mixtures, kept in ``folder/separator/judged.json``."""
     kept = folder / "separator" / "judged.json"
     if not kept.exists():
-        takes = bank(JUDGED_TAKES, TAKE_SECONDS, HELD_OUT)
+        takes = bank(JUDGED_TAKES, TAKE_SECONDS, JUDGED)
         found = {name: asdict(evaluate(state, takes, mixtures, JUDGED_SECONDS)) for name, state in states.items()}
         write_json(kept, found)
     return {name: Separation(**found) for name, found in read_json_object(kept).items()}

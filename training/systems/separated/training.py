@@ -31,8 +31,8 @@ STATES = dict(zip(NAMES, (EPOCHS // 16, EPOCHS // 4, EPOCHS), strict=True))
 WARM_UP, LEAST_RATE = 30, 0.02
 #: Longer gradients are scaled down to this norm.
 MAX_GRAD_NORM = 5.0
-#: Seeds of the takes that train and of those that do not, and how long a take is.
-TRAINED, HELD_OUT, TAKE_SECONDS = 0, 1, 4.0
+#: Seeds of the takes that train, that validate and that the states are judged on, and how long a take is.
+TRAINED, HELD_OUT, JUDGED, TAKE_SECONDS = 0, 1, 2, 4.0
 #: Takes of each kind that validate, and the mixtures of mixtures of them.
 HELD_OUT_TAKES, VALIDATION = 4, 32
 
