@@ -93,8 +93,8 @@ class MonoFile:
 
     @property
     def length(self) -> int:
-        """Number of samples of the result, as soxr rounds it."""
-        return int(self.source_frames * self.sample_rate / self.source_rate + 0.5)
+        """Number of samples of the result, as soxr rounds it: it divides by the ratio of the rates, which is inexact."""
+        return int(self.source_frames / (self.source_rate / self.sample_rate) + 0.5)
 
     @property
     def in_memory(self) -> bool:

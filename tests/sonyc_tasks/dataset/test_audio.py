@@ -271,3 +271,13 @@ def test_a_stream_holds_little_of_a_long_flac_file(tmp_path: Path) -> None:
         assert tracemalloc.get_traced_memory()[1] < path.stat().st_size  # 18 MB; decoded it is 48 MB
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("frames", [1200, 3600, 8400, 1680])
+def test_half_a_sample_is_rounded_as_soxr_does(tmp_path: Path, frames: int) -> None:
+    """At 44.1 kHz, each is half a sample longer than a whole number; soxr rounds some up and some down."""
+    assert (frames * 44_100 / 48_000) % 1 == 0.5
+    soundfile.write(tmp_path / "x.wav", np.zeros(frames), 48_000)
+    expected = len(soxr.resample(np.zeros(frames, np.float32), 48_000, 44_100, quality="HQ"))
+    assert open_mono(tmp_path / "x.wav", 44_100).length == expected
+    assert len(read_mono(tmp_path / "x.wav", 44_100)) == expected
