@@ -93,7 +93,7 @@ class MonoFile:
 
     @property
     def length(self) -> int:
-        """Number of samples of the result, as soxr rounds it: it divides by the ratio of the rates, which is inexact."""
+        """Number of samples of the result, rounded as soxr does, which divides by the inexact ratio of the rates."""
         return int(self.source_frames / (self.source_rate / self.sample_rate) + 0.5)
 
     @property

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sonyc_tasks.files import read_json_object
 from training.engine.pretrain import run_folder
+from training.probes import heareval_jobs
 from training.probes.generated_tasks import Measure
 from training.probes.heareval_jobs import Submission
 from training.recipes import Recipe
 from training.registry import entry
 from training.reporting.page.gallery import task_folder
+
+log = logging.getLogger(__name__)
 
 #: Rows that are no recipe.
 LOG_MEL, MULTIVIEW, UNTRAINED = "log_mel", "multiview", "untrained"
@@ -48,6 +52,18 @@ def submissions(folder: Path, recipes: Sequence[Recipe], seed: int) -> list[Subm
             halves = [Submission(model=checkpoint, options={"view": h}, label=f"{recipe.name}_{h}") for h in HALVES]
             rows += halves
     return rows
+
+
+def probe(folder: Path, recipes: Sequence[Recipe], seeds: int) -> None:
+    """Let heareval embed the tasks of every seed, in ``folder/seed<k>``, with all `submissions`, and train its probes.
+
+    What is done is not repeated.
+    """
+    for seed in range(seeds):
+        log.info("  seed %d, %d of %d", seed, seed + 1, seeds)
+        place = folder / f"seed{seed}"
+        heareval_jobs.run_embeddings(place, submissions(folder, recipes, seed), folder / "frames")
+        heareval_jobs.run_predictions(place)
 
 
 def read_scores(

@@ -28,10 +28,9 @@ from training.data.unlabelled import extract_clips, generated_streets, recording
 from training.engine.pool import run_jobs
 from training.engine.pretrain import save_untrained
 from training.engine.run_folder import check_or_write_manifest
-from training.probes import heareval_jobs
 from training.probes.generated_sounds import KINDS
 from training.probes.generated_tasks import GRIDS, write_all_tasks
-from training.probes.rows import read_scores, submissions, untrained
+from training.probes.rows import probe, read_scores, submissions, untrained
 from training.recipes import Recipe, recipe_named
 from training.systems.sampling.recipes import ABLATION, VARIANTS
 from training.systems.sampling.recorded import probe_recorded
@@ -141,10 +140,7 @@ def sampling(
         save_untrained(chosen[0], store, untrained(folder, seed), seed=seed)
 
     log.info("\n[5/6] hear-eval-kit, unmodified: embeddings of every row, then probes")
-    for seed in range(count):
-        log.info("  seed %d, %d of %d", seed, seed + 1, count)
-        heareval_jobs.run_embeddings(folder / f"seed{seed}", submissions(folder, chosen, seed), folder / "frames")
-        heareval_jobs.run_predictions(folder / f"seed{seed}")
+    probe(folder, chosen, count)
 
     scores = read_scores(folder, chosen, count, MEASURES)
     if recorded:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sonyc_tasks.tasks.task_folder import Task
+from training.probes import heareval_jobs
 from training.probes.heareval_jobs import Submission
 from training.probes.rows import LOG_MEL, MULTIVIEW, UNTRAINED
 from training.recipes import Recipe, recipe_named
@@ -89,12 +90,8 @@ def test_all_but_the_probes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setitem(experiment.SCALES, "small", TINY)
     embedded: list[Submission] = []
     trained = [replace(recipe, epochs=1) for recipe in (CLIP, ALL)]
-    monkeypatch.setattr(
-        experiment.heareval_jobs, "run_embeddings", lambda folder, given, frames: embedded.extend(given)
-    )
-    monkeypatch.setattr(
-        experiment.heareval_jobs, "run_predictions", lambda folder: pretend_to_probe(folder.parent, trained, 2)
-    )
+    monkeypatch.setattr(heareval_jobs, "run_embeddings", lambda folder, given, frames: embedded.extend(given))
+    monkeypatch.setattr(heareval_jobs, "run_predictions", lambda folder: pretend_to_probe(folder.parent, trained, 2))
     page = experiment.sampling(tmp_path, seeds=2, recipes=[CLIP, ALL], frontend="log_mel")
     assert [given.label for given in embedded] == 2 * ROWS
     assert all(given.model is None or given.model.exists() for given in embedded)

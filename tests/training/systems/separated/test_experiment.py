@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import hear_multiview
+from training.probes.rows import submissions
 from training.recipes import Recipe, recipe_named
 from training.systems.separated import experiment
 from training.systems.separated import training as separator_training
@@ -67,7 +68,7 @@ def test_recipes_differ_from_the_first_in_what_they_are_about() -> None:
 
 
 def test_rows_are_references_recipes_and_halves(tmp_path: Path) -> None:
-    given = experiment.submissions(tmp_path, [MIXTURE, recipe_named("separated_multiview")], seed=1)
+    given = submissions(tmp_path, [MIXTURE, recipe_named("separated_multiview")], seed=1)
     assert [submission.label for submission in given] == [
         "multiview",
         "log_mel",
