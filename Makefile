@@ -72,7 +72,7 @@ demo: setup
 	@$(BIN)/python -m training demo
 
 test: setup
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 # With DATA (a folder in the layout of SONYC-UST-V2) at the paper's size, otherwise a small one on generated data. For
 # more options, see python -m training paper --help. LAUNCH="--multi_gpu --num_processes 2" launches two processes.

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from hear_multiview.device import usable_device
+
 log = logging.getLogger(__name__)
 
 
@@ -37,26 +39,13 @@ def place(text: str) -> Path | str:
     return text if "://" in text else Path(text)
 
 
-def usable_device(name: str) -> str:
-    """``name``, if this machine has that device; for ``auto``, the GPU if there is one.
+def own_device(name: str) -> str:
+    """The device of this process, after it has connected to those it was launched with; for ``auto``, a GPU if there is
+    one.
 
     Raises:
         ValueError: the device cannot be used.
     """
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.zeros(1, device=name).tolist()  # a device without data, such as meta, has nothing to give
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).split("\n", 1)[0]
-        raise ValueError(f"--device {name} cannot be used here ({reason}); use cpu, or cuda with a GPU") from None
-    return name
-
-
-def own_device(name: str) -> str:
-    """`usable_device` of this process, after it has connected to those it was launched with."""
     import torch
 
     from training.distributed import init

@@ -70,7 +70,7 @@ class Conv2dEncoder(nn.Module):
         self.register_buffer("mean", torch.zeros(dim))
         self.register_buffer("scale", torch.ones(dim))
         net = _layers(nn.Conv2d, [1, *channels], [(stride, 2) for stride in strides])
-        # ChannelNorm then needs no copies, and a training step on a CPU takes three quarters of the time.
+        # ChannelNorm then needs no copies, and a training step on a CPU takes a sixth less time.
         self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         bands = math.ceil(dim / 2 ** len(channels)) if frequency == "flatten" else 1
         self.output = Linear(channels[-1] * bands, latent)

@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from hear_multiview import __version__, hub
 from hear_multiview.api import BUNDLED, load_model
+from hear_multiview.device import usable_device
 from hear_multiview.embedder import Embedder
 from hear_multiview.files import sha256 as file_sha256
 from hear_multiview.recordings import processes
@@ -90,7 +91,7 @@ def embed_table(
         embedder = load_model(model, view=view, precision=precision)
         settings = _settings(embedder, model, division)
         old = _existing(out, settings)
-        embedder.to(_usable(processes.own_device(device)))
+        embedder.to(usable_device(processes.own_device(device)))
         stored = _Stored(old)
         with Parts(out.with_name(f"{out.name}.parts"), embedder.scene_embedding_size, settings) as parts:
             mine = found[processes.rank() :: processes.world_size()]
@@ -223,18 +224,6 @@ def _existing(out: Path, settings: Mapping[str, Any]) -> Table | None:
     table = open_table(out)
     require_same_settings(table.metadata, settings, f"the table {out}", "give another --out, or delete it")
     return table
-
-
-def _usable(device: str) -> str:
-    """``device``, if this machine has it."""
-    import torch
-
-    try:
-        torch.zeros(1, device=device).tolist()  # a device without data, such as meta, has nothing to give
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).split("\n", 1)[0]
-        raise ValueError(f"--device {device} cannot be used here ({reason}); use cpu, or cuda with a GPU") from None
-    return device
 
 
 def _seconds(path: str) -> float:
