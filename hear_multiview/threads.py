@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -17,19 +19,59 @@ def map_on_threads(work: Callable[..., Tensor], items: Sequence[tuple[Any, ...]]
     """``work(*item)`` for each of the ``items``, in their order, on as many threads as torch may use here.
 
     No thread waits for others after every operation, and its last results are still in its own cache. Items that are
-    left over when each thread has had the same number are computed one by one, on all threads.
+    left over when each thread has had the same number are computed one by one, on all threads. Calls from several
+    threads share the same workers, and each gets what it would get alone.
     """
     threads = torch.get_num_threads()
     side_by_side = len(items) // threads * threads if threads > 1 else 0
     results: list[Tensor] = []
     if side_by_side:
         task = with_modes(lambda item: work(*item))
+        running = [workers(threads).submit(task, item) for item in items[:side_by_side]]
         try:
-            with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-                results += pool.map(task, items[:side_by_side])
+            results += [each.result() for each in running]
         finally:
-            torch.set_num_threads(threads)  # a thread's own number, but also the one that new threads start with
+            for each in running:
+                each.cancel()
     return results + [work(*item) for item in items[side_by_side:]]
+
+
+def workers(count: int) -> ThreadPoolExecutor:
+    """``count`` threads on which torch computes with one thread; started once for the whole process.
+
+    `torch.set_num_threads` is not a thread's own affair: it also sets what every thread that has not computed yet will
+    use. A caller's thread that begins while others' work is under way would get one thread instead of all, divide its
+    audio in other chunks, and get other last digits. So the number is changed here only, while the workers start.
+    """
+    with _lock:
+        if count not in _pools:
+            before, started = torch.get_num_threads(), threading.Barrier(count + 1)
+
+            def start() -> None:
+                torch.get_num_threads()  # or the first operation would take the common number after all
+                torch.set_num_threads(1)
+                started.wait()
+
+            pool = ThreadPoolExecutor(count, thread_name_prefix="hear_multiview")
+            for _ in range(count):
+                pool.submit(start)
+            started.wait()
+            torch.set_num_threads(before)
+            _pools[count] = pool
+        return _pools[count]
+
+
+def _forget_workers() -> None:
+    """In a forked process, which has none of the threads."""
+    global _lock
+    _pools.clear()
+    _lock = threading.Lock()
+
+
+_pools: dict[int, ThreadPoolExecutor] = {}
+_lock = threading.Lock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_workers)
 
 
 def with_modes(work: Callable[..., T]) -> Callable[..., T]:

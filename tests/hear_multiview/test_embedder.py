@@ -7,6 +7,7 @@ import copy
 import io
 import multiprocessing
 import pickle
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 
@@ -66,6 +67,26 @@ def test_a_used_model_can_be_sent_to_a_spawned_process(noise: Noise) -> None:
     with ProcessPoolExecutor(1, spawn, initializer=torch.set_num_threads, initargs=(threads,)) as pool:
         found = pool.submit(hear_multiview.get_scene_embeddings, audio, model).result()
         assert torch.equal(found, expected)
+
+
+def test_calls_at_the_same_time_give_what_each_gives_alone(threads: int) -> None:
+    """Each from a thread that has never computed, as in a server: which chunks a clip is cut into must not change."""
+    model = hear_multiview.load_model()
+    draw = torch.Generator().manual_seed(0)
+    clips = [0.1 * torch.randn(1, 22_050 + 7_000 * k, generator=draw) for k in range(8)]
+    alone = [hear_multiview.get_scene_embeddings(clip, model) for clip in clips]
+    found: dict[int, torch.Tensor] = {}
+
+    def call(k: int) -> None:
+        found[k] = hear_multiview.get_scene_embeddings(clips[k], model)
+
+    for _ in range(3):
+        callers = [threading.Thread(target=call, args=(k,)) for k in range(len(clips))]
+        for caller in callers:
+            caller.start()
+        for caller in callers:
+            caller.join()
+        assert [k for k, expected in enumerate(alone) if not torch.equal(found.pop(k), expected)] == []
 
 
 @pytest.mark.parametrize("inference", [False, True], ids=["normal", "inference_mode"])

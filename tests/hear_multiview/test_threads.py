@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import threading
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 
 import pytest
@@ -46,6 +49,38 @@ def test_items_are_computed_side_by_side_each_on_one_thread(two_threads: None) -
     new.start()
     new.join()
     assert started == [2], "a thread that starts later has all of them"
+
+
+def test_a_thread_that_begins_while_others_compute_has_all_threads(two_threads: None) -> None:
+    """torch has one number for all threads that have not computed yet: it must not be the one of the workers."""
+    threads.workers(2)
+    found: list[int] = []
+
+    def work(_: int) -> Tensor:
+        new = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
+        new.start()
+        new.join()
+        return torch.zeros(())
+
+    threads.map_on_threads(work, [(k,) for k in range(4)])
+    assert found == [2] * 4
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks on this system")
+def test_a_forked_process_gets_workers_of_its_own(python: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    """Of the workers, a fork has only the record."""
+    code = """
+import os, torch
+from hear_multiview.threads import map_on_threads
+torch.set_num_threads(2)
+work = lambda i: torch.tensor(i)
+map_on_threads(work, [(1,), (2,)])
+if child := os.fork():
+    raise SystemExit(os.waitpid(child, 0)[1])
+print([int(each) for each in map_on_threads(work, [(3,), (4,)])])
+"""
+    done = python("-c", code)
+    assert (done.returncode, done.stdout.strip()) == (0, "[3, 4]"), done.stderr
 
 
 def test_an_error_is_raised_and_the_threads_are_given_back(two_threads: None) -> None:

@@ -58,6 +58,8 @@ class CodecFrontEnd(nn.Module):
         self.hops = list(itertools.accumulate((stage.hop for stage in stages), operator.mul, initial=1))
         self.stages.to({"fp32": torch.float32, "bf16": torch.bfloat16}[precision])
         self.requires_grad_(False).eval()
+        if torch.get_num_threads() > 1:
+            threads.workers(torch.get_num_threads())  # now, before several threads may call
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> CodecFrontEnd:
         require_same_precision(self, fn)
