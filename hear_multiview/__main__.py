@@ -38,7 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             return options.run(options)
         except (ValueError, OSError) as error:
-            print(f"error: {error}", file=sys.stderr)
+            from hear_multiview.files import explained
+
+            print(f"error: {explained(error)}", file=sys.stderr)
             return 1
         except KeyboardInterrupt:
             print("stopped; run the same command again to resume", file=sys.stderr)

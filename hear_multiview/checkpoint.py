@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from hear_multiview import weight_file
@@ -50,8 +50,9 @@ def save(path: Path, tensors: dict[str, Tensor], card: dict[str, Any]) -> None:
     """Write ``path`` atomically: whole or not at all."""
     with replacing(path) as part:
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        save_file(tensors, part, metadata={"hear_multiview": json.dumps({"format": FORMAT, **card}, sort_keys=True)})
-        part.chmod(0o644)  # safetensors makes files that only their owner can read
+        metadata = {"hear_multiview": json.dumps({"format": FORMAT, **card}, sort_keys=True)}
+        # Not save_file, which writes to a temporary file of its own, and leaves that when it is killed.
+        part.write_bytes(to_bytes(tensors, metadata))
 
 
 def load(path: Path) -> Checkpoint:

@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
+from sonyc_tasks.files import explained, replacing, sweep, sync
+from sonyc_tasks.locks import held
 
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path to write to, which becomes ``path`` when the block ends without an error.
-
-    An error removes what was written and leaves ``path`` as it was.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as folder:
-        part = Path(folder) / path.name
-        yield part
-        os.replace(part, path)
+__all__ = ["explained", "first_line", "held", "replacing", "sha256", "sweep", "sync"]
 
 
 def sha256(path: Path) -> str:

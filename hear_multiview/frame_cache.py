@@ -7,7 +7,7 @@ the same batch finds its entry again. Nothing is ever deleted; remove the folder
 
 An entry holds what the front end yielded, chunk by chunk: the number of frames n (int32), their times float32 [n], and
 the frames float32 [clip, n, dim], all little-endian; and at the end the sha256 of all this. An entry that does not
-match its own checksum is computed again, never served.
+match its own checksum is computed again, never served. So nobody waits until an entry is on the disk.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from hear_multiview.audio.streamed import Audio
-from hear_multiview.files import replacing
+from hear_multiview.files import replacing, sweep
 from hear_multiview.frontends.base import FrontEnd
 
 #: The environment variable that names the folder of `FrameCache.from_environment`.
@@ -48,6 +48,9 @@ class FrameCache:
         """The cache in the folder that ``HEAR_MULTIVIEW_CACHE`` names; None where it is not set."""
         name = os.environ.get(VARIABLE)
         return cls(Path(name)) if name else None
+
+    def __post_init__(self) -> None:
+        sweep(self.path)  # here, as a cache that holds everything is never written to again
 
     def stream(self, frontend: FrontEnd, audio: Audio) -> Iterator[tuple[Tensor, Tensor]]:
         """Like ``frontend.stream(audio)``, reading from the cache what it holds and filling it on a miss.
@@ -77,7 +80,7 @@ class FrameCache:
         """`replacing` of ``path``, with an error that says what to do where the folder cannot be written to."""
         with ExitStack() as stack:
             try:
-                part = stack.enter_context(replacing(path))
+                part = stack.enter_context(replacing(path, durable=False))
             except OSError as error:
                 raise ValueError(
                     f"{self.path} cannot be the cache of frames ({error.strerror}); set {VARIABLE} to a folder that "

@@ -15,6 +15,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from sonyc_tasks.files import explained
+
 # Commands import what they need when they run, so that --help answers at once.
 
 Run = Callable[..., int]
@@ -31,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return run(**options)
         except (ValueError, OSError, ModuleNotFoundError) as error:
             extras = "; run pip install '.[eval,train]'" if isinstance(error, ModuleNotFoundError) else ""
-            print(f"error: {error}{extras}", file=sys.stderr)
+            print(f"error: {explained(error)}{extras}", file=sys.stderr)
             return 1
 
 

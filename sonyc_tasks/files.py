@@ -1,34 +1,141 @@
-"""Files written whole or not at all, JSON objects read with an error that helps, and digests."""
+"""Files and folders written whole or not at all, JSON objects read with an error that helps, and digests.
+
+What is moved into place has reached the disk first, and so has the move. What a killed process leaves has a name that
+begins with `TEMPORARY`; the next process that writes into the folder removes it.
+"""
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import hashlib
 import json
 import os
-import tempfile
+import sys
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from sonyc_tasks.locks import LOCK, is_at, try_lock
+
+#: How names of files in the making begin.
+TEMPORARY = ".writing-"
+#: Folders in which this process has looked for what killed processes left.
+_swept: set[str] = set()
+
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path next to ``path``; it replaces ``path`` when the block ends without an error.
 
     The temporary file has the suffix of ``path``, because many writers choose the format by it. If the block raises,
-    the temporary file is removed and ``path`` is left as it was. Missing folders are created.
+    the temporary file is removed and ``path`` is left as it was. Missing folders are created. The writer has to write
+    into the file, not to replace it.
+
+    Args:
+        path: The file.
+        durable: Wait until it is on the disk. It is not worth it for what has a checksum and can be computed again.
+
+    Raises:
+        OSError: It cannot be written; the error has the name of ``path``.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-", suffix=path.suffix)
-    os.close(handle)
-    part = Path(name)
+    with _naming(path):
+        make_folder(path.parent)
+        if (folder := os.path.abspath(path.parent)) not in _swept:
+            sweep(path.parent)
+            _swept.add(folder)
+        part, file = _locked_file(path)
     try:
-        yield part
-        part.chmod(0o666 & ~_umask())
-        os.replace(part, path)
+        with _naming(path):
+            yield part
+            if durable:
+                sync(part)
+            os.replace(part, path)
+            if durable:
+                sync(path.parent)
     finally:
         part.unlink(missing_ok=True)
+        os.close(file)
+
+
+def sweep(folder: Path) -> None:
+    """Remove files in the making from ``folder`` whose process is dead."""
+    with suppress(FileNotFoundError, NotADirectoryError, PermissionError), os.scandir(folder) as entries:
+        for name in [entry.name for entry in entries if entry.name.startswith(TEMPORARY)]:
+            with suppress(OSError):  # somebody else was faster, or there are no locks
+                file = os.open(folder / name, os.O_RDWR)
+                try:
+                    if try_lock(file) and is_at(file, folder / name):
+                        os.unlink(folder / name)
+                finally:
+                    os.close(file)
+
+
+def is_empty(folder: Path) -> bool:
+    """Whether ``folder`` does not exist, or holds nothing but locks and what killed processes left."""
+    if not folder.exists():
+        return True
+    return folder.is_dir() and all(path.name == LOCK or path.name.startswith(TEMPORARY) for path in folder.iterdir())
+
+
+def replace_folder(new: Path, path: Path) -> None:
+    """Move the folder ``new``, which may be a file, to ``path``; what was there is then at ``new``.
+
+    At any time, ``path`` is the one or the other, where the system can exchange two names (Linux, macOS). The content
+    has reached the disk first, and so has the move.
+    """
+    sync_tree(new)
+    if not path.exists():
+        os.rename(new, path)
+    elif not _exchanged(new, path):
+        old = new.with_name(f"{new.name}.replaced")
+        os.rename(path, old)
+        os.rename(new, path)
+        os.rename(old, new)
+    sync(path.parent)
+
+
+def make_folder(folder: Path) -> None:
+    """Create ``folder`` and those above it, on the disk too, unless they are there."""
+    if not folder.is_dir():
+        if folder.parent != folder:
+            make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync(folder.parent)
+
+
+def sync(path: Path) -> None:
+    """Wait until the content of a file, or the names in a folder, are on the disk."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):  # of a file system that cannot do it
+            raise
+    finally:
+        os.close(file)
+
+
+def sync_tree(path: Path) -> None:
+    """`sync` everything in the folder ``path``, or the file.
+
+    On Linux this asks for the whole file system at once: file by file, thousands of clips would take ten times as long.
+    """
+    if (syncfs := getattr(ctypes.CDLL(None), "syncfs", None)) is not None:
+        file = os.open(path, os.O_RDONLY)
+        try:
+            if syncfs(file) == 0:
+                return
+        finally:
+            os.close(file)
+    for folder, _, files in os.walk(path):
+        for name in files:
+            sync(Path(folder, name))
+        sync(Path(folder))
+    if path.is_file():
+        sync(path)
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
@@ -79,7 +186,55 @@ def first_line(error: BaseException) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def explained(error: Exception) -> str:
+    """One sentence about ``error`` for the user: our own as it is, one of the system with its file and the way out."""
+    if not isinstance(error, OSError) or error.errno is None:
+        return str(error)
+    place = error.filename if error.filename is not None else "the output"
+    what = {
+        errno.ENOSPC: f"the disk of {place} is full; make room",
+        errno.EDQUOT: f"your quota on the disk of {place} is used up; make room",
+        errno.EFBIG: f"{place} would be larger than files may be here; raise that limit, or give another place",
+        errno.EROFS: f"{place} is on a disk that can only be read; give another place",
+        errno.EACCES: f"you may not read or write {place}; change its permissions, or give another place",
+        errno.EPERM: f"you may not change {place}; change its permissions, or give another place",
+        errno.ENOENT: f"{place} does not exist; restore it",
+    }.get(error.errno)
+    if what is None:
+        return f"{place}: {error.strerror}; see what is wrong there, and run the same command again"
+    return f"{what}, and run the same command again"
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Give an error of the system inside, which often comes without a name, that of ``path``."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or not (error.filename is None or TEMPORARY in str(error.filename)):
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
+
+
+def _locked_file(path: Path) -> tuple[Path, int]:
+    """A new temporary file for ``path``, locked as long as it is open, so that nobody else removes it."""
+    while True:
+        part = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex[:12]}{path.suffix}")
+        file = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        try:
+            if try_lock(file) and is_at(file, part):
+                return part, file
+        except OSError:  # there are no locks, and so nobody who removes it
+            return part, file
+        os.close(file)
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Exchange what two names stand for, at once; False where the system or the file system cannot."""
+    library = ctypes.CDLL(None, use_errno=True)
+    names = os.fsencode(one), os.fsencode(other)
+    if sys.platform == "linux" and hasattr(library, "renameat2"):
+        return library.renameat2(-100, names[0], -100, names[1], 2) == 0  # AT_FDCWD, RENAME_EXCHANGE
+    if sys.platform == "darwin" and hasattr(library, "renamex_np"):
+        return library.renamex_np(*names, 2) == 0  # RENAME_SWAP
+    return False

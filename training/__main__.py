@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 
+from sonyc_tasks.files import explained
 from training.registry import registered
 
 # The codec imports TensorBoard, which imports TensorFlow where it is installed, which logs.
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.run(options)
         except (ValueError, OSError, ModuleNotFoundError) as error:
             extras = "; pip install '.[eval,train]' has it" if isinstance(error, ModuleNotFoundError) else ""
-            print(f"error: {error}{extras}", file=sys.stderr)
+            print(f"error: {explained(error)}{extras}", file=sys.stderr)
             return 1
         except KeyboardInterrupt:
             print("stopped; run the same command again to resume", file=sys.stderr)

@@ -8,12 +8,15 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 import torch
 from torch import Tensor, distributed
+
+from sonyc_tasks.locks import held_folder
 
 #: A barrier has no limit of its own: where a process dies, the launcher ends the others.
 TIMEOUT = timedelta(days=365)
@@ -77,6 +80,11 @@ def main_process_first() -> Iterator[None]:
     yield
     if is_main():
         barrier()
+
+
+def held_by_main(folder: Path) -> AbstractContextManager[None]:
+    """The main process holds ``folder``, so that another command which writes to it waits."""
+    return held_folder(folder) if is_main() else nullcontext()
 
 
 def all_reduce_mean(tensors: Iterable[Tensor]) -> None:

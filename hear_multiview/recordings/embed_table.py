@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import groupby
@@ -22,12 +23,13 @@ from hear_multiview import __version__, hub
 from hear_multiview.api import BUNDLED, load_model
 from hear_multiview.device import usable_device
 from hear_multiview.embedder import Embedder
+from hear_multiview.files import held
 from hear_multiview.files import sha256 as file_sha256
 from hear_multiview.recordings import processes
 from hear_multiview.recordings.embed import WORKERS, Division, Kept, Piece, embed_each
 from hear_multiview.recordings.parts import Parts, require_same_settings
 from hear_multiview.recordings.reading import find_recordings
-from hear_multiview.recordings.table import GROUP_ROWS, Rows, Table, check_format, open_table, write_table
+from hear_multiview.recordings.table import GROUP_ROWS, Rows, Table, check_format, finish_table, open_table, write_table
 from sonyc_tasks.dataset.audio import duration
 
 log = logging.getLogger(__name__)
@@ -75,6 +77,8 @@ def embed_table(
         workers: threads that read recordings.
         skip_errors: leave out recordings that cannot be embedded, instead of raising.
 
+    A second call for the same table waits for the first, and then continues with what that has written.
+
     Returns:
         What became of the recordings, of all processes.
 
@@ -87,9 +91,13 @@ def embed_table(
     division = division or Division()
     found = find_recordings(paths)
     processes.connect()
+    stack = ExitStack()
     try:
         embedder = load_model(model, view=view, precision=precision)
         settings = _settings(embedder, model, division)
+        if processes.rank() == 0:
+            stack.enter_context(held(out.with_name(f".{out.name}.lock"), out))
+        processes.gathered(None)  # nobody looks at the table before the first process may write it
         old = _existing(out, settings)
         embedder.to(usable_device(processes.own_device(device)))
         stored = _Stored(old)
@@ -112,6 +120,7 @@ def embed_table(
         else:
             broken = {}
     finally:
+        stack.close()
         processes.disconnect()
     return Summary(sum(one.embedded for one in state), sum(one.kept for one in state), broken, rows)
 
@@ -219,6 +228,7 @@ def _settings(model: Embedder, address: str, division: Division) -> dict[str, An
 
 def _existing(out: Path, settings: Mapping[str, Any]) -> Table | None:
     """The table that is there, if it was made with the same settings."""
+    finish_table(out)
     if not out.exists():
         return None
     table = open_table(out)

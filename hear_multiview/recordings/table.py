@@ -18,9 +18,8 @@ import csv
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from itertools import islice
@@ -30,7 +29,8 @@ from typing import Any
 
 import numpy as np
 
-from sonyc_tasks.files import first_line, read_json_object, replacing, write_json
+from sonyc_tasks.files import first_line, read_json_object, replace_folder, replacing, sync
+from sonyc_tasks.tasks.temporary_folder import build_dir
 
 #: Version of the layout, in the metadata.
 FORMAT = 1
@@ -117,6 +117,7 @@ def open_table(path: str | os.PathLike[str]) -> Table:
     """
     path = Path(path)
     check_format(path)
+    finish_table(path)
     if not path.exists():
         raise FileNotFoundError(f"there is no table {path}; write it with python -m hear_multiview embed")
     try:
@@ -320,9 +321,26 @@ def _open_npy(path: Path) -> Table:
     return Table(path, metadata, dim, *columns, read)
 
 
+def _finished(path: Path) -> Path:
+    """Where the three files of a new table ``path`` lie together, from when all are whole until all are in place."""
+    return path.with_name(f"{path.name}.new")
+
+
+def finish_table(path: Path) -> None:
+    """Move the files of a new table ``path`` into place, where a killed process, or this one, has only written them."""
+    if (finished := _finished(path)).is_dir():
+        for part in companions(path):
+            with suppress(FileNotFoundError):  # in place already
+                os.replace(finished / part.name, part)
+        sync(path.parent)
+        with suppress(FileNotFoundError):  # another process was as far
+            finished.rmdir()
+
+
 def _write_npy(path: Path, groups: Iterable[_Group], total: int, dim: int, metadata: dict[str, Any]) -> None:
-    with ExitStack() as stack:
-        array, table, about = (stack.enter_context(replacing(part)) for part in companions(path))
+    with build_dir(path) as work:
+        (new := work / "new").mkdir()
+        array, table, about = (new / part.name for part in companions(path))
         with array.open("wb") as file, table.open("w", newline="", encoding="utf-8") as text:
             header = {"descr": "<f4", "fortran_order": False, "shape": (total, dim)}
             np.lib.format.write_array_header_1_0(file, header)
@@ -331,7 +349,9 @@ def _write_npy(path: Path, groups: Iterable[_Group], total: int, dim: int, metad
             for group in groups:
                 file.write(np.ascontiguousarray(group.embeddings, dtype="<f4").data)
                 writer.writerows(zip(group.path, group.start.tolist(), group.end.tolist(), group.sha256, strict=True))
-        write_json(about, metadata)
+        about.write_text(json.dumps(metadata, indent=1) + "\n", encoding="utf-8")
+        replace_folder(new, _finished(path))
+    finish_table(path)
 
 
 # zarr
@@ -358,8 +378,8 @@ def _write_zarr(path: Path, groups: Iterable[_Group], total: int, dim: int, meta
     zarr = _library("zarr", path)
     # Format 2 is the one that every version of zarr reads.
     layout: dict[str, Any] = {} if zarr.__version__.startswith("2.") else {"zarr_format": 2}
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as folder:
-        part = Path(folder) / path.name
+    with build_dir(path) as work:
+        part = work / path.name
         whole = zarr.open_group(str(part), mode="w", **layout)
         whole.attrs.update(metadata)
 
@@ -377,15 +397,14 @@ def _write_zarr(path: Path, groups: Iterable[_Group], total: int, dim: int, meta
                 column[start:stop] = np.array(values, dtype=object) if isinstance(values, list) else values
             embeddings[start:stop] = group.embeddings
             start = stop
-        if path.exists():
-            os.replace(path, Path(folder) / "replaced")
-        os.replace(part, path)
+        replace_folder(part, path)
 
 
 def remove_table(path: Path) -> None:
     """Delete the table ``path``, where there is one."""
     for part in companions(path):
         shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
+    shutil.rmtree(_finished(path), ignore_errors=True)
 
 
 _Write = Callable[[Path, Iterable[_Group], int, int, dict[str, Any]], None]

@@ -28,6 +28,7 @@ from sonyc_tasks.launcher.embedding_record import (
 )
 from sonyc_tasks.launcher.hooks import one_sentence, replaced, say, warn
 from sonyc_tasks.launcher.module_checks import check_module, sample_rate
+from sonyc_tasks.locks import held
 from sonyc_tasks.tasks.probe_batches import lone_rows
 from sonyc_tasks.tasks.validate.audio import sample_rates
 
@@ -39,6 +40,7 @@ def guarded(runner: Callable[..., None], **options: Any) -> None:
     with one_sentence():
         run = EmbeddingRun(options, runners.task_embeddings, tasks.get_dataloader_for_embedding)
     with (
+        held(run.out / f".{run.module}{_options_suffix(run.model_options)}.lock", run.out),
         replaced(runners, Embedding=_checked(run, runners.Embedding), task_embeddings=run.embed),
         replaced(tasks, get_dataloader_for_embedding=run.batches),
     ):

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from sonyc_tasks.files import explained
+
 
 class DoubtfulError(SystemExit):
     """All work was done, but a result is meaningless: the process continues, then ends with exit status 1."""
@@ -28,18 +30,18 @@ def replaced(module: Any, **functions: Any) -> Iterator[None]:
 
 @contextmanager
 def one_sentence() -> Iterator[None]:
-    """End the process on ValueError and FileNotFoundError, with the message as the last line and exit status 1.
+    """End the process on ValueError and OSError, with the message as the last line and exit status 1.
 
     If another exception caused the error, somebody else's code failed, and its traceback is printed first.
     """
     try:
         yield
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         cause = error.__cause__
-        if cause is not None and not isinstance(cause, (ValueError, FileNotFoundError)):
+        if cause is not None and not isinstance(cause, (ValueError, OSError)):
             traceback.print_exception(cause)
         sys.stdout.flush()  # or buffered output would follow the message
-        raise SystemExit(f"error: {error}") from error
+        raise SystemExit(f"error: {explained(error)}") from error
 
 
 def say(line: str) -> None:

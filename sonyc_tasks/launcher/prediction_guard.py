@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from sonyc_tasks.launcher import embedding_record
 from sonyc_tasks.launcher.embedding_guard import lone_row, rows_of
 from sonyc_tasks.launcher.embedding_record import DONE, PROBE_RECORD, EmbeddingRecord, labels_digest, read_task
 from sonyc_tasks.launcher.hooks import DoubtfulError, one_sentence, replaced, say, warn
+from sonyc_tasks.locks import held_folder
 
 FORMAT = 1
 #: heareval's own mark of a folder whose probes are finished.
@@ -37,6 +39,15 @@ def guarded(runner: Callable[..., None], **options: Any) -> None:
     """
     runners: Any = import_module("heareval.predictions.runner")
     tasks: Any = import_module("heareval.predictions.task_predictions")
+    with ExitStack() as stack:
+        for folder in sorted({*map(Path, options["task_dirs"])}):  # in one order, so that no two wait for each other
+            if folder.is_dir():
+                stack.enter_context(held_folder(folder))
+        _guarded(runners, tasks, runner, options)
+
+
+def _guarded(runners: Any, tasks: Any, runner: Callable[..., None], options: Mapping[str, Any]) -> None:
+    """`guarded`, by the only command that writes to the folders."""
     with one_sentence():
         run = PredictionRun(options, runners.task_predictions, tasks)
     with replaced(runners, task_predictions=run.probe), replaced(tasks, task_predictions_train=run.train):

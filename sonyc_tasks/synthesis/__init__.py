@@ -28,6 +28,8 @@ from numpy.random import Generator, SeedSequence, default_rng
 from tqdm import tqdm
 
 from sonyc_tasks.dataset.taxonomy import CLIP_SECONDS, COLUMNS, SAMPLE_RATE
+from sonyc_tasks.files import is_empty, replace_folder
+from sonyc_tasks.locks import held
 from sonyc_tasks.synthesis.annotators import VOLUNTEERS, Context, Listener, annotate, clip_time, make_volunteer
 from sonyc_tasks.synthesis.scenes import Event, draw_scene, record
 from sonyc_tasks.synthesis.sensors import Sensor, make_sensor, padded_length
@@ -109,7 +111,16 @@ def synthesize(
         ValueError: An option is out of range, or ``out`` is in use.
     """
     out = Path(out)
-    _check(out, sensors, clips_per_sensor, seconds, seed, workers)
+    with held(out.absolute().parent / f".{out.absolute().name}.lock", out):
+        _check(out, sensors, clips_per_sensor, seconds, seed, workers)
+        _write(out, sensors, clips_per_sensor, seconds, seed, workers, progress)
+    return out
+
+
+def _write(
+    out: Path, sensors: int, clips_per_sensor: int, seconds: float, seed: int, workers: int | None, progress: bool
+) -> None:
+    """`synthesize`, by the only command that writes ``out``."""
     options = f"sensors={sensors} clips_per_sensor={clips_per_sensor} seconds={seconds:g} seed={seed}"
     with _appear(out) as folder:
         (folder / "audio").mkdir()
@@ -133,7 +144,6 @@ def synthesize(
                 bar.update(batch.stop - batch.start)
         note = f"Everything in this folder is generated, nothing was recorded: sonyc_tasks synthesize, {options}.\n"
         (folder / "README.txt").write_text(note)
-    return out
 
 
 def _check(out: Path, sensors: int, clips: int, seconds: float, seed: int, workers: int | None) -> None:
@@ -146,7 +156,7 @@ def _check(out: Path, sensors: int, clips: int, seconds: float, seed: int, worke
     ):
         if not fits:
             raise ValueError(f"{name} is {value}; give {way}")
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+    if not is_empty(out):
         raise ValueError(f"{out} already exists and is not an empty folder; remove it or give another one")
 
 
@@ -157,9 +167,7 @@ def _appear(out: Path) -> Iterator[Path]:
         folder = work / "new"
         folder.mkdir()
         yield folder
-        if out.exists():
-            out.rmdir()
-        folder.rename(out)
+        replace_folder(folder, out)
 
 
 _Rows = tuple[list[Sequence[object]], list[Sequence[object]]]

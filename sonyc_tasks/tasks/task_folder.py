@@ -28,7 +28,8 @@ from typing import Any, TypedDict
 
 from sonyc_tasks.dataset import audio
 from sonyc_tasks.dataset.duplicates import listed
-from sonyc_tasks.files import file_digest, read_json_object
+from sonyc_tasks.files import file_digest, make_folder, read_json_object, replace_folder
+from sonyc_tasks.locks import held
 from sonyc_tasks.tasks.probe_batches import lone_rows
 from sonyc_tasks.tasks.temporary_folder import build_dir, sweep
 from sonyc_tasks.tasks.validate.audio import between_splits
@@ -147,6 +148,20 @@ def write_task(
             be a single clip (`probe_batches`); ``tasks_dir`` is left as it was.
     """
     tasks_dir = Path(tasks_dir)
+    place = tasks_dir if os.path.ismount(tasks_dir) else tasks_dir.parent  # next to it if on the same file system
+    with held(place / f".{task.folder_name}.lock", tasks_dir / task.folder_name):
+        return _written(task, sources, tasks_dir, place, sample_rate, workers)
+
+
+def _written(
+    task: Task,
+    sources: Mapping[str, Path],
+    tasks_dir: Path,
+    place: Path,
+    sample_rate: int | Sequence[int],
+    workers: int | None,
+) -> WriteReport:
+    """`write_task`, by the only command that writes this task's folder."""
     final = tasks_dir / task.folder_name
     placed = [(split, clip) for split, labels in task.splits.items() for clip in labels]
     _check_names(placed, sources)
@@ -157,7 +172,6 @@ def write_task(
     wanted = (sample_rate,) if isinstance(sample_rate, int) else tuple(sample_rate)
     rates = sorted({*wanted, *(existing or {}).get("sample_rates", ())})
     record = _record(task, {clip: sources[clip] for _, clip in placed}, rates, workers)
-    place = tasks_dir if os.path.ismount(tasks_dir) else tasks_dir.parent  # next to it if on the same file system
     if existing == record and all(_wav(final, r, split, clip).is_file() for r in rates for split, clip in placed):
         sweep(tasks_dir, place)
         return WriteReport(final, clips=len(placed), reused=True)
@@ -172,10 +186,8 @@ def write_task(
         if found:
             raise ValueError(f"{task.folder_name} would be broken: {found[0].replace(f'{folder}/', '')}")
         _refuse_shared_recordings(folder, task)
-        tasks_dir.mkdir(parents=True, exist_ok=True)
-        if final.exists():
-            final.rename(work / "replaced")
-        folder.rename(final)
+        make_folder(tasks_dir)
+        replace_folder(folder, final)
     written.folder = final
     return written
 

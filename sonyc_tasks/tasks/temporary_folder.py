@@ -14,10 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-try:
-    import fcntl
-except ImportError:  # on Windows leftovers stay
-    fcntl = None  # type: ignore[assignment]
+from sonyc_tasks import locks
 
 _LOCK = "lock"
 
@@ -78,12 +75,11 @@ def _lock(folder: Path) -> int:
         FileNotFoundError: The folder is gone.
         OSError: There are no locks.
     """
-    if fcntl is None:
-        raise OSError("no file locks on this system")
     file = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not os.path.samestat(os.fstat(file), os.stat(folder / _LOCK)):
+        if not locks.try_lock(file):
+            raise BlockingIOError(folder)
+        if not locks.is_at(file, folder / _LOCK):
             raise FileNotFoundError(folder)
     except OSError:
         os.close(file)

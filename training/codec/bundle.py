@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from dac.model import DAC
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 
 from sonyc_tasks.files import replacing
 
@@ -47,4 +47,5 @@ def write_codec_bundle(codec: DAC, path: Path, note: str) -> None:
     }
     tensors = {name: tensor.half().contiguous() for name, tensor in codec.encoder.state_dict().items()}
     with replacing(path) as part:
-        save_file(tensors, part, metadata={"codec": json.dumps(arguments), "note": note})
+        # Not save_file, which writes to a temporary file of its own, and leaves that when it is killed.
+        part.write_bytes(to_bytes(tensors, {"codec": json.dumps(arguments), "note": note}))

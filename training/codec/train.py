@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from sonyc_tasks.files import replacing
+from sonyc_tasks.locks import held_folder
 from sonyc_tasks.synthesis import synthesize
 from training.codec.bundle import seeded_codec, write_codec_bundle
 from training.codec.data import Sounds, describe_audio, draw_crops, load_sounds, random_microphone_eq
@@ -104,7 +105,12 @@ def train_codec(
     Raises:
         ValueError: no usable audio, ``out`` holds another run, or the loss is not finite.
     """
-    config = config or CodecTrainingConfig()
+    with held_folder(out):
+        return _trained(out, audio, config or CodecTrainingConfig(), device)
+
+
+def _trained(out: Path, audio: Path | None, config: CodecTrainingConfig, device: str) -> Path:
+    """`train_codec`, by the only command that writes to ``out``."""
     codec = unit_gain(seeded_codec(config.seed, **config.codec))
     crop = max(round(config.seconds_per_crop * codec.sample_rate / codec.hop_length), 1) * int(codec.hop_length)
     out.mkdir(parents=True, exist_ok=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from itertools import groupby
 from operator import itemgetter
@@ -20,7 +20,7 @@ from sonyc_tasks.dataset.audio import duration, read_mono
 from training.data.prefetch import prefetch
 from training.data.records import Description, some
 from training.data.renditions import maker
-from training.data.store import LatentStore
+from training.data.store import LatentStore, held_store
 from training.distributed import barrier, is_main, main_process_first, rank, world_size
 
 
@@ -41,8 +41,8 @@ def extract(
 ) -> LatentStore:
     """The store at ``path`` with the frames of every clip and rendition of ``about``; only what it lacks is computed.
 
-    Processes that were launched together divide the work, and each returns when the store is complete. A warning names
-    clips that the store once held and has partly lost.
+    Processes that were launched together divide the work, and each returns when the store is complete. Another command
+    for the same store waits. A warning names clips that the store once held and has partly lost.
 
     Args:
         about: clips, partition, labels and renditions; its ``frontend`` is set here.
@@ -58,6 +58,14 @@ def extract(
         maker(name)  # says what is wrong with it, before anything is read
     frontend.to(device)
     about = Description(**{**vars(about), "frontend": frontend_record(frontend)})
+    with held_store(path) if is_main() else nullcontext():
+        return _filled(about, audio, frontend, path, device)
+
+
+def _filled(
+    about: Description, audio: Mapping[str, Path], frontend: FrontEnd, path: Path | str, device: str
+) -> LatentStore:
+    """`extract`, by the only command that writes to the store."""
     with main_process_first():
         store = LatentStore.create(path, about, _most_frames(about, audio, frontend, device))
     missing = {name: _missing(store, name) for name in about.renditions}

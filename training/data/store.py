@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,11 @@ from urllib.parse import quote
 
 import numpy as np
 import torch
+from fsspec.implementations.local import LocalFileSystem
 from torch import Tensor
 
+from sonyc_tasks.files import write_atomic
+from sonyc_tasks.locks import held_folder
 from training.data.arrays import REMEDY, FrameArrays, chunk_sizes, file_system, reaching
 from training.data.records import ORIGINAL, Description, Segment
 
@@ -99,9 +103,11 @@ class LatentStore:
             # The description comes last: without it nothing above counts, so that a kill leaves nothing to trip over.
             # All else in it stays, for a store of an earlier version too: the digest, and what its arrays lack.
             whole = {**raw, "renditions": [*known, *new]}
-            described = f"{root}/store.json"
-            files.pipe_file(f"{described}.part", json.dumps(whole).encode())
-            files.mv(f"{described}.part", described)
+            content = json.dumps(whole).encode()
+            if isinstance(files, LocalFileSystem):
+                write_atomic(Path(root, "store.json"), content)
+            else:  # an object is there whole or not at all
+                files.pipe_file(f"{root}/store.json", content)
         return cls(path, mode="r+")
 
     def require(self, indices: Iterable[int] | None = None, renditions: Sequence[str] = (ORIGINAL,)) -> None:
@@ -167,6 +173,12 @@ class LatentStore:
         arrays = self.renditions[rendition]
         arrays.require([clip])
         return arrays.read(clip, self._in_memory)
+
+
+def held_store(path: Path | str) -> AbstractContextManager[None]:
+    """Hold the store at ``path`` while it is created or filled; on object storage, which has no locks, nothing."""
+    files, root = file_system(path)
+    return held_folder(Path(root)) if isinstance(files, LocalFileSystem) else nullcontext()
 
 
 def _place(path: Path | str, rendition: str) -> str:

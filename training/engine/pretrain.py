@@ -22,7 +22,7 @@ from training.data.batches import Batch, batches, draw_examples, number_of_batch
 from training.data.records import ByKind
 from training.data.store import LatentStore
 from training.data.views import Examples
-from training.distributed import main_process_first, world_size
+from training.distributed import held_by_main, main_process_first, world_size
 from training.engine.loop import Job, epoch_seed, fit, one_epoch
 from training.engine.malloc import tune_malloc
 from training.engine.run_folder import RunFolder, check_or_write_manifest
@@ -50,7 +50,8 @@ def run_folder(runs: Path, recipe: Recipe, seed: int) -> Path:
 def pretrain(recipe: Recipe, store: LatentStore, runs: Path, *, seed: int = 0, device: str = "cpu") -> Run:
     """Train ``recipe`` on the store's training groups, in a folder under ``runs``.
 
-    The epoch of least total validation loss is kept. A finished run is returned as it is.
+    The epoch of least total validation loss is kept. A finished run is returned as it is. A second command for the same
+    run waits for the first.
 
     Raises:
         ValueError: the recipe names what is in no registry, a part of the split gives no example, the store lacks
@@ -65,6 +66,12 @@ def pretrain(recipe: Recipe, store: LatentStore, runs: Path, *, seed: int = 0, d
         )
     store.require(renditions=recipe.renditions)
     folder = RunFolder(run_folder(runs, recipe, seed))
+    with held_by_main(folder.path):
+        return _run(recipe, store, folder, seed, device)
+
+
+def _run(recipe: Recipe, store: LatentStore, folder: RunFolder, seed: int, device: str) -> Run:
+    """`pretrain`, by the only command that writes to the ``folder``."""
     with main_process_first():
         check_or_write_manifest(folder.path / "made-of.json", {"latent store": store.digest})
     best = folder.path / "checkpoint.safetensors"

@@ -20,7 +20,7 @@ from numpy.random import Generator
 from tqdm import tqdm
 
 from sonyc_tasks.dataset.audio import write_pcm16
-from sonyc_tasks.files import write_atomic
+from sonyc_tasks.files import sync_tree, write_atomic
 from sonyc_tasks.synthesis import signals as dsp
 from sonyc_tasks.synthesis.signals import Array, Wave
 from sonyc_tasks.synthesis.sources import SOURCES, render
@@ -161,6 +161,7 @@ def generate(folder: Path, kind: str, rounds: int) -> dict[str, Labels]:
         name = f"{kind}_{index:05d}.wav"
         write_pcm16(folder / name, wave, SAMPLE_RATE)
         labels[name] = own
+    sync_tree(folder)
     write_atomic(done, json.dumps(labels))
     return labels
 

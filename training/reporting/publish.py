@@ -7,7 +7,8 @@ from pathlib import Path
 
 from hear_multiview import checkpoint, hub
 from hear_multiview.frontends.dac.weights import sha256
-from sonyc_tasks.files import replacing, write_atomic
+from sonyc_tasks.files import is_empty, replace_folder
+from sonyc_tasks.tasks.temporary_folder import build_dir
 from training.reporting.model_card import published_card
 
 CARD = "README.md"
@@ -47,12 +48,14 @@ def publish(path: Path, repo: str, *, private: bool = False, dry_run: Path | Non
 
 
 def _write(path: Path, card: str, folder: Path) -> None:
-    """Write both files into ``folder``, each whole or not at all."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    """Write ``folder`` with both files, whole or not at all."""
+    if not is_empty(folder):
         raise ValueError(f"{folder} is not an empty folder; give an empty or a new one")
-    with replacing(folder / hub.FILE) as part:
-        shutil.copyfile(path, part)
-    write_atomic(folder / CARD, card)
+    with build_dir(folder) as work:
+        (new := work / "new").mkdir()
+        shutil.copyfile(path, new / hub.FILE)
+        (new / CARD).write_text(card, encoding="utf-8")
+        replace_folder(new, folder)
 
 
 def _upload(path: Path, card: str, repo: str, private: bool) -> str:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from hear_multiview.files import sync
+
 
 def download(
     url: str, path: Path, *, what: str, check: Callable[[Path], object] = lambda _: None, timeout: float = 30.0
@@ -61,4 +63,5 @@ def download(
     except ValueError as error:
         part.unlink()
         raise OSError(f"the server sent something else: {error}") from error
+    sync(part)
     part.replace(path)

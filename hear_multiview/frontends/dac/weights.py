@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from hear_multiview import weight_file
-from hear_multiview.files import first_line, sha256
+from hear_multiview.files import first_line, held, sha256
 from hear_multiview.frontends.dac import encoder as codec_encoder
 from hear_multiview.frontends.dac.download import download
 
@@ -70,7 +70,9 @@ def cached_or_downloaded() -> Path:
     """
     if not CACHE.exists():
         try:
-            download(URL, CACHE, what="descript-audio-codec weights, 44.1 kHz 8 kbps", check=weight_file.check)
+            with held(CACHE.with_name(f".{CACHE.name}.lock"), CACHE):
+                if not CACHE.exists():  # nobody else has fetched it in the meantime
+                    download(URL, CACHE, what="descript-audio-codec weights, 44.1 kHz 8 kbps", check=weight_file.check)
         except OSError as error:
             raise ValueError(
                 f"the 44.1 kHz codec weights are not in {CACHE} and could not be downloaded from {URL} ({error}); "

@@ -16,6 +16,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from sonyc_tasks.files import sync, sync_tree
+
 #: Suffixes of audio files, in lower case; any case is accepted.
 AUDIO_SUFFIXES = (".wav", ".flac")
 
@@ -58,8 +60,10 @@ def unpack_audio(
                 f"{archive} has {both[0]}, as has another archive; unpack each by hand into its own folder, and give "
                 "the folders in annotations.csv"
             )
+        sync_tree(temporary)
         for name in sizes:
             os.replace(temporary / name, folder / name)
+        sync(folder)
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(f"{archive} is damaged ({error}); delete it and download it again") from error
     finally:

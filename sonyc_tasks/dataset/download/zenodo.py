@@ -28,7 +28,8 @@ from typing import Any
 
 from sonyc_tasks.dataset.download.archives import unpack_audio
 from sonyc_tasks.dataset.download.http import fetch, md5_of, part_of, read_json
-from sonyc_tasks.files import read_json_object, write_atomic
+from sonyc_tasks.files import read_json_object, sync, write_atomic
+from sonyc_tasks.locks import held_folder
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +79,12 @@ def download(root: str | Path, *, record: str = RECORD, keep_archives: bool = Fa
     root = Path(root)
     if root.exists() and not root.is_dir():
         raise ValueError(f"{root} is a file; give a folder")
+    with held_folder(root):
+        _complete(root, record, keep_archives)
+
+
+def _complete(root: Path, record: str, keep_archives: bool) -> None:
+    """`download`, by the only command that writes to ``root``."""
     state = _State.load(root)
     if state.record == record and state.files and not state.pending():  # then no request is needed
         log.info("%s: all %d files are complete", root, len(state.files))
@@ -143,6 +150,7 @@ def _fetch_and_unpack(root: Path, file: RemoteFile, title: str, taken: Collectio
             raise ValueError(
                 f"{part} does not have the record's md5, {file.md5}, and was deleted; run the command again"
             )
+        sync(part)
         part.replace(path)
     if not file.is_archive:
         return {file.name: file.size}

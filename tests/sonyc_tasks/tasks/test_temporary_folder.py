@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sonyc_tasks.tasks import temporary_folder as module
+from sonyc_tasks import locks
 from sonyc_tasks.tasks.temporary_folder import build_dir, sweep
 
 #: Builds in a folder for ./tasks until it is killed.
@@ -65,7 +65,7 @@ def test_the_next_one_removes_what_a_killed_process_left_and_nothing_else(tmp_pa
 
 
 def test_nothing_is_removed_where_there_are_no_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "fcntl", None)
+    monkeypatch.setattr(locks, "fcntl", None)
     (tmp_path / ".tasks-in-progress-other").mkdir()
     with build_dir(tmp_path / "tasks") as work:
         assert work.is_dir()

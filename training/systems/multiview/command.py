@@ -93,21 +93,23 @@ def _paper_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _paper(options: argparse.Namespace) -> None:
     from sonyc_tasks.dataset.splits import SensorSplit
+    from training.distributed import held_by_main
     from training.probes.heareval_jobs import cores
     from training.systems.multiview.experiment import paper
 
     device = own_device(options.device)
-    paper(
-        options.out,
-        options.data,
-        seeds=options.seeds,
-        scale=options.scale or ("full" if options.data else "small"),
-        split=SensorSplit.load(options.split) if options.split else None,
-        frontend=options.frontend,
-        frontend_weights=options.frontend_weights,
-        device=device,
-        workers=options.workers or (cores() if device == "cpu" else 1),
-    )
+    with held_by_main(options.out):
+        paper(
+            options.out,
+            options.data,
+            seeds=options.seeds,
+            scale=options.scale or ("full" if options.data else "small"),
+            split=SensorSplit.load(options.split) if options.split else None,
+            frontend=options.frontend,
+            frontend_weights=options.frontend_weights,
+            device=device,
+            workers=options.workers or (cores() if device == "cpu" else 1),
+        )
 
 
 def _report_arguments(parser: argparse.ArgumentParser) -> None:
@@ -136,11 +138,13 @@ def _frontends_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _compare_frontends(options: argparse.Namespace) -> None:
     from sonyc_tasks.files import write_atomic
+    from sonyc_tasks.locks import held_folder
     from training.systems.multiview.frontend_table import frontend_table
 
-    table = frontend_table(options.data, options.folder, options.codec)
-    log.info("%s", table)
-    write_atomic(options.folder / "table.md", table + "\n")
+    with held_folder(options.folder):
+        table = frontend_table(options.data, options.folder, options.codec)
+        log.info("%s", table)
+        write_atomic(options.folder / "table.md", table + "\n")
 
 
 def _bundle_arguments(parser: argparse.ArgumentParser) -> None:
@@ -161,9 +165,11 @@ def _demo_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _demo(options: argparse.Namespace) -> None:
+    from sonyc_tasks.locks import held_folder
     from training.systems.multiview.demo import demo
 
-    demo(options.folder)
+    with held_folder(options.folder):
+        demo(options.folder)
 
 
 COMMANDS: dict[str, Command] = {

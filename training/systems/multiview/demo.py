@@ -16,7 +16,8 @@ from hear_multiview.encoders.private_shared import VIEWS
 from hear_multiview.frontends import load_frontend
 from hear_multiview.frontends.dac import weights as codec_weights
 from sonyc_tasks.dataset.annotations import read_clips
-from sonyc_tasks.files import write_atomic
+from sonyc_tasks.files import is_empty, write_atomic
+from sonyc_tasks.locks import LOCK
 from sonyc_tasks.scores.results import read_scores
 from sonyc_tasks.scores.score import score_table
 from sonyc_tasks.scores.score_report import markdown
@@ -125,11 +126,15 @@ def _start_afresh_if_changed(folder: Path, made_of: dict[str, Any]) -> None:
     made_of = {**made_of, "codec": codec_weights.sha256(codec_weights.BUNDLE), "version": hear_multiview.__version__}
     record = folder / "made-of.json"
     wanted = json.dumps(made_of, sort_keys=True)
-    if folder.exists() and any(folder.iterdir()):
+    if not is_empty(folder):
         if not record.exists():
             raise ValueError(f"{folder} contains something else than a demo; choose another folder")
         if record.read_text() == wanted:
             return
         log.info(f"{folder} was made with other settings; it is deleted and made again")
-        shutil.rmtree(folder)
+        for path in folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path not in (record, folder / LOCK):  # without its record, the rest would be something else
+                path.unlink()
     write_atomic(record, wanted)

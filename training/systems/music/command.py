@@ -18,10 +18,12 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
+    from sonyc_tasks.locks import held_folder
     from training.probes.heareval_jobs import cores
     from training.systems.music.experiment import music
 
-    music(options.out, options.scale, seeds=options.seeds, workers=options.workers or cores())
+    with held_folder(options.out / options.scale):
+        music(options.out, options.scale, seeds=options.seeds, workers=options.workers or cores())
 
 
 COMMANDS: dict[str, Command] = {

@@ -18,7 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from sonyc_tasks.dataset.audio import write_pcm16
-from sonyc_tasks.files import replacing, write_atomic
+from sonyc_tasks.files import is_empty, replacing, sync_tree, write_atomic
 from training.data.records import Clip
 
 SAMPLE_RATE, SECONDS = 16_000, 1.0
@@ -115,7 +115,7 @@ def generate(folder: Path, count: int, seed: int) -> list[Sound]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     seed_file = folder / "seed.txt"
-    if not any(folder.iterdir()):
+    if is_empty(folder):
         write_atomic(seed_file, f"{seed}\n")
     if not seed_file.exists() or seed_file.read_text() != f"{seed}\n":
         raise ValueError(f"{folder} contains something else than sounds of seed {seed}; delete it, or choose another")
@@ -124,8 +124,9 @@ def generate(folder: Path, count: int, seed: int) -> list[Sound]:
         timbre, frequency = index % len(TIMBRES), index // len(TIMBRES) % len(FREQUENCIES)
         path = folder / f"{index:06d}.wav"
         if not path.exists() or path.stat().st_size != FILE_BYTES:
-            with replacing(path) as part:
+            with replacing(path, durable=False) as part:
                 write_pcm16(part, sound(np.random.default_rng((seed, index)), timbre, frequency), SAMPLE_RATE)
         labels = {"frequency": (frequency_class(frequency),)}
         clips.append(Sound(Clip(path.name, TIMBRES[timbre], labels), path))
+    sync_tree(folder)  # all at once, as waiting for each file would take longer than making it
     return clips

@@ -24,11 +24,13 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
+    from sonyc_tasks.locks import held_folder
     from training.probes.heareval_jobs import cores
     from training.systems.sampling.experiment import sampling
 
     workers = options.workers or cores()
-    sampling(options.out, options.scale, options.seeds, workers, data=options.data, probe_data=options.probe_data)
+    with held_folder(options.out / options.scale):
+        sampling(options.out, options.scale, options.seeds, workers, data=options.data, probe_data=options.probe_data)
 
 
 COMMANDS: dict[str, Command] = {

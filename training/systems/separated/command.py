@@ -18,10 +18,12 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
+    from sonyc_tasks.locks import held_folder
     from training.probes.heareval_jobs import cores
     from training.systems.separated.experiment import separated
 
-    separated(options.out, options.scale, options.seeds, options.workers or cores())
+    with held_folder(options.out / options.scale):
+        separated(options.out, options.scale, options.seeds, options.workers or cores())
 
 
 COMMANDS: dict[str, Command] = {

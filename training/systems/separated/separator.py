@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from hear_multiview import weight_file
@@ -155,8 +155,8 @@ def save_separator(path: Path, separator: MaskSeparator, card: dict[str, Any]) -
     whole = {**card, "separator": separator.arguments}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in separator.state_dict().items()}
     with replacing(path) as part:
-        save_file(tensors, part, metadata={"separator": json.dumps(whole, sort_keys=True)})
-        part.chmod(0o644)  # safetensors makes files that only their owner can read
+        # Not save_file, which writes to a temporary file of its own, and leaves that when it is killed.
+        part.write_bytes(to_bytes(tensors, {"separator": json.dumps(whole, sort_keys=True)}))
 
 
 def load_separator(path: Path) -> tuple[MaskSeparator, dict[str, Any]]:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sonyc_tasks.locks import held_folder
 from training.distributed import WHOLE, BatchShard
 from training.engine.loop import Job, epoch_seed, fit
 from training.engine.run_folder import RunFolder, check_or_write_manifest
@@ -92,7 +93,12 @@ def train_separator(out: Path, config: SeparatorConfig | None = None, *, device:
     Raises:
         ValueError: ``out`` holds another run, its state is damaged, or the loss is not finite.
     """
-    config = config or SeparatorConfig()
+    with held_folder(out):
+        return _trained(out, config or SeparatorConfig(), device)
+
+
+def _trained(out: Path, config: SeparatorConfig, device: str) -> dict[str, Path]:
+    """`train_separator`, by the only command that writes to ``out``."""
     states = {name: out / f"{name}.safetensors" for name in STATES}
     check_or_write_manifest(out / "settings.json", asdict(config))
     folder = RunFolder(out)
