@@ -31,6 +31,7 @@ from hear_multiview.recordings.parts import Parts, require_same_settings
 from hear_multiview.recordings.reading import find_recordings
 from hear_multiview.recordings.table import GROUP_ROWS, Rows, Table, check_format, finish_table, open_table, write_table
 from sonyc_tasks.dataset.audio import duration
+from sonyc_tasks.tasks import temporary_folder
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +98,7 @@ def embed_table(
         settings = _settings(embedder, model, division)
         if processes.rank() == 0:
             stack.enter_context(held(out.with_name(f".{out.name}.lock"), out))
+            temporary_folder.sweep(out)  # here, as where nothing is left to do, nothing is written
         processes.gathered(None)  # nobody looks at the table before the first process may write it
         old = _existing(out, settings)
         embedder.to(usable_device(processes.own_device(device)))

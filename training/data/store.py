@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ import torch
 from fsspec.implementations.local import LocalFileSystem
 from torch import Tensor
 
-from sonyc_tasks.files import write_atomic
+from sonyc_tasks.files import sweep, write_atomic
 from sonyc_tasks.locks import held_folder
 from training.data.arrays import REMEDY, FrameArrays, chunk_sizes, file_system, reaching
 from training.data.records import ORIGINAL, Description, Segment
@@ -175,10 +175,21 @@ class LatentStore:
         return arrays.read(clip, self._in_memory)
 
 
-def held_store(path: Path | str) -> AbstractContextManager[None]:
-    """Hold the store at ``path`` while it is created or filled; on object storage, which has no locks, nothing."""
+@contextmanager
+def held_store(path: Path | str) -> Iterator[None]:
+    """Hold the store at ``path`` while it is created or filled; on object storage, which has no locks, nothing.
+
+    Files that zarr was writing when an earlier process was killed are removed.
+    """
     files, root = file_system(path)
-    return held_folder(Path(root)) if isinstance(files, LocalFileSystem) else nullcontext()
+    if not isinstance(files, LocalFileSystem):
+        yield
+        return
+    with held_folder(Path(root)):
+        sweep(Path(root))
+        for part in Path(root).rglob("*.partial"):
+            part.unlink()
+        yield
 
 
 def _place(path: Path | str, rendition: str) -> str:
