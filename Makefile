@@ -4,7 +4,7 @@
 # a finished one is not repeated, and a change of the dependencies repeats only the steps that it affects.
 
 .DELETE_ON_ERROR:
-.PHONY: setup demo test paper music sampling separated bench bench-gpu docs check format clean help
+.PHONY: setup demo test faults paper music sampling separated bench bench-gpu docs check format clean help
 SHELL := /bin/bash
 
 # The first Python on the path from 3.10 to 3.13; override with `make PYTHON=/path/to/python3.11 …`.
@@ -32,6 +32,7 @@ NO_PIP = { cat $(1); echo; echo "error: pip failed, see its messages above; set-
 help:
 	@echo "make demo    the main workflow end to end, on generated data: synthesize, pretrain, heareval, score table, report page"
 	@echo "make test    the whole test suite"
+	@echo "make faults  kill every long command at random moments, and compare what it resumes to: [SEED=n]"
 	@echo "make paper   every table and figure of the paper, small and on generated data, or DATA=… [SEEDS=5] [SCALE=small|full] [OUT=…]"
 	@echo "make music   the music system, disentangled factors of generated sounds: [SCALE=full] [OUT=…]"
 	@echo "make sampling  contrast at clip, frame and pitch level: [SCALE=full] [SEEDS=n] [DATA=folder of recordings] [OUT=…]"
@@ -73,6 +74,10 @@ demo: setup
 
 test: setup
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+# Kill, fill the disk of, and run twice at once every long command, at seeded-random moments: 15 to 30 minutes.
+faults: setup
+	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults $(if $(SEED),--seed $(SEED))
 
 # With DATA (a folder in the layout of SONYC-UST-V2) at the paper's size, otherwise a small one on generated data. For
 # more options, see python -m training paper --help. LAUNCH="--multi_gpu --num_processes 2" launches two processes.

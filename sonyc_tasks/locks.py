@@ -83,10 +83,12 @@ def is_at(file: int, path: Path) -> bool:
 
 def _waited_for(lock: Path, what: Path) -> int | None:
     """The open, locked file, which says who has it; None where nothing can be locked."""
-    lock.parent.mkdir(parents=True, exist_ok=True)
     while True:
         try:
+            lock.parent.mkdir(parents=True, exist_ok=True)
             file = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        except FileNotFoundError:  # the holder has just removed the folder, which it had made
+            continue
         except OSError:
             return None
         try:

@@ -1,9 +1,13 @@
-"""``make faults``: kill every long command at seeded-random moments, resume it, and compare with an undisturbed run."""
+"""``make faults``: disturb every long command at seeded-random moments, and compare with an undisturbed run.
+
+Each is killed and resumed, meets a full disk and is resumed, and is run twice at once.
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import tempfile
 import time
@@ -13,40 +17,74 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tests.faults.jobs import jobs, prepare
-from tests.faults.killing import torture
+from tests.faults.jobs import jobs, prepare, warm_up
+from tests.faults.killing import Job, Trial, run
 from tests.faults.server import served
+
+#: Kills before a run is left alone.
+IN_A_ROW = 4
 
 
 def main() -> int:
-    """Kill each job; the exit status is 1 if anything was lost, left behind, half written or different."""
+    """Disturb each job; the exit status is 1 if anything was lost, left behind, half written or different."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument("--kills", type=int, default=22, metavar="N", help="of each cheap job (%(default)s)")
-    parser.add_argument("--costly", type=int, default=6, metavar="N", help="of each job that starts processes (%(default)s)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the moments (%(default)s)")
-    parser.add_argument("--only", metavar="NAME", default="", help="jobs whose name contains this")
+    for name, default, what in (
+        ("kills", 20, "kills of each cheap job"),
+        ("costly", 5, "kills of each costly job"),
+        ("full", 5, "full disks of each cheap job"),
+        ("pairs", 3, "pairs of each cheap job at once"),
+        ("seed", 0, "of the moments"),
+    ):
+        parser.add_argument(f"--{name}", type=int, default=default, metavar="N", help=f"{what} (%(default)s)")
+    parser.add_argument("--only", metavar="REGEX", default="", help="jobs whose name has this in it")
     options = parser.parse_args()
     os.environ["TQDM_DISABLE"] = "1"
     torch.set_num_threads(1)  # forks of a process whose torch has threads would hang
     warnings.simplefilter("ignore")
-    begun, kills, wrong = time.monotonic(), 0, []
+    begun, total, wrong = time.monotonic(), np.zeros(3, int), 0
     with tempfile.TemporaryDirectory(prefix="faults-") as name:
         place = Path(name)
-        prepare(place / "given")
+        warm_up()
+        (place / "given").mkdir()
+        if run(Job("prepare", lambda folder, _: prepare(folder)), place / "given", place)[0]:
+            raise SystemExit((place / "given.log").read_text())
         with served(place / "given" / "data", place / "served") as address:
             for number, job in enumerate(jobs(address)):
-                if options.only in job.name:
-                    rng = np.random.default_rng((options.seed, number))
-                    count = options.kills if job.cheap else options.costly
-                    outcome = torture(job, place / "given", place / job.name, count, rng, say=print)
-                    kills += outcome.kills
-                    wrong += outcome.wrong
-                    print(*outcome.wrong, sep="\n", end="\n" if outcome.wrong else "", flush=True)
-                    if outcome.wrong:
-                        for log in sorted((place / job.name).glob("*.log")):
-                            print(log.read_text(errors="replace")[-1500:])
-    print(f"{kills} kills, {len(wrong)} faults, {time.monotonic() - begun:.0f} s")
-    return bool(wrong)
+                if re.search(options.only, job.name):
+                    trial = Trial(job, place / "given", place / job.name)
+                    total += _disturb(trial, job, options, np.random.default_rng((options.seed, number)))
+                    wrong += _report(trial, place / job.name)
+    kills, full, pairs = total.tolist()
+    print(f"{kills} kills, {full} full disks, {pairs} pairs: {wrong} faults, {time.monotonic() - begun:.0f} s")
+    return int(wrong > 0)
+
+
+def _disturb(trial: Trial, job: Job, options: argparse.Namespace, rng: np.random.Generator) -> np.ndarray:
+    """How many kills, full disks and pairs the job has had; it ends at the first fault."""
+    kills = full = pairs = misses = 0
+    wanted = options.kills if job.cheap else options.costly
+    while kills < wanted and not trial.wrong:
+        kills += trial.killed(min(IN_A_ROW, wanted - kills), rng)
+    while job.cheap and full < options.full and misses < options.full and not trial.wrong:
+        met = trial.full(rng)
+        full, misses = full + met, misses + (not met)
+    while job.cheap and pairs < options.pairs and not trial.wrong:
+        trial.together(rng)
+        pairs += 1
+    print(
+        f"{job.name}: {trial.seconds:.1f} s, {trial.changes} changes, {len(trial.expected)} files; {kills} kills, "
+        f"{full} full disks, {pairs} pairs",
+        flush=True,
+    )
+    return np.array([kills, full, pairs])
+
+
+def _report(trial: Trial, place: Path) -> int:
+    print(*trial.wrong, sep="\n", end="\n" if trial.wrong else "")
+    if trial.wrong:
+        for log in sorted(place.glob("*.log"), key=lambda path: path.stat().st_mtime)[-2:]:
+            print(f"{log}:", log.read_text(errors="replace")[-2500:], sep="\n", flush=True)
+    return len(trial.wrong)
 
 
 if __name__ == "__main__":

@@ -9,9 +9,12 @@ meets the gaps between two changes, which last microseconds, and it meets the sa
 
 from __future__ import annotations
 
+import errno
+import faulthandler
 import hashlib
 import json
 import os
+import pickle
 import re
 import shutil
 import signal
@@ -19,7 +22,8 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +32,15 @@ import soundfile
 import torch
 from safetensors import safe_open
 
+from sonyc_tasks.files import explained
+
 #: Names of what is never a result: in none of these may a finished job leave anything.
 UNFINISHED = re.compile(r"\.writing-|\.part(ial)?$|-in-progress-|\.lock$|\.tmp|\.unpacking|\.new$|\.replaced$|\.parts$")
+#: Seconds after which a job that is left alone counts as hanging, and the exit status that stands for it.
+LONGEST, HANGS = 300.0, 100
+#: Exit status of a job that has said in one sentence why it cannot go on.
+SAID = 3
+_NEEDS_SPACE = {"open", "os.rename", "os.mkdir", "os.link"}
 _CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.truncate"}
 
 
@@ -42,7 +53,7 @@ class Job:
         run: does it, or resumes it, in the first folder, from what lies in the second.
         volatile: paths, relative to the folder, whose content or existence depends on when or how often it is run.
         foreign: paths of unmodified heareval, which marks a folder as done instead of writing each file whole.
-        seconds: an undisturbed run may take; for the choice of jobs that the tests run.
+        cheap: takes seconds, and starts no other processes.
     """
 
     name: str
@@ -52,61 +63,89 @@ class Job:
     cheap: bool = True
 
 
-@dataclass
-class Outcome:
-    """What killing a job came to: the moments, and what was wrong, in words."""
+class Trial:
+    """A job, what it starts from, and what an undisturbed run of it gives."""
 
-    kills: int = 0
-    moments: list[str] = field(default_factory=list)
-    wrong: list[str] = field(default_factory=list)
+    def __init__(self, job: Job, given: Path, place: Path) -> None:
+        self.job, self.given, self.place = job, given, place
+        self.wrong: list[str] = []
+        self._runs = 0
+        reference = self._fresh("reference")
+        begun = time.monotonic()
+        code, self.changes = run(job, reference, given)
+        self.seconds = time.monotonic() - begun
+        self.expected = contents(job, reference)
+        if code:
+            self.wrong.append(f"{job.name}: the undisturbed run fails, see {reference}.log")
+        self._check_left(reference, "undisturbed")
 
-
-def torture(job: Job, given: Path, place: Path, kills: int, rng: np.random.Generator, *, say: Callable[[str], None]) -> Outcome:
-    """Kill ``job`` at so many moments, in runs of up to four kills each, and compare every run with an undisturbed one."""
-    outcome = Outcome()
-    reference = place / "reference"
-    begun = time.monotonic()
-    _fresh(reference)
-    code, changes = _run(job, reference, given)
-    seconds = time.monotonic() - begun
-    if code:
-        outcome.wrong.append(f"{job.name}: the undisturbed run fails, see {reference}.log")
-        return outcome
-    expected = contents(job, reference)
-    say(f"{job.name}: {seconds:.1f} s, {changes} changes, {len(expected)} files")
-    if left := [name for name in everything(reference) if UNFINISHED.search(name)]:
-        outcome.wrong.append(f"{job.name}: the undisturbed run leaves {left}")
-    run = 0
-    while outcome.kills < kills and not outcome.wrong:
-        run += 1
-        folder = place / f"run{run}"
-        _fresh(folder)
-        history = []
-        for _ in range(min(int(rng.integers(1, 5)), kills - outcome.kills)):
-            at: dict[str, Any] = {"seconds": float(rng.uniform(0, seconds))}
-            if changes and rng.random() < 0.7:
-                at = {"change": int(rng.integers(1, changes + 1))}
-            code, _ = _run(job, folder, given, **at)
+    def killed(self, kills: int, rng: np.random.Generator) -> int:
+        """Kill the job up to so many times in one folder, then let it end; how often it was killed."""
+        folder, history, done = self._fresh("killed"), [], 0
+        for _ in range(kills):
+            at: dict[str, Any] = {"seconds": float(rng.uniform(0, self.seconds))}
+            if self.changes and rng.random() < 0.7:
+                at = {"change": int(rng.integers(1, self.changes + 1))}
+            code, _ = run(self.job, folder, self.given, **at)
             history.append(f"{at} → {code}")
             if code != -signal.SIGKILL:
                 if code:
-                    outcome.wrong.append(f"{job.name}, run {run}, {history}: fails, see {folder}.log")
+                    self.wrong.append(f"{self.job.name}, {history}: fails, see {folder}.log")
                 break
-            outcome.kills += 1
-            outcome.moments.append(f"{job.name} {at}")
-            outcome.wrong += [f"{job.name}, run {run}, {history}: {bad}" for bad in broken(job, folder, expected)]
-        code, _ = _run(job, folder, given)
-        found = contents(job, folder)
+            done += 1
+            self.wrong += [f"{self.job.name}, {history}: {bad}" for bad in broken(self.job, folder, self.expected)]
+        self._ends_well(folder, str(history))
+        return done
+
+    def full(self, rng: np.random.Generator) -> bool:
+        """Let a change of a name fail as on a full disk, then let the job end; whether it came to that change.
+
+        The job has to say it in one sentence with a file's name, and must not hide it.
+        """
+        folder = self._fresh("full")
+        change = int(rng.integers(1, self.changes + 1))
+        code, _ = run(self.job, folder, self.given, change=change, full=True)
+        history = f"full disk at change {change} → {code}"
+        if code not in (0, SAID):
+            self.wrong.append(f"{self.job.name}, {history}: not one sentence, see {folder}.log")
+        self.wrong += [f"{self.job.name}, {history}: {bad}" for bad in broken(self.job, folder, self.expected)]
+        self._ends_well(folder, history)
+        return code == SAID
+
+    def together(self, rng: np.random.Generator) -> None:
+        """Two of the job at once, in one folder."""
+        folder = self._fresh("together")
+        children = [start(self.job, folder, self.given), 0]
+        time.sleep(float(rng.uniform(0, self.seconds / 2)))
+        children[1] = start(self.job, folder, self.given)
+        codes = [waited_for(child, LONGEST) for child in children]
+        if any(codes):
+            self.wrong.append(f"{self.job.name}, two at once → {codes}: see {folder}.log")
+        self._check_result(folder, "two at once")
+
+    def _fresh(self, what: str) -> Path:
+        self._runs += 1
+        folder = self.place / f"{self._runs}-{what}"
+        folder.mkdir(parents=True)
+        return folder
+
+    def _ends_well(self, folder: Path, history: str) -> None:
+        code, _ = run(self.job, folder, self.given)
         if code:
-            outcome.wrong.append(f"{job.name}, run {run}, {history}: the last run fails, see {folder}.log")
-        elif found != expected:
-            differs = sorted(n for n in found.keys() | expected.keys() if found.get(n) != expected.get(n))
-            outcome.wrong.append(f"{job.name}, run {run}, {history}: differs in {differs[:5]} ({len(differs)})")
-        if left := [name for name in everything(folder) if UNFINISHED.search(name)]:
-            outcome.wrong.append(f"{job.name}, run {run}, {history}: leaves {left[:5]}")
-        if not outcome.wrong:
+            self.wrong.append(f"{self.job.name}, {history}: the last run fails, see {folder}.log")
+        self._check_result(folder, history)
+
+    def _check_result(self, folder: Path, history: str) -> None:
+        found = contents(self.job, folder)
+        if differs := sorted(n for n in found.keys() | self.expected.keys() if found.get(n) != self.expected.get(n)):
+            self.wrong.append(f"{self.job.name}, {history}: differs in {differs[:5]} ({len(differs)}), see {folder}")
+        self._check_left(folder, history)
+        if not self.wrong:
             shutil.rmtree(folder)
-    return outcome
+
+    def _check_left(self, folder: Path, history: str) -> None:
+        if left := [name for name in everything(folder) if UNFINISHED.search(name)]:
+            self.wrong.append(f"{self.job.name}, {history}: leaves {left[:5]}")
 
 
 def everything(folder: Path) -> list[str]:
@@ -117,10 +156,22 @@ def everything(folder: Path) -> list[str]:
 def contents(job: Job, folder: Path) -> dict[str, str]:
     """The sha256 of every file of the job's result, and empty for a folder."""
     return {
-        name: hashlib.sha256((folder / name).read_bytes()).hexdigest() if (folder / name).is_file() else ""
+        name: _digest(folder / name) if (folder / name).is_file() else ""
         for name in everything(folder)
         if not re.search(job.volatile, name)
     }
+
+
+def _digest(path: Path) -> str:
+    """The sha256 of a file, or of what heareval has predicted and measured, without the times."""
+    content = path.read_bytes()
+    if path.name.endswith(".predictions.pkl"):
+        found = pickle.loads(content)  # of heareval, a moment ago
+        content = b"".join(np.asarray(found[name]).tobytes() for name in ("predictions", "targets") if name in found)
+    elif path.name.endswith(".predicted-scores.json"):
+        found = json.loads(content)
+        content = json.dumps([found.get(name) for name in ("test", "aggregated_scores", "hparams")]).encode()
+    return hashlib.sha256(content).hexdigest()
 
 
 def broken(job: Job, folder: Path, expected: dict[str, str]) -> Iterator[str]:
@@ -158,50 +209,92 @@ def _read_whole(path: Path) -> None:
         parquet.read_table(path)
 
 
-def _fresh(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+def run(
+    job: Job, folder: Path, given: Path, *, change: int = 0, seconds: float | None = None, full: bool = False
+) -> tuple[int, int]:
+    """The job's exit status, negative for a signal, and how many changes of names it made, where it ended.
 
-
-def _run(job: Job, folder: Path, given: Path, change: int = 0, seconds: float | None = None) -> tuple[int, int]:
-    """The job's exit status, negative for a signal, and how many changes of names it made."""
-    count = folder.with_suffix(".changes")
+    Args:
+        change: before which it is killed, or at which the disk is ``full``; 0 is none.
+        seconds: after which it is killed.
+    """
+    count = _count(folder)
     count.unlink(missing_ok=True)
+    child = start(job, folder, given, change, full)
+    code = waited_for(child, LONGEST if seconds is None else seconds)
+    return (HANGS if code == -signal.SIGKILL and seconds is None and not change else code), _read_count(count)
+
+
+def waited_for(child: int, seconds: float) -> int:
+    """The exit status of a process that is killed after so many seconds, with all that it has started."""
+    end, status = time.monotonic() + seconds, None
+    while status is None and (left := end - time.monotonic()) > 0:
+        time.sleep(min(0.005, left))
+        ended, found = os.waitpid(child, os.WNOHANG)
+        status = found if ended else None
+    with suppress(ProcessLookupError):
+        os.killpg(child, signal.SIGKILL)
+    if status is None:
+        with suppress(ProcessLookupError):  # so early that it has no group of its own yet
+            os.kill(child, signal.SIGKILL)
+        status = os.waitpid(child, 0)[1]
+    return os.waitstatus_to_exitcode(status)
+
+
+def start(job: Job, folder: Path, given: Path, change: int = 0, full: bool = False) -> int:
+    """Fork a process that does the job; its number."""
     child = os.fork()
     if not child:
-        _in_fork(job, folder, given, change, count)
-    if seconds is not None:
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if (ended := os.waitpid(child, os.WNOHANG))[0]:
-                return os.waitstatus_to_exitcode(ended[1]), _read_count(count)
-            time.sleep(min(0.005, max(end - time.monotonic(), 0)))
-        try:
-            os.killpg(child, signal.SIGKILL)
-        except ProcessLookupError:  # so early that it has no group of its own yet
-            os.kill(child, signal.SIGKILL)
-    status = os.waitpid(child, 0)[1]
-    try:  # what it has started and left behind
-        os.killpg(child, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-    return os.waitstatus_to_exitcode(status), _read_count(count)
+        _in_fork(job, folder, given, change, full)
+    return child
+
+
+def _count(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.changes")
 
 
 def _read_count(path: Path) -> int:
     return int(path.read_text()) if path.exists() else 0
 
 
-def _in_fork(job: Job, folder: Path, given: Path, change: int, count: Path) -> None:
-    os.setsid()
-    log = os.open(f"{folder}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    for stream in (1, 2):
-        os.dup2(log, stream)
-    os.chdir(folder)
-    seen = 0
+def _in_fork(job: Job, folder: Path, given: Path, change: int, full: bool) -> None:
+    """Do the job and end the process, whatever happens: nothing of the parent's, which waits above, may run here."""
+    code = 1
+    try:
+        os.setsid()
+        log = os.open(f"{folder}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        for stream in (1, 2):
+            os.dup2(log, stream)
+        faulthandler.dump_traceback_later(LONGEST / 2, file=log)
+        os.chdir(folder)
+        changes = _Changes(folder, change, full)
+        sys.addaudithook(changes.seen)
+        try:
+            job.run(folder, given)
+            code = 0
+        finally:
+            changes.change = 0
+            _count(folder).write_text(str(changes.count))
+    except (OSError, ValueError) as error:
+        traceback.print_exc()
+        told = explained(error)
+        code = SAID if len(told.splitlines()) == 1 and "; " in told and str(folder) in told else 1
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
-    def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        nonlocal seen
+
+class _Changes:
+    """Counts changes of names in a folder, and ends the process, or the space on the disk, at one of them."""
+
+    def __init__(self, folder: Path, change: int, full: bool) -> None:
+        self.folder, self.change, self.full, self.count = str(folder), change, full, 0
+
+    def seen(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """An audit hook of Python."""
         if event == "open":
             path, _, flags = arguments
             if not isinstance(flags, int) or not flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
@@ -210,20 +303,11 @@ def _in_fork(job: Job, folder: Path, given: Path, change: int, count: Path) -> N
             path = arguments[0]
         else:
             return
-        if isinstance(path, str | bytes) and str(folder) in os.path.abspath(os.fsdecode(path)):
-            seen += 1
-            if seen == change:
-                os.kill(0, signal.SIGKILL)
-
-    sys.addaudithook(hook)
-    code = 1
-    try:
-        job.run(folder, given)
-        code = 0
-    except BaseException:
-        traceback.print_exc()
-    total = seen
-    count.write_text(str(total))
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+        if not isinstance(path, str | bytes | os.PathLike) or self.folder not in os.path.abspath(os.fsdecode(path)):
+            return
+        self.count += 1
+        if self.full and 0 < self.change <= self.count and event in _NEEDS_SPACE:
+            self.change = 0
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+        if self.count == self.change and not self.full:
+            os.kill(0, signal.SIGKILL)

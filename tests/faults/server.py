@@ -1,11 +1,11 @@
-"""A local record in Zenodo's format, served by byte range."""
+"""A local record in Zenodo's format, served by byte range from a process of its own."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
 import tarfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -18,7 +18,7 @@ from tests.conftest import _RangeHandler
 
 @contextmanager
 def served(data: Path, folder: Path) -> Iterator[str]:
-    """The address of a record with ``data``, a data set, as an archive in ``folder``."""
+    """The address of a record with ``data``, a data set, as archives in ``folder``."""
     folder.mkdir()
     names = ["annotations.csv", "audio-0.tar.gz", "audio-1.tar.gz"]
     (folder / names[0]).write_bytes((data / "annotations.csv").read_bytes())
@@ -40,9 +40,12 @@ def served(data: Path, folder: Path) -> Iterator[str]:
         for name in names
     ]
     (folder / "record").write_text(json.dumps({"files": files}))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    # A process, as the fork of a process with threads may find locks that nobody will ever release.
+    serving = multiprocessing.get_context("fork").Process(target=server.serve_forever, daemon=True)
+    serving.start()
     try:
         yield f"{address}/record"
     finally:
-        server.shutdown()
+        serving.kill()
+        serving.join()
         server.server_close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from safetensors.torch import save_file
 
 from hear_multiview import checkpoint
 from hear_multiview.encoders.private_shared import PrivateSharedEncoder
+from sonyc_tasks import files
 
 CARD: dict[str, Any] = {
     "frontend": {"name": "demo", "sha256": "0" * 64},
@@ -105,3 +107,28 @@ def test_a_format_from_the_future(tmp_path: Path) -> None:
 def test_a_codec_file_is_recognised(official_codec_file: Path) -> None:
     with pytest.raises(ValueError, match=r"descript-audio-codec.*frontend_weights"):
         checkpoint.load(official_codec_file)
+
+
+def test_nothing_is_written_beside_the_temporary_file(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """safetensors' own writer makes another one, which nobody removes when the process is killed."""
+    seen: set[str] = set()
+    replace = os.replace
+
+    def looking(one: Path, other: Path) -> None:
+        seen.update(path.name for path in saved.parent.iterdir())
+        assert os.path.samestat(os.stat(one), before)
+        replace(one, other)
+
+    make = files._locked_file
+
+    def noting(path: Path) -> tuple[Path, int]:
+        nonlocal before
+        part, file = make(path)
+        before = os.fstat(file)
+        return part, file
+
+    before = os.stat(saved)
+    monkeypatch.setattr(files, "_locked_file", noting)
+    monkeypatch.setattr(os, "replace", looking)
+    checkpoint.save(saved, checkpoint.load(saved).tensors, CARD)
+    assert [name for name in seen if name != saved.name and not name.startswith(files.TEMPORARY)] == []

@@ -13,6 +13,7 @@ from torch import Tensor
 import hear_multiview
 from hear_multiview.embedder import Embedder
 from hear_multiview.frame_cache import VARIABLE, FrameCache
+from sonyc_tasks.files import TEMPORARY
 
 Noise = Callable[..., Tensor]
 Stream = Callable[[Tensor], Iterator[tuple[Tensor, Tensor]]]
@@ -172,3 +173,10 @@ def test_a_file_in_place_of_the_folder_is_named(noise: Noise, cached: Stream, fo
     folder.write_text("")
     with pytest.raises(ValueError, match=f"{folder}.*{VARIABLE}"):
         list(cached(noise(1, 0.3)))
+
+
+def test_what_a_killed_process_left_is_removed_where_every_clip_is_there(folder: Path) -> None:
+    folder.mkdir()
+    (folder / f"{TEMPORARY}abc.frames").write_bytes(b"half")
+    FrameCache(folder)
+    assert list(folder.iterdir()) == []

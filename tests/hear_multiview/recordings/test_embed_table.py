@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -277,3 +278,22 @@ def test_two_processes_share_the_work(write: Write, tmp_path: Path) -> None:
     for suffix in (".npy", ".csv"):
         assert (tmp_path / f"shared{suffix}").read_bytes() == (tmp_path / f"alone{suffix}").read_bytes()
     assert len(set(open_table(tmp_path / "shared.npy").paths)) == 5
+
+
+def test_what_a_killed_process_left_is_removed_where_nothing_is_left_to_do(write: Write, out: Path) -> None:
+    embed_table([write("x.wav")], out, division=WINDOWS)
+    (left := out.with_name(f".{out.name}-in-progress-abc")).mkdir()
+    assert embed_table([write("x.wav")], out, division=WINDOWS).embedded == 0
+    assert not left.exists()
+
+
+def test_two_at_once_embed_each_recording_once(write: Write, out: Path) -> None:
+    files = [write(f"{k}.wav") for k in range(3)]
+    found: list[Summary] = []
+    both = [threading.Thread(target=lambda: found.append(embed_table(files, out, division=WINDOWS))) for _ in range(2)]
+    for each in both:
+        each.start()
+    for each in both:
+        each.join()
+    assert sorted(summary.embedded for summary in found) == [0, len({Path(file).read_bytes() for file in files})]
+    assert [path.name for path in out.parent.iterdir()] == [out.name]

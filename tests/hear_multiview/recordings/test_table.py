@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import csv
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from hear_multiview.recordings import table as tables
 from hear_multiview.recordings.table import Rows, open_table, write_table
+from sonyc_tasks import files
 
 SUFFIXES = (".parquet", ".npy", ".zarr")
 METADATA = {"model": "bundled", "view": "private", "kind": "window", "versions": {"torch": "2"}, "hop": 0.1}
@@ -142,3 +145,42 @@ def test_a_missing_library_is_named(suffix: str, library: str, tmp_path: Path, m
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ValueError, match=library):
         write_table(tmp_path / f"x{suffix}", [], total=0, dim=4, metadata={})
+
+
+def test_a_process_that_ends_between_two_files_leaves_the_old_table_or_the_new_one(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before each change of a name in turn: what is read next is whole, and the next write leaves nothing behind."""
+    first, second = (recordings(np.random.default_rng(k), lengths, dim=4) for k, lengths in ((1, (2, 3)), (2, (4,))))
+    ends = 0
+    while True:
+        write_table(path, first, total=5, dim=4, metadata=METADATA)
+        with monkeypatch.context() as patch:
+            left = [ends]
+            for module, name in ((os, "replace"), (os, "rename"), (files, "_exchanged")):
+                patch.setattr(module, name, ending(getattr(module, name), left))
+            try:
+                write_table(path, second, total=4, dim=4, metadata=METADATA)
+            except KeyboardInterrupt:
+                pass
+            else:
+                break
+        table = open_table(path)
+        expected = first if len(table) == 5 else second
+        np.testing.assert_array_equal(table.row(0), expected[0].embeddings[0])
+        assert table.sha256[0] == expected[0].sha256
+        ends += 1
+    assert ends >= 1
+    assert sorted(p.name for p in path.parent.iterdir()) == sorted(p.name for p in tables.companions(path))
+
+
+def ending(change: Callable[..., Any], left: list[int]) -> Callable[..., Any]:
+    """``change``, which ends the process, as far as a test can, when it has been called ``left`` times."""
+
+    def or_end(*arguments: Any) -> Any:
+        if left[0] == 0:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        return change(*arguments)
+
+    return or_end

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -22,6 +23,7 @@ from sonyc_tasks import heareval as launcher
 from sonyc_tasks.launcher.embedding_guard import lone_row
 from sonyc_tasks.launcher.embedding_record import DONE, FILE, EmbeddingRecord
 from sonyc_tasks.launcher.embedding_record import PROBE_RECORD as PROBES
+from sonyc_tasks.launcher.hooks import one_sentence
 from sonyc_tasks.launcher.prediction_guard import PROBED, check_finite, probed
 
 RATE, HOP, DIM, CLIPS = 8000, 400, 8, 8
@@ -363,3 +365,9 @@ def test_probes(module: Any, tmp_path: Path) -> None:
     code, _, err = predictions("fine")
     assert code == 1
     assert "the embeddings" in err.splitlines()[-1]
+
+
+def test_a_full_disk_ends_the_launcher_with_one_sentence() -> None:
+    with pytest.raises(SystemExit, match=r"x\.json.*; ") as caught, one_sentence():
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "x.json")
+    assert "\n" not in str(caught.value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +24,7 @@ from sonyc_tasks.dataset.audio import write_pcm16
 from training.data.arrays import FrameArrays, checksum
 from training.data.extraction import extract
 from training.data.records import ORIGINAL, Clip, Description, Partition
-from training.data.store import IN_MEMORY, LatentStore
+from training.data.store import IN_MEMORY, LatentStore, held_store
 from training.engine.pretrain import pretrain
 from training.recipes import recipe_named
 
@@ -357,3 +358,35 @@ def test_extraction_computes_each_rendition_once(tmp_path: Path, read_whole: Who
     for name in ("warp(2)", "speed", "speed(1,2)"):
         with pytest.raises(ValueError, match=re.escape(repr(name))):
             extract(replace(about, renditions=(name,)), {"a.wav": file}, front, tmp_path / "other")
+
+
+def test_what_zarr_was_writing_when_it_was_killed_is_removed(tmp_path: Path) -> None:
+    store = filled(tmp_path / "s")
+    (left := tmp_path / "s" / "frames" / "1.0.0.abc.partial").write_bytes(b"half")
+    with held_store(tmp_path / "s"):
+        assert not left.exists()
+    assert LatentStore(tmp_path / "s").digest == store.digest
+
+
+def test_two_that_create_a_store_at_once_leave_each_other_what_they_compute(tmp_path: Path) -> None:
+    """The second one, which found nothing when it began, waits, and finds the first one's frames."""
+    sounds = {clip.name: tmp_path / clip.name for clip in CLIPS}
+    for k, path in enumerate(sounds.values()):
+        write_pcm16(path, np.random.default_rng(k).normal(0, 0.1, 4000), 16_000)
+    computed: list[int] = []
+    front = load_frontend("log_mel")
+    stream = front.stream
+
+    def counted(audio: torch.Tensor) -> Any:
+        computed.append(1)
+        return stream(audio)
+
+    front.stream = counted  # type: ignore[method-assign]
+    about = Description(CLIPS, {}, Partition((0,), (1,), (2,)), data="words")
+    both = [threading.Thread(target=lambda: extract(about, sounds, front, tmp_path / "s")) for _ in range(2)]
+    for each in both:
+        each.start()
+    for each in both:
+        each.join()
+    assert len(computed) == len(CLIPS) + 1  # and the longest clip once more, for the size of the arrays
+    LatentStore(tmp_path / "s").require()

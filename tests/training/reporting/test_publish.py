@@ -13,7 +13,9 @@ import hear_multiview
 from hear_multiview import checkpoint
 from hear_multiview.api import BUNDLED
 from hear_multiview.hub import FILE
+from sonyc_tasks.files import TEMPORARY
 from training.__main__ import main
+from training.reporting import publish as module
 from training.reporting.model_card import published_card
 from training.reporting.publish import publish
 
@@ -228,3 +230,18 @@ def test_a_checkpoint_that_does_not_say_how_it_was_trained(tmp_path: Path, capsy
     assert str(path) in message
     assert "'recipe'" in message
     assert "python -m training pretrain" in message
+
+
+def test_a_dry_run_that_is_killed_leaves_its_folder_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(new: Path, path: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "replace_folder", killed)
+        with pytest.raises(KeyboardInterrupt):
+            publish(BUNDLED, REPO, dry_run=tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / f"{TEMPORARY}abc").write_text("half")
+    publish(BUNDLED, REPO, dry_run=tmp_path / "out")
+    assert len(list((tmp_path / "out").iterdir())) == 2

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -163,3 +165,24 @@ def test_no_network_is_one_sentence_with_the_way_out(tmp_path: Path, monkeypatch
     monkeypatch.setattr(codec_weights, "URL", "http://127.0.0.1:9/weights.pth")
     with pytest.raises(ValueError, match=r"frontend_weights.*frontend='demo'"):
         load_frontend("dac_44khz")
+
+
+def test_two_at_once_download_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would write to the same unfinished file."""
+    calls = []
+
+    def slow(url: str, path: Path, **_: Any) -> None:
+        calls.append(url)
+        time.sleep(0.2)
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"weights")
+
+    monkeypatch.setattr(codec_weights, "CACHE", tmp_path / "cache" / "weights.pth")
+    monkeypatch.setattr(codec_weights, "download", slow)
+    both = [threading.Thread(target=codec_weights.cached_or_downloaded) for _ in range(2)]
+    for each in both:
+        each.start()
+    for each in both:
+        each.join()
+    assert len(calls) == 1
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["weights.pth"]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from hear_multiview.encoders.private_shared import VIEWS
+from sonyc_tasks.files import TEMPORARY
 from sonyc_tasks.scores.results import read_scores
 from sonyc_tasks.tasks.validate.task import errors_of, validate_task
 from training.probes import heareval_jobs
@@ -110,3 +111,20 @@ def test_a_failing_heareval_names_its_log(tmp_path: Path) -> None:
     (tmp_path / "tasks" / "broken" / "task_metadata.json").write_text('{"splits": []}')
     with pytest.raises(ValueError, match=r"nowhere.*\.log"):
         heareval_jobs.run_embeddings(tmp_path, heareval_jobs.views_of(tmp_path / "nowhere.safetensors", ["joint"]))
+
+
+def test_a_demo_that_was_being_deleted_is_still_a_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / f"{TEMPORARY}abc").write_text("{")
+    demo._start_afresh_if_changed(tmp_path, {"size": 1})
+    for name in ("a", "z"):
+        (tmp_path / name).mkdir()
+
+    def killed(_: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            demo._start_afresh_if_changed(tmp_path, {"size": 2})
+    demo._start_afresh_if_changed(tmp_path, {"size": 2})
+    assert [path.name for path in tmp_path.iterdir()] == ["made-of.json"]

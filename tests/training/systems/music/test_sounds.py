@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from sonyc_tasks.files import TEMPORARY
 from training.systems.music import sounds
 
 
@@ -99,3 +100,9 @@ def test_a_sound_that_was_cut_short_is_made_again(tmp_path: Path) -> None:
         clips[1].path.write_bytes(content)
         sounds.generate(tmp_path / "s", 3, seed=1)
         assert clips[1].path.read_bytes() == whole
+
+
+def test_a_folder_in_which_the_first_file_was_begun_is_not_something_else(tmp_path: Path) -> None:
+    (tmp_path / f"{TEMPORARY}abc.txt").write_text("4")
+    assert len(sounds.generate(tmp_path, 2, 5)) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["000000.wav", "000001.wav", "seed.txt"]
