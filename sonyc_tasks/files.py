@@ -11,6 +11,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import sys
 import uuid
 from collections.abc import Iterator
@@ -18,10 +19,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from sonyc_tasks.locks import LOCK, is_at, try_lock
+from sonyc_tasks.locks import LOCK, held, is_at, try_lock
 
 #: How names of files in the making begin.
 TEMPORARY = ".writing-"
+#: What names of folders in the making have in them, and the lock in such a folder (`tasks.temporary_folder`).
+IN_PROGRESS, BUILD_LOCK = "-in-progress-", "lock"
 #: Folders in which this process has looked for what killed processes left.
 _swept: set[str] = set()
 
@@ -60,17 +63,34 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
         os.close(file)
 
 
+@contextmanager
+def held_folder(folder: Path) -> Iterator[None]:
+    """`locks.held` of a ``folder`` to be written to, by a lock in it; what killed processes left there is removed."""
+    with held(folder / LOCK, folder):
+        sweep(folder)
+        yield
+
+
 def sweep(folder: Path) -> None:
-    """Remove files in the making from ``folder`` whose process is dead."""
+    """Remove files and folders in the making from ``folder`` whose process is dead."""
     with suppress(FileNotFoundError, NotADirectoryError, PermissionError), os.scandir(folder) as entries:
-        for name in [entry.name for entry in entries if entry.name.startswith(TEMPORARY)]:
-            with suppress(OSError):  # somebody else was faster, or there are no locks
-                file = os.open(folder / name, os.O_RDWR)
-                try:
-                    if try_lock(file) and is_at(file, folder / name):
-                        os.unlink(folder / name)
-                finally:
-                    os.close(file)
+        for name in [entry.name for entry in entries]:
+            if name.startswith(TEMPORARY):
+                _remove_dead(folder / name, folder / name)
+            elif name.startswith(".") and IN_PROGRESS in name:
+                _remove_dead(folder / name, folder / name / BUILD_LOCK)
+
+
+def _remove_dead(path: Path, lock: Path) -> None:
+    """Remove a file or folder unless a process that lives has locked it by the file ``lock``."""
+    with suppress(OSError):  # somebody else was faster, or there are no locks
+        # A folder may have lost its lock already, when it was being removed.
+        file = os.open(lock, os.O_RDWR if lock == path else os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            if try_lock(file) and is_at(file, lock):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        finally:
+            os.close(file)
 
 
 def is_empty(folder: Path) -> bool:

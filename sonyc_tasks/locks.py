@@ -12,7 +12,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 try:
@@ -51,11 +51,6 @@ def held(lock: Path, what: Path) -> Iterator[None]:
         if new:  # and still empty, where what was to be written failed
             with suppress(OSError):
                 lock.parent.rmdir()
-
-
-def held_folder(folder: Path) -> AbstractContextManager[None]:
-    """`held` of a ``folder`` to be written to, by a lock in it."""
-    return held(folder / LOCK, folder)
 
 
 def try_lock(file: int) -> bool:

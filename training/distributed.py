@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, distributed
 
-from sonyc_tasks.locks import held_folder
+from sonyc_tasks.files import held_folder
 
 #: A barrier has no limit of its own: where a process dies, the launcher ends the others.
 TIMEOUT = timedelta(days=365)

@@ -23,7 +23,7 @@ from hear_multiview import __version__, hub
 from hear_multiview.api import BUNDLED, load_model
 from hear_multiview.device import usable_device
 from hear_multiview.embedder import Embedder
-from hear_multiview.files import held
+from hear_multiview.files import held, sweep
 from hear_multiview.files import sha256 as file_sha256
 from hear_multiview.recordings import processes
 from hear_multiview.recordings.embed import WORKERS, Division, Kept, Piece, embed_each
@@ -31,7 +31,6 @@ from hear_multiview.recordings.parts import Parts, require_same_settings
 from hear_multiview.recordings.reading import find_recordings
 from hear_multiview.recordings.table import GROUP_ROWS, Rows, Table, check_format, finish_table, open_table, write_table
 from sonyc_tasks.dataset.audio import duration
-from sonyc_tasks.tasks import temporary_folder
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +97,7 @@ def embed_table(
         settings = _settings(embedder, model, division)
         if processes.rank() == 0:
             stack.enter_context(held(out.with_name(f".{out.name}.lock"), out))
-            temporary_folder.sweep(out)  # here, as where nothing is left to do, nothing is written
+            sweep(out.parent)  # here, as where nothing is left to do, nothing is written
         processes.gathered(None)  # nobody looks at the table before the first process may write it
         old = _existing(out, settings)
         embedder.to(usable_device(processes.own_device(device)))

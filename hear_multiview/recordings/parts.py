@@ -126,7 +126,9 @@ class Parts:
             yield Rows(path, sha256, records["start"], records["end"], records["embedding"])
 
     def remove(self) -> None:
-        """Delete the folder."""
+        """Delete the folder; first what says that something is done, which counts only beside the settings."""
+        for index in self.folder.glob("*.jsonl"):
+            index.unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _records(self, place: Located) -> Iterator[np.ndarray]:

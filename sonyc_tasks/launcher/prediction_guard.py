@@ -17,12 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from sonyc_tasks.files import file_digest, read_json_object, write_json
+from sonyc_tasks.files import file_digest, held_folder, read_json_object, write_json
 from sonyc_tasks.launcher import embedding_record
 from sonyc_tasks.launcher.embedding_guard import lone_row, rows_of
 from sonyc_tasks.launcher.embedding_record import DONE, PROBE_RECORD, EmbeddingRecord, labels_digest, read_task
 from sonyc_tasks.launcher.hooks import DoubtfulError, one_sentence, replaced, say, warn
-from sonyc_tasks.locks import held_folder
 
 FORMAT = 1
 #: heareval's own mark of a folder whose probes are finished.

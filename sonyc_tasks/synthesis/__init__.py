@@ -28,7 +28,7 @@ from numpy.random import Generator, SeedSequence, default_rng
 from tqdm import tqdm
 
 from sonyc_tasks.dataset.taxonomy import CLIP_SECONDS, COLUMNS, SAMPLE_RATE
-from sonyc_tasks.files import is_empty, replace_folder
+from sonyc_tasks.files import is_empty, replace_folder, sweep
 from sonyc_tasks.locks import held
 from sonyc_tasks.synthesis.annotators import VOLUNTEERS, Context, Listener, annotate, clip_time, make_volunteer
 from sonyc_tasks.synthesis.scenes import Event, draw_scene, record
@@ -112,6 +112,7 @@ def synthesize(
     """
     out = Path(out)
     with held(out.absolute().parent / f".{out.absolute().name}.lock", out):
+        sweep(out.absolute().parent)
         _check(out, sensors, clips_per_sensor, seconds, seed, workers)
         _write(out, sensors, clips_per_sensor, seconds, seed, workers, progress)
     return out

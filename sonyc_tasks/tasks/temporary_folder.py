@@ -15,8 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sonyc_tasks import locks
-
-_LOCK = "lock"
+from sonyc_tasks.files import BUILD_LOCK, IN_PROGRESS
 
 
 @contextmanager
@@ -75,11 +74,11 @@ def _lock(folder: Path) -> int:
         FileNotFoundError: The folder is gone.
         OSError: There are no locks.
     """
-    file = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    file = os.open(folder / BUILD_LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         if not locks.try_lock(file):
             raise BlockingIOError(folder)
-        if not locks.is_at(file, folder / _LOCK):
+        if not locks.is_at(file, folder / BUILD_LOCK):
             raise FileNotFoundError(folder)
     except OSError:
         os.close(file)
@@ -88,4 +87,4 @@ def _lock(folder: Path) -> int:
 
 
 def _prefix(target: Path) -> str:
-    return f".{target.absolute().name}-in-progress-"
+    return f".{target.absolute().name}{IN_PROGRESS}"

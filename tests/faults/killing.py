@@ -170,7 +170,9 @@ def _digest(path: Path) -> str:
         content = b"".join(np.asarray(found[name]).tobytes() for name in ("predictions", "targets") if name in found)
     elif path.name.endswith(".predicted-scores.json"):
         found = json.loads(content)
-        content = json.dumps([found.get(name) for name in ("test", "aggregated_scores", "hparams")]).encode()
+        tests = {name: entry for name, entry in found.items() if isinstance(entry, dict) and "test_score" in entry}
+        scores = {name: {k: v for k, v in entry.items() if "time" not in k} for name, entry in tests.items()}
+        content = json.dumps(scores).encode()
     return hashlib.sha256(content).hexdigest()
 
 

@@ -112,23 +112,21 @@ def test_a_codec_file_is_recognised(official_codec_file: Path) -> None:
 def test_nothing_is_written_beside_the_temporary_file(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """safetensors' own writer makes another one, which nobody removes when the process is killed."""
     seen: set[str] = set()
-    replace = os.replace
+    same: list[bool] = []
+    make, replace = files._locked_file, os.replace
+    made: list[tuple[Path, int]] = []
+
+    def noting(path: Path) -> tuple[Path, int]:
+        made.append(make(path))
+        return made[-1]
 
     def looking(one: Path, other: Path) -> None:
         seen.update(path.name for path in saved.parent.iterdir())
-        assert os.path.samestat(os.stat(one), before)
+        same.append(os.path.samestat(os.stat(one), os.fstat(made[-1][1])))
         replace(one, other)
 
-    make = files._locked_file
-
-    def noting(path: Path) -> tuple[Path, int]:
-        nonlocal before
-        part, file = make(path)
-        before = os.fstat(file)
-        return part, file
-
-    before = os.stat(saved)
     monkeypatch.setattr(files, "_locked_file", noting)
     monkeypatch.setattr(os, "replace", looking)
     checkpoint.save(saved, checkpoint.load(saved).tensors, CARD)
+    assert same == [True]
     assert [name for name in seen if name != saved.name and not name.startswith(files.TEMPORARY)] == []

@@ -16,6 +16,7 @@ from sonyc_tasks.files import (
     TEMPORARY,
     explained,
     first_line,
+    held_folder,
     is_empty,
     make_folder,
     read_json_object,
@@ -25,7 +26,8 @@ from sonyc_tasks.files import (
     sync_tree,
     write_atomic,
 )
-from sonyc_tasks.locks import LOCK, held, held_folder
+from sonyc_tasks.locks import LOCK, held
+from sonyc_tasks.tasks.temporary_folder import build_dir
 
 Python = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -43,7 +45,7 @@ with replacing(Path("x.txt")) as part:
 HOLDER = """
 import sys
 from pathlib import Path
-from sonyc_tasks.locks import held_folder
+from sonyc_tasks.files import held_folder
 with held_folder(Path("runs")):
     print("held", flush=True)
     sys.stdin.read()
@@ -316,3 +318,14 @@ def test_a_folder_that_was_made_for_the_lock_only_is_removed(tmp_path: Path) -> 
     with pytest.raises(KeyError), held_folder(tmp_path / "new"):
         raise KeyError
     assert list(tmp_path.iterdir()) == []
+
+
+def test_holding_a_folder_removes_what_killed_processes_left_in_it(tmp_path: Path) -> None:
+    """A command that finds everything done writes nothing, and would leave it for ever."""
+    (tmp_path / f"{TEMPORARY}abc.json").write_text("{")
+    for name in (".data-in-progress-abc", ".without-lock-in-progress-abc"):
+        (tmp_path / name / "work").mkdir(parents=True)
+    (tmp_path / ".data-in-progress-abc" / "lock").touch()
+    with build_dir(tmp_path / "other") as alive, held_folder(tmp_path):
+        assert alive.is_dir()
+        assert sorted(path.name for path in tmp_path.iterdir()) == sorted([".lock", alive.parent.name])

@@ -20,8 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sonyc_tasks.files import replacing
-from sonyc_tasks.locks import held_folder
+from sonyc_tasks.files import held_folder, replacing
 from sonyc_tasks.synthesis import synthesize
 from training.codec.bundle import seeded_codec, write_codec_bundle
 from training.codec.data import Sounds, describe_audio, draw_crops, load_sounds, random_microphone_eq

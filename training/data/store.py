@@ -20,8 +20,7 @@ import torch
 from fsspec.implementations.local import LocalFileSystem
 from torch import Tensor
 
-from sonyc_tasks.files import sweep, write_atomic
-from sonyc_tasks.locks import held_folder
+from sonyc_tasks.files import held_folder, write_atomic
 from training.data.arrays import REMEDY, FrameArrays, chunk_sizes, file_system, reaching
 from training.data.records import ORIGINAL, Description, Segment
 
@@ -186,7 +185,6 @@ def held_store(path: Path | str) -> Iterator[None]:
         yield
         return
     with held_folder(Path(root)):
-        sweep(Path(root))
         for part in Path(root).rglob("*.partial"):
             part.unlink()
         yield

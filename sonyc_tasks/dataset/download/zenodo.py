@@ -28,8 +28,7 @@ from typing import Any
 
 from sonyc_tasks.dataset.download.archives import unpack_audio
 from sonyc_tasks.dataset.download.http import fetch, md5_of, part_of, read_json
-from sonyc_tasks.files import read_json_object, sync, write_atomic
-from sonyc_tasks.locks import held_folder
+from sonyc_tasks.files import held_folder, read_json_object, sync, write_atomic
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +85,7 @@ def download(root: str | Path, *, record: str = RECORD, keep_archives: bool = Fa
 def _complete(root: Path, record: str, keep_archives: bool) -> None:
     """`download`, by the only command that writes to ``root``."""
     state = _State.load(root)
+    state.delete_unpacked()  # by a call that was killed before it did
     if state.record == record and state.files and not state.pending():  # then no request is needed
         log.info("%s: all %d files are complete", root, len(state.files))
         return
@@ -98,9 +98,9 @@ def _complete(root: Path, record: str, keep_archives: bool) -> None:
             continue
         with _explain_full_disk(root):
             title = f"{file.name} ({number} of {len(state.files)})"
-            state.add(file, _fetch_and_unpack(root, file, title, state.names_from_others(file)))
-        if file.is_archive and not keep_archives:
-            (root / file.name).unlink()
+            sizes = _fetch_and_unpack(root, file, title, state.names_from_others(file))
+            state.add(file, sizes, delete=file.is_archive and not keep_archives)
+        state.delete_unpacked()
     state.save()
     log.info("%s: all %d files of %s are complete", root, len(state.files), record)
 
@@ -233,10 +233,16 @@ class _State:
         others = {other.name for other in self.files} - {file.name}
         return {Path(path).name for name in others for path in self.done.get(name, {"sizes": {}})["sizes"]}
 
-    def add(self, file: RemoteFile, sizes: dict[str, int]) -> None:
-        """Note that a file is complete."""
-        self.done[file.name] = {"md5": file.md5, "sizes": sizes}
+    def add(self, file: RemoteFile, sizes: dict[str, int], *, delete: bool) -> None:
+        """Note that a file is complete, and whether it is to be deleted now that what came from it is there."""
+        self.done[file.name] = {"md5": file.md5, "sizes": sizes, "delete": delete}
         self.save()
+
+    def delete_unpacked(self) -> None:
+        """Delete archives that are not to be kept, once what came from them is there."""
+        for file in self.files:
+            if self._has(file) and self.done[file.name].get("delete"):
+                (self.root / file.name).unlink(missing_ok=True)
 
     def save(self) -> None:
         """Write the file atomically: a broken one would cost the whole download."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -24,7 +25,7 @@ from hear_multiview.recordings.embed import Division
 from hear_multiview.recordings.embed_table import Summary, embed_table
 from hear_multiview.recordings.parts import Parts
 from hear_multiview.recordings.reading import find_recordings
-from hear_multiview.recordings.table import Rows, open_table
+from hear_multiview.recordings.table import Rows, companions, open_table
 from tests.hear_multiview.recordings.conftest import Write
 
 WINDOWS = Division("window", 0.2, 0.1)
@@ -283,6 +284,7 @@ def test_two_processes_share_the_work(write: Write, tmp_path: Path) -> None:
 def test_what_a_killed_process_left_is_removed_where_nothing_is_left_to_do(write: Write, out: Path) -> None:
     embed_table([write("x.wav")], out, division=WINDOWS)
     (left := out.with_name(f".{out.name}-in-progress-abc")).mkdir()
+    (left / "lock").touch()
     assert embed_table([write("x.wav")], out, division=WINDOWS).embedded == 0
     assert not left.exists()
 
@@ -296,4 +298,30 @@ def test_two_at_once_embed_each_recording_once(write: Write, out: Path) -> None:
     for each in both:
         each.join()
     assert sorted(summary.embedded for summary in found) == [0, len({Path(file).read_bytes() for file in files})]
-    assert [path.name for path in out.parent.iterdir()] == [out.name]
+    assert sorted(out.parent.iterdir()) == sorted(companions(out))
+
+
+def test_a_run_that_is_killed_when_it_deletes_its_parts_continues(
+    write: Write, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is done must never lie there without the settings that it was done with."""
+    files = [write("x.wav"), write("y.wav")]
+    removed: list[str] = []
+    remove = shutil.rmtree
+
+    def killed(folder: Path, **options: Any) -> None:
+        if folder.suffix != ".parts":
+            return remove(folder, **options)
+        removed.extend(path.name for path in folder.iterdir())
+        (folder / "settings.json").unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            embed_table(files, out, division=WINDOWS)
+    assert removed
+    assert not [name for name in removed if name.endswith(".jsonl")]
+    assert embed_table(files, out, division=WINDOWS).embedded == 0
+    assert shutil.rmtree is remove
+    assert sorted(out.parent.iterdir()) == sorted(companions(out))

@@ -158,7 +158,7 @@ def test_a_process_that_ends_between_two_files_leaves_the_old_table_or_the_new_o
         with monkeypatch.context() as patch:
             left = [ends]
             for module, name in ((os, "replace"), (os, "rename"), (files, "_exchanged")):
-                patch.setattr(module, name, ending(getattr(module, name), left))
+                patch.setattr(module, name, ending(getattr(module, name), path.parent, left))
             try:
                 write_table(path, second, total=4, dim=4, metadata=METADATA)
             except KeyboardInterrupt:
@@ -174,13 +174,14 @@ def test_a_process_that_ends_between_two_files_leaves_the_old_table_or_the_new_o
     assert sorted(p.name for p in path.parent.iterdir()) == sorted(p.name for p in tables.companions(path))
 
 
-def ending(change: Callable[..., Any], left: list[int]) -> Callable[..., Any]:
-    """``change``, which ends the process, as far as a test can, when it has been called ``left`` times."""
+def ending(change: Callable[..., Any], folder: Path, left: list[int]) -> Callable[..., Any]:
+    """``change``, which ends the process, as far as a test can, at the change after ``left`` to names in ``folder``."""
 
-    def or_end(*arguments: Any) -> Any:
-        if left[0] == 0:
-            raise KeyboardInterrupt
-        left[0] -= 1
-        return change(*arguments)
+    def or_end(one: Path, other: Path) -> Any:
+        if Path(other).parent == folder:
+            if left[0] == 0:
+                raise KeyboardInterrupt
+            left[0] -= 1
+        return change(one, other)
 
     return or_end

@@ -381,7 +381,7 @@ def test_two_that_create_a_store_at_once_leave_each_other_what_they_compute(tmp_
         computed.append(1)
         return stream(audio)
 
-    front.stream = counted  # type: ignore[method-assign]
+    front.stream = counted  # type: ignore[method-assign, assignment]
     about = Description(CLIPS, {}, Partition((0,), (1,), (2,)), data="words")
     both = [threading.Thread(target=lambda: extract(about, sounds, front, tmp_path / "s")) for _ in range(2)]
     for each in both:

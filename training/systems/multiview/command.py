@@ -137,8 +137,7 @@ def _frontends_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _compare_frontends(options: argparse.Namespace) -> None:
-    from sonyc_tasks.files import write_atomic
-    from sonyc_tasks.locks import held_folder
+    from sonyc_tasks.files import held_folder, write_atomic
     from training.systems.multiview.frontend_table import frontend_table
 
     with held_folder(options.folder):
@@ -165,7 +164,7 @@ def _demo_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _demo(options: argparse.Namespace) -> None:
-    from sonyc_tasks.locks import held_folder
+    from sonyc_tasks.files import held_folder
     from training.systems.multiview.demo import demo
 
     with held_folder(options.folder):

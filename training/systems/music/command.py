@@ -18,7 +18,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from sonyc_tasks.locks import held_folder
+    from sonyc_tasks.files import held_folder
     from training.probes.heareval_jobs import cores
     from training.systems.music.experiment import music
 

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sonyc_tasks.locks import held_folder
+from sonyc_tasks.files import held_folder
 from training.distributed import WHOLE, BatchShard
 from training.engine.loop import Job, epoch_seed, fit
 from training.engine.run_folder import RunFolder, check_or_write_manifest

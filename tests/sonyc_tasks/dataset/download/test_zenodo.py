@@ -223,3 +223,22 @@ def test_stopped_by_hand(
     monkeypatch.setattr(module, "fetch", stop)
     assert main(["download", str(data), "--record", server.record]) == 130
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_an_archive_that_a_killed_call_had_only_to_delete(
+    server: Any, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlink = Path.unlink
+
+    def killed(path: Path, **options: Any) -> None:
+        if path.name.endswith(".tar.gz"):
+            raise KeyboardInterrupt
+        unlink(path, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", killed)
+        with pytest.raises(KeyboardInterrupt):
+            download(data, record=server.record)
+    assert list(data.glob("*.tar.gz"))
+    download(data, record=server.record)
+    assert not list(data.glob("*.tar.gz"))
