@@ -75,7 +75,7 @@ demo: setup
 test: setup
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
-# Kill, fill the disk of, and run twice at once every long command, at seeded-random moments: 15 to 30 minutes.
+# Kill, fill the disk of, and run twice at once every long command, at seeded-random moments: half an hour.
 faults: setup
 	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults $(if $(SEED),--seed $(SEED))
 

@@ -30,7 +30,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     for name, default, what in (
         ("kills", 20, "kills of each cheap job"),
-        ("costly", 5, "kills of each costly job"),
+        ("costly", 2, "kills of each costly job"),
         ("full", 5, "full disks of each cheap job"),
         ("pairs", 3, "pairs of each cheap job at once"),
         ("seed", 0, "of the moments"),
