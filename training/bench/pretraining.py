@@ -9,7 +9,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from hear_multiview import onednn
-from hear_multiview.encoders.linear import Linear
+from hear_multiview.encoders.linear import set_product
 from training.bench.interleaved import Repeat, measure_interleaved
 from training.bench.peak import peak_flops
 from training.bench.row import Row
@@ -81,9 +81,8 @@ def step(frames: int, dim: int, pairs: int, device: str, stock: bool = False) ->
     if not stock:
         tune_malloc()
     model = MultiViewAutoencoder(dim, **BEST.model).to(device)
-    for layer in model.modules():
-        if isinstance(layer, Linear):
-            layer.use_onednn = not stock
+    if stock:
+        set_product(model, "torch")
     batch = Batch((torch.randn(pairs, frames, dim), torch.randn(pairs, frames, dim)), {})
     objectives = {name: entry("objectives", name) for name in BEST.objectives}
 
