@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from hear_multiview.encoders.linear import PRODUCTS
 from training.bench import (
     cache,
     encoder,
@@ -102,11 +103,14 @@ def test_recordings() -> None:
 
 
 def test_pretraining() -> None:
-    (row,) = pretraining.pretraining_rows(frames=8, dim=16, pairs=2, repeats=1)
-    assert row.ratio is not None
-    assert row.ratio > 0
-    assert row.share is not None
-    assert row.share > 0
+    rows = pretraining.pretraining_rows(frames=8, dim=16, pairs=2, repeats=1)
+    assert len(rows) == 3
+    for row in rows:
+        assert row.ratio is not None
+        assert row.ratio > 0
+        assert row.share is None or row.share > 0
+    assert any(f"({product})" in rows[1].ours for product in PRODUCTS)
+    assert "bf16" in rows[2].what
 
 
 @pytest.mark.parametrize("stock", [False, True])
@@ -120,7 +124,11 @@ def test_the_steps_flop_are_those_of_its_layers(stock: bool) -> None:
 def test_storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("training.data.store.IN_MEMORY", 0)  # what the benchmark sets in its own process is put back
     rows = storage.storage_rows(tmp_path, clips=6, frames=8, dim=16, pairs=2, repeats=1)
-    assert [row.what for row in rows] == ["latent store, all clips in order", "latent store, 4 random clips"]
+    assert [row.what for row in rows][:2] == ["latent store, all clips in order", "latent store, 4 random clips"]
+    for row in rows[2:5]:
+        assert row.what.startswith("latent store, 4 random clips, from ")
+        assert row.ratio is not None
+        assert row.ratio > 0
     assert list(tmp_path.iterdir()) == []
 
 
@@ -135,7 +143,7 @@ def test_startup(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_gpu_rows_run_on_any_device() -> None:
     rows = gpu.gpu_rows(TINY, 0.1, 1, device="cpu")
-    assert len(rows) == 3
+    assert len(rows) == 4
     assert all("GPU" in row.what for row in rows)
 
 
