@@ -1,13 +1,14 @@
 """A linear layer that trains with the faster of two matrix products on a CPU: torch's own or oneDNN's.
 
 torch takes its products from MKL. On processors of other makers than Intel, MKL can run at less than half of oneDNN's
-speed, and on some of Intel's it is the faster one. So the two are timed once in a process. Embedding keeps torch's own
-product, bit by bit, as the front end takes nearly all of the time there. So does autocast, whose products in bfloat16
-are oneDNN's already.
+speed; elsewhere it is the faster one, or that depends on the size. So the two are timed, once in a process for layers
+of about one size. Embedding keeps torch's own product, bit by bit, as the front end takes nearly all of the time there.
+So does autocast, whose products in bfloat16 are oneDNN's already.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from functools import cache
@@ -44,8 +45,10 @@ class Linear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         """x [..., in] to [..., out]."""
-        usual = not torch.is_grad_enabled() or torch.is_autocast_enabled(x.device.type) or not onednn.has_linear(x)
-        if usual or (self.product or fastest_product()) == "torch":
+        if not torch.is_grad_enabled() or torch.is_autocast_enabled(x.device.type) or not onednn.has_linear(x):
+            return super().forward(x)
+        rows = x.numel() // self.in_features
+        if (self.product or fastest_product(rows, self.in_features, self.out_features)) == "torch":
             return super().forward(x)
         y: Tensor = _Layer.apply(x.reshape(-1, self.in_features), self.weight, self.bias)
         return y.view(*x.shape[:-1], self.out_features)
@@ -64,10 +67,24 @@ def set_product(model: nn.Module, product: str) -> None:
             layer.product = product
 
 
-def fastest_product() -> str:
-    """The product that trains faster on this CPU, measured once in a process, in some tens of milliseconds.
+def product_for(model: nn.Module, rows: int) -> str:
+    """The `fastest_product` for the largest `Linear` of ``model``, where it sees ``rows`` rows at a time."""
+    layers = [layer for layer in model.modules() if isinstance(layer, Linear)]
+    if not layers:
+        return "torch"
+    largest = max(layers, key=lambda layer: layer.weight.numel())
+    return fastest_product(rows, largest.in_features, largest.out_features)
 
-    The environment variable ``HEAR_MULTIVIEW_PRODUCT`` fixes it instead. Where torch has no oneDNN it is torch's.
+
+def fastest_product(rows: int, inputs: int, outputs: int) -> str:
+    """The product with which a layer trains faster on this CPU, measured once in a process.
+
+    That takes milliseconds, or half a second for a large layer. The environment variable ``HEAR_MULTIVIEW_PRODUCT``
+    fixes the product instead. Where torch has no oneDNN it is torch's.
+
+    Args:
+        rows: of the layer's input; the nearest power of two is timed, up to `ROWS`.
+        inputs, outputs: sizes of the layer.
 
     Raises:
         ValueError: the variable is set to something else than a product.
@@ -75,20 +92,20 @@ def fastest_product() -> str:
     fixed = os.environ.get(VARIABLE)
     if fixed and fixed not in PRODUCTS:
         raise ValueError(f"{VARIABLE} is {fixed!r}; set it to {' or '.join(PRODUCTS)}, or unset it")
-    return fixed or _measured()
+    return fixed or _measured(min(ROWS, 2 ** round(math.log2(max(rows, 1)))), inputs, outputs)
 
 
 @cache
-def _measured(rows: int = 512, size: int = 512, repeats: int = 5) -> str:
-    """The faster product for x [row, size] and a layer of ``size`` units, forwards and backwards."""
-    x = torch.full((rows, size), 0.5, requires_grad=True)
+def _measured(rows: int, inputs: int, outputs: int, repeats: int = 3) -> str:
+    """The faster product for x [row, in] and a layer of that size, forwards and backwards."""
+    x = torch.full((rows, inputs), 0.5, requires_grad=True)
     if not onednn.has_linear(x):
         return "torch"
-    weight, bias = torch.full((size, size), 0.5, requires_grad=True), torch.full((size,), 0.5, requires_grad=True)
+    weight, bias = (torch.full(size, 0.5, requires_grad=True) for size in ((outputs, inputs), (outputs,)))
     layers = {"torch": nn.functional.linear, "onednn": _Layer.apply}
-    least = dict.fromkeys(layers, float("inf"))
+    least = dict.fromkeys(layers, math.inf)
     with torch.enable_grad(), torch.autocast("cpu", enabled=False):
-        dy = torch.full((rows, size), 0.5)
+        dy = torch.full((rows, outputs), 0.5)
         for repeat in range(repeats + 1):
             for name, layer in layers.items():
                 start = time.perf_counter()

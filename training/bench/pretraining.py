@@ -9,7 +9,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from hear_multiview import onednn
-from hear_multiview.encoders.linear import fastest_product, set_product
+from hear_multiview.encoders.linear import product_for, set_product
 from training.bench.interleaved import Repeat, measure_interleaved
 from training.bench.peak import peak_flops
 from training.bench.row import Row
@@ -129,7 +129,7 @@ def step(
     if not stock:
         tune_malloc()
     model = MultiViewAutoencoder(dim, **BEST.model).to(device)
-    used = "torch" if stock else product or fastest_product()
+    used = "torch" if stock else product or product_for(model, pairs * frames)
     set_product(model, used)
     batch = Batch((torch.randn(pairs, frames, dim), torch.randn(pairs, frames, dim)), {})
     objectives = {name: entry("objectives", name) for name in BEST.objectives}

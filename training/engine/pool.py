@@ -17,7 +17,6 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from hear_multiview.encoders import linear
 from training.data.store import LatentStore
 from training.distributed import is_main
 from training.engine.pretrain import pretrain_together, run_folder, same_batches
@@ -60,9 +59,8 @@ def run_jobs(
         return sum(epochs_done(run_folder(runs, recipe, seed)) for recipe, seed in jobs)
 
     context = multiprocessing.get_context("spawn")
-    environment = {**_ENVIRONMENT, linear.VARIABLE: linear.fastest_product()}  # one product for all
-    before = {name: os.environ.get(name) for name in environment}
-    os.environ.update(environment)  # some are read before our code runs in a process
+    before = {name: os.environ.get(name) for name in _ENVIRONMENT}
+    os.environ.update(_ENVIRONMENT)  # some are read before our code runs in a process
     try:
         with (
             tqdm(

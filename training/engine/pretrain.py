@@ -18,10 +18,10 @@ import numpy as np
 import torch
 
 from hear_multiview import checkpoint
-from hear_multiview.encoders.linear import fastest_product, set_product
+from hear_multiview.encoders.linear import product_for, set_product
 from sonyc_tasks.files import first_line
 from training.data.batches import Batch, batches, draw_examples, number_of_batches
-from training.data.records import ByKind
+from training.data.records import ORIGINAL, ByKind
 from training.data.store import LatentStore
 from training.data.views import Examples
 from training.distributed import main_process_first, world_size
@@ -105,7 +105,9 @@ def pretrain_together(
     for recipe in recipes:
         _check(recipe, store)
     folders = [RunFolder(run_folder(runs, recipe, seed)) for recipe in recipes]
-    arithmetic = [_arithmetic(folder, store, device, precision) for folder in folders]
+    arithmetic = [
+        _arithmetic(recipe, folder, store, device, precision) for recipe, folder in zip(recipes, folders, strict=True)
+    ]
     finished = [_is_finished(recipe, folder) for recipe, folder in zip(recipes, folders, strict=True)]
     if not all(finished):
         tune_malloc()
@@ -131,16 +133,22 @@ def _check(recipe: Recipe, store: LatentStore) -> None:
     store.require(renditions=recipe.renditions)
 
 
-def _arithmetic(folder: RunFolder, store: LatentStore, device: str, precision: str) -> dict[str, str]:
+def _arithmetic(recipe: Recipe, folder: RunFolder, store: LatentStore, device: str, precision: str) -> dict[str, str]:
     """The precision and the product that the run in ``folder`` is computed with, for its checkpoint's card.
 
     A new run takes the product that is the faster one here; a resumed one keeps its own, whose last digits it has.
     """
+
+    def product() -> dict[str, str]:
+        if device != "cpu" or precision != "fp32":
+            return {"product": "torch"}
+        rows = recipe.batch_size * (recipe.crop or store.renditions[ORIGINAL].longest)
+        return {"product": product_for(build_model(recipe, store, 0), rows)}
+
     made_of = {"latent store": store.digest, "precision": precision}
-    product = fastest_product() if device == "cpu" and precision == "fp32" else "torch"
     older = {"precision": "fp32", "product": "onednn"}  # of runs of version 0.4 and before
     with main_process_first():
-        record = check_or_write_manifest(folder.path / "made-of.json", made_of, noted={"product": product}, older=older)
+        record = check_or_write_manifest(folder.path / "made-of.json", made_of, noted=product, older=older)
     return {name: str(record[name]) for name in older}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -18,14 +18,14 @@ def check_or_write_manifest(
     path: Path,
     made_of: Mapping[str, Any],
     *,
-    noted: Mapping[str, Any] = MappingProxyType({}),
+    noted: Callable[[], Mapping[str, Any]] = dict,
     older: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Record in ``path`` what its folder is made of, or check that it is made of the same.
 
     Args:
         made_of: what has to be the same.
-        noted: what a new record says, too; an existing one may say otherwise.
+        noted: gives what a new record says, too; an existing one may say otherwise.
         older: what an entry stands for that a record of an earlier version lacks.
 
     Returns:
@@ -34,10 +34,11 @@ def check_or_write_manifest(
     Raises:
         ValueError: the folder was made of something else, or the record is damaged.
     """
-    wanted = json.loads(json.dumps({**noted, **made_of}))
+    wanted = dict(json.loads(json.dumps(made_of)))
     if not path.exists():
-        write_atomic(path, json.dumps(wanted) + "\n")
-        return dict(wanted)
+        record = {**noted(), **wanted}
+        write_atomic(path, json.dumps(record) + "\n")
+        return record
     try:
         found = {**older, **dict(json.loads(path.read_text(encoding="utf-8")))}
     except (ValueError, TypeError) as error:

@@ -109,7 +109,8 @@ def test_the_faster_product_is_taken(faster: str, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(owner, name, slowly)
     linear._measured.cache_clear()
     try:
-        assert linear.fastest_product() == faster
+        assert linear.fastest_product(20, 8, 4) == faster
+        assert linear.product_for(nn.Sequential(Linear(8, 4), nn.Linear(900, 900)), 20) == faster
     finally:
         linear._measured.cache_clear()
 
@@ -117,9 +118,9 @@ def test_the_faster_product_is_taken(faster: str, monkeypatch: pytest.MonkeyPatc
 def test_a_product_can_be_fixed(monkeypatch: pytest.MonkeyPatch) -> None:
     for product in linear.PRODUCTS:
         monkeypatch.setenv(linear.VARIABLE, product)
-        assert linear.fastest_product() == product
+        assert linear.fastest_product(20, 8, 4) == product
     monkeypatch.setenv(linear.VARIABLE, "mkl")
     with pytest.raises(ValueError, match=rf"{linear.VARIABLE}.*'mkl'"):
-        linear.fastest_product()
+        linear.fastest_product(20, 8, 4)
     with pytest.raises(ValueError, match="'mkl'"):
         set_product(Linear(2, 2), "mkl")

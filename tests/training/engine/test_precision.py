@@ -66,12 +66,14 @@ def test_tf32_is_undone() -> None:
     assert torch.get_float32_matmul_precision() == before
 
 
-@pytest.mark.parametrize("method", ["multiview_vae", "multiview", "contrastive"])
-def test_losses_of_methods_under_autocast(method: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "own"),
+    [("multiview_vae", {"latent": 4}), ("multiview", {}), ("multiview", {"mask": 0.5}), ("contrastive", {})],
+)
+def test_losses_of_methods_under_autocast(method: str, own: dict[str, float]) -> None:
     """The same draws, so that only roundings differ: 2^-8 each."""
-    sizes = {"latent": 4} if method == "multiview_vae" else {}
     torch.manual_seed(0)
-    model = entry("methods", method).build(16, {}, width=32, depth=2, **sizes)
+    model = entry("methods", method).build(16, {}, width=32, depth=2, **own)
     batch = Batch((torch.randn(8, 5, 16), torch.randn(8, 5, 16)), {})
     names = {
         "multiview": ["reconstruction", "cosine_private_sample", "cosine_shared_batch", "cosine_private_batch"],
