@@ -17,6 +17,7 @@ from training.bench import (
     encoder,
     gpu,
     memory,
+    paper,
     pretraining,
     recordings,
     sampling,
@@ -39,7 +40,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
         found = [[function(**arguments)() for _ in range(repeats)] for function, arguments in contenders]
         return [{name: statistics.median(f[name] for f in one) for name in one[0]} for one in found]
 
-    for module in (cache, encoder, gpu, memory, pretraining, recordings, sampling, separation, storage):
+    for module in (cache, encoder, gpu, memory, paper, pretraining, recordings, sampling, separation, storage):
         monkeypatch.setattr(module, "measure_interleaved", measure_interleaved)
 
 
@@ -130,6 +131,14 @@ def test_storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert row.ratio is not None
         assert row.ratio > 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_paper() -> None:
+    runs, start = paper.paper_rows(clips=8, frames=8, dim=16, width=8, repeats=1)
+    assert runs.ratio is not None
+    assert runs.ratio > 0
+    assert start.ratio is not None
+    assert start.ratio > 0
 
 
 def test_startup(monkeypatch: pytest.MonkeyPatch) -> None:
