@@ -25,6 +25,9 @@ from torch import Tensor
 #: Real clips, where a checkout of the project has them beside it. Nothing but tests that say so needs them.
 REAL_CLIPS = Path(__file__).parents[2] / "shared" / "data" / "sonyc_sample"
 
+# Which product is the faster one is measured; tests, and the processes that they start, have to give the same bytes.
+os.environ.setdefault("HEAR_MULTIVIEW_PRODUCT", "onednn")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Fast tests first."""

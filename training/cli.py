@@ -59,6 +59,13 @@ def add_device(parser: argparse.ArgumentParser, default: str = "cpu") -> None:
     parser.add_argument("--device", default=default, metavar="NAME", help=f"cpu, cuda{also} (%(default)s)")
 
 
+def add_precision(parser: argparse.ArgumentParser) -> None:
+    """The option ``--precision``, of training."""
+    parser.add_argument(
+        "--precision", default="fp32", metavar="NAME", help="of training: fp32, bf16, or tf32 on a GPU (%(default)s)"
+    )
+
+
 def add_seed(parser: argparse.ArgumentParser, what: str = "") -> None:
     """The option ``--seed``."""
     parser.add_argument("--seed", type=_seed, default=0, metavar="K", help=f"{what} (%(default)s)".strip())
@@ -82,6 +89,7 @@ def _pretrain_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="folder of runs (%(default)s)")
     add_seed(parser)
     add_device(parser)
+    add_precision(parser)
 
 
 def _pretrain(options: argparse.Namespace) -> None:
@@ -91,7 +99,8 @@ def _pretrain(options: argparse.Namespace) -> None:
 
     device = own_device(options.device)
     recipe = recipe_named(options.recipe)
-    run = pretrain(recipe, LatentStore(options.store), options.runs, seed=options.seed, device=device)
+    machine = {"device": device, "precision": options.precision}
+    run = pretrain(recipe, LatentStore(options.store), options.runs, seed=options.seed, **machine)
     best = min(run.history, key=lambda record: record["valid"]["total"])
     loss = best["valid"]["total"]
     log.info("best of %d epochs: %d, validation loss %.4f", len(run.history), best["epoch"] + 1, loss)

@@ -123,11 +123,14 @@ class BatchShard:
         return torch.cat(all_gather(z))
 
     def rand_like(self, z: Tensor) -> Tensor:
-        """Uniform draws for ``z`` [example, …]: this shard's rows of what one process would draw for the batch."""
+        """Uniform draws for ``z`` [example, …]: this shard's rows of what one process would draw for the batch.
+
+        They are float32, whatever ``z`` is: in bfloat16 they would be others, and only 256 of them.
+        """
         if self.count == 1:
-            return torch.rand_like(z)
+            return torch.rand_like(z, dtype=torch.float32)
         examples = len(z) * self.count
-        return torch.rand((examples, *z.shape[1:]), dtype=z.dtype, device=z.device)[self.rows(examples)]
+        return torch.rand((examples, *z.shape[1:]), device=z.device)[self.rows(examples)]
 
 
 #: All of a batch.

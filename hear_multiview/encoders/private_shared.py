@@ -68,5 +68,9 @@ class PrivateSharedEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """x [..., dim] to (z_private, z_shared), each [..., latent / 2]."""
-        private, shared = self.net(self.standardise(x)).chunk(2, dim=-1)
+        return self.halves(self.standardise(x))
+
+    def halves(self, standardised: Tensor) -> tuple[Tensor, Tensor]:
+        """What `forward` gives for frames that went through `standardise` already."""
+        private, shared = self.net(standardised).chunk(2, dim=-1)
         return private, shared

@@ -10,7 +10,7 @@ import torch
 
 from training.bench.encoder import OFFICIAL, flop, ours, prepare, stock
 from training.bench.interleaved import Comparison, measure_interleaved
-from training.bench.pretraining import pretraining_row, step
+from training.bench.pretraining import precision_row, pretraining_row, step
 from training.bench.row import Row
 
 #: Batch size, that of `hear_multiview.get_scene_embeddings` on a GPU.
@@ -18,7 +18,7 @@ CLIPS = 16
 
 
 def gpu_rows(size: dict[str, Any] = OFFICIAL, clip: float = 10.0, repeats: int = 5, device: str = "cuda") -> list[Row]:
-    """Measure the latents of `CLIPS` clips in fp32 and in bf16, and a pretraining step.
+    """Measure the latents of `CLIPS` clips in fp32 and in bf16, and a pretraining step in each precision.
 
     Args:
         size: arguments of ``dac.DAC``.
@@ -27,7 +27,7 @@ def gpu_rows(size: dict[str, Any] = OFFICIAL, clip: float = 10.0, repeats: int =
         device: where to compute.
 
     Returns:
-        Three rows.
+        Two rows of latents, and one of the step in each precision that ``device`` has.
 
     Raises:
         ValueError: torch does not see a GPU.
@@ -58,5 +58,9 @@ def gpu_rows(size: dict[str, Any] = OFFICIAL, clip: float = 10.0, repeats: int =
         )
     frames, dim = -(-round(clip * 44_100) // 512), size["latent_dim"]
     batch = {"frames": frames, "dim": dim, "pairs": 16, "device": device}
-    (found_step,) = measure_interleaved([(step, batch)], repeats)
-    return [*rows, pretraining_row(found_step, f"step of pretraining, 16 pairs of {frames} x {dim}, GPU, fp32")]
+    others = ("tf32", "bf16") if device == "cuda" else ("bf16",)
+    measured = measure_interleaved([(step, {**batch, "precision": name}) for name in ("fp32", *others)], repeats)
+    what = f"step of pretraining, 16 pairs of {frames} x {dim}, GPU"
+    rows.append(pretraining_row(measured[0], f"{what}, fp32"))
+    faster = zip(others, measured[1:], strict=True)
+    return rows + [precision_row(measured[0], found, f"{what}, {name}", 2) for name, found in faster]

@@ -96,7 +96,7 @@ def measure_interleaved(
         warm_up: precede these by one that does not count.
 
     Returns:
-        For each contender, the median of each measured value.
+        For each contender, the median of each measured value; of words, the most frequent one.
 
     Raises:
         ValueError: a process failed.
@@ -105,7 +105,12 @@ def measure_interleaved(
         running = [stack.enter_context(Contender(function, **arguments)) for function, arguments in contenders]
         rounds = [[contender.repeat() for contender in running] for _ in range(repeats + warm_up)][int(warm_up) :]
     columns = zip(*rounds, strict=True)
-    return [{name: statistics.median(one[name] for one in column) for name in column[0]} for column in columns]
+    return [{name: _median([one[name] for one in column]) for name in column[0]} for column in columns]
+
+
+def _median(values: Sequence[Any]) -> Any:
+    """The median of numbers; of words, which name how something was measured, the most frequent one."""
+    return statistics.mode(values) if isinstance(values[0], str) else statistics.median(values)
 
 
 def serve(module: str, function: str) -> None:

@@ -16,6 +16,7 @@ from training.bench.cache import cache_rows
 from training.bench.encoder import encoder_rows
 from training.bench.gpu import gpu_rows
 from training.bench.memory import memory_rows
+from training.bench.paper import paper_rows
 from training.bench.pretraining import pretraining_rows
 from training.bench.recordings import recordings_rows
 from training.bench.row import Row, table
@@ -35,6 +36,7 @@ CPU: Mapping[str, Family] = {
     "recordings": recordings_rows,
     "pretraining": pretraining_rows,
     "storage": storage_rows,
+    "paper": paper_rows,
     "memory": memory_rows,
     "sampling": sampling_rows,
     "separation": separation_rows,

@@ -5,8 +5,11 @@
 resumes. Checksums and lengths lie in several chunks, because a chunk must not have two writers at a time.
 
 zarr reads a missing chunk as zeros, without an error. So opening compares the lengths with a listing of the chunks: a
-clip whose chunk is gone or cut short counts as not computed. Reading a clip from disk compares it with its checksum.
-Version 0.1 wrote no checksums; for its stores, only the listing is compared.
+clip whose chunk is gone or cut short counts as not computed. The first time that a process reads a clip, it compares
+the clip with its checksum. Version 0.1 wrote no checksums; for its stores, only the listing is compared.
+
+A chunk on a local disk is a file with nothing but the clip's frames. Such files are read as they are, and of a clip
+that is known to be whole, only the stretch that is asked for.
 
 The arrays are in zarr's format 2, which every version of zarr reads. A store in format 3, as version 0.1 wrote it with
 zarr 3, needs zarr 3.
@@ -14,9 +17,12 @@ zarr 3, needs zarr 3.
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -24,6 +30,7 @@ from typing import Any
 import fsspec
 import numpy as np
 import zarr
+from fsspec.implementations.local import LocalFileSystem
 
 from training.data.records import some
 
@@ -31,6 +38,8 @@ from training.data.records import some
 LENGTHS = 64
 #: The checksum of a clip that has none yet.
 NO_CHECKSUM = -1
+#: Threads that read chunks: more than cores, as they wait for the disk.
+READERS = 4
 #: What to do with a store that cannot be mended clip by clip.
 REMEDY = "restore it from a copy, or delete the store and compute it again"
 _ZARR_2 = zarr.__version__.startswith("2.")
@@ -73,6 +82,8 @@ class FrameArrays:
         self.lost = self._find_lost()
         self.length[self.lost] = 0
         self._memory: np.ndarray | None = None
+        self._known = np.zeros(len(names), bool)  # which clips this process has found to be what was written
+        self._raw = isinstance(self._files, LocalFileSystem) and _is_raw(Path(self._root) / "frames")
 
     @staticmethod
     def create(path: Path | str, clips: int, frames: int, dim: int) -> None:
@@ -86,6 +97,12 @@ class FrameArrays:
     def longest(self) -> int:
         """The most frames that a clip may have."""
         return int(self._frames.shape[1])
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """How many clips, the most frames of one, and the dimensions of a frame."""
+        clips, frames, dim = self._frames.shape
+        return clips, frames, dim
 
     @property
     def nbytes(self) -> int:
@@ -112,6 +129,7 @@ class FrameArrays:
                 f"latents of {name} do not fit half precision (largest {np.abs(frames).max():.3g}); "
                 "leave that clip out, or take another front end"
             )
+        self._known[index] = False
         self._frames[index] = half
         if self._checksum is not None and self._checksums is not None:
             self._checksums[index] = checksum(half[: len(frames)])
@@ -136,39 +154,84 @@ class FrameArrays:
                 f"({some(self._names[index] for index in missing)}); extract the latents again, which computes these"
             )
 
-    def read(self, index: int, in_memory: int) -> np.ndarray:
-        """The frames of clip ``index``, float16 [frame, dim].
+    def load(self, in_memory: int) -> bool:
+        """Read all frames into memory, once, if they are complete and take no more than ``in_memory`` bytes.
 
-        Args:
-            in_memory: complete arrays of up to so many bytes are read into memory, once.
+        Returns:
+            Whether they are there.
 
         Raises:
-            ValueError: the clip cannot be read, or is not what was written.
+            ValueError: a clip cannot be read, or is not what was written.
         """
         if self._memory is None and self.nbytes <= in_memory and self.length.all():
-            memory = self._chunk(slice(None))
-            for each, length in enumerate(self.length):
-                self._verify(each, memory[each, :length])
-            self._memory = memory
-        if self._memory is not None:
-            return self._memory[index, : self.length[index]]
-        return self._verify(index, self._chunk(index)[: self.length[index]])
+            memory = np.empty(self._frames.shape, np.float16)
 
-    def _chunk(self, key: int | slice) -> np.ndarray:
+            def keep(index: int) -> None:
+                memory[index, : self.length[index]] = self._stretch(index, 0, int(self.length[index]))
+
+            with ThreadPoolExecutor(READERS) as threads:
+                for _ in threads.map(keep, range(len(memory))):
+                    pass
+            self._memory = memory
+        return self._memory is not None
+
+    def read(self, clips: Sequence[int], starts: Sequence[int], frames: Sequence[int]) -> Iterator[np.ndarray]:
+        """A stretch of each of ``clips``, from which frame on and of how many frames: float16 [frame, dim], in order.
+
+        They come from memory after `load`, and else from the disk, where several threads read them.
+
+        Raises:
+            ValueError: a clip cannot be read, or is not what was written.
+        """
+        if self._memory is not None:
+            for clip, start, count in zip(clips, starts, frames, strict=True):
+                yield self._memory[clip, start : start + count]
+            return
+        with ThreadPoolExecutor(READERS) as threads:
+            yield from threads.map(self._stretch, clips, starts, frames)
+
+    def _stretch(self, clip: int, start: int, frames: int) -> np.ndarray:
+        """Frames of a clip from the disk: all of them the first time, to compare them with their checksum."""
+        if not self._known[clip]:
+            whole = self._verify(clip, self._stored(clip, 0, int(self.length[clip])))
+            self._known[clip] = self._raw  # anything else is read whole each time
+            return whole[start : start + frames]
+        found = self._stored(clip, start, frames)
+        if len(found) < frames:  # the chunk has gone since
+            self._verify(clip, found)
+        return found
+
+    def _stored(self, clip: int, start: int, frames: int) -> np.ndarray:
+        """What the disk holds of a clip, or less where its file is cut or gone."""
+        if not self._raw:
+            return self._chunk(clip)[start : start + frames]
+        half = np.empty((frames, self._frames.shape[2]), np.float16)
         try:
-            return np.asarray(self._frames[key])
+            file = os.open(f"{self._root}/frames/{clip}.0.0", os.O_RDONLY)
+        except (FileNotFoundError, PermissionError):
+            return half[:0]
+        try:
+            got = os.preadv(file, [half.data.cast("B")], start * half.itemsize * half.shape[1])
+        finally:
+            os.close(file)
+        return half[: got // (half.itemsize * half.shape[1])]
+
+    def _chunk(self, clip: int) -> np.ndarray:
+        try:
+            return np.asarray(self._frames[clip])
         except OSError:
             raise
         except Exception as error:  # zarr's codecs and fsspec's services each have errors of their own
-            what = f"clip {self._names[key]}" if isinstance(key, int) else "a clip"
-            raise ValueError(f"{what} of the latent store {self.path} cannot be read ({error}); {REMEDY}") from error
+            raise ValueError(
+                f"clip {self._names[clip]} of the latent store {self.path} cannot be read ({error}); {REMEDY}"
+            ) from error
 
     def _verify(self, index: int, frames: np.ndarray) -> np.ndarray:
         """``frames``, if they are those that were written as clip ``index``."""
         if self._checksums is not None:
-            whole = checksum(frames) == self._checksums[index]
+            whole = len(frames) == self.length[index] and checksum(frames) == self._checksums[index]
         else:  # zeros are what zarr gives for a chunk that has gone since the store was opened
-            whole = bool(frames[0].any() or frames.any()) or index in chunk_sizes(self._files, self._root, self.path)
+            whole = bool(frames[:1].any() or frames.any()) or index in chunk_sizes(self._files, self._root, self.path)
         if not whole:
             raise ValueError(
                 f"clip {self._names[index]} of the latent store {self.path} is not what was written there: its chunk, "
@@ -264,6 +327,20 @@ def _make(path: str, **options: Any) -> None:
 def _write_empty_chunks() -> AbstractContextManager[Any]:
     """Arrays opened inside write chunks of zeros, too: left out, they could not be told from lost ones."""
     return nullcontext() if _ZARR_2 else zarr.config.set({"array.write_empty_chunks": True})
+
+
+def _is_raw(frames: Path) -> bool:
+    """Whether the files in the folder of an array hold one clip each, as `FrameArrays.create` has them written."""
+    described = frames / ".zarray"
+    if not described.exists():
+        return False
+    try:
+        about = json.loads(described.read_text(encoding="utf-8"))
+        wanted = {"zarr_format": 2, "compressor": None, "filters": None, "order": "C", "dtype": "<f2"}
+        plain = all(about[name] == value for name, value in wanted.items())
+        return plain and about["chunks"] == [1, *about["shape"][1:]] and about.get("dimension_separator", ".") == "."
+    except (ValueError, KeyError, TypeError):  # not one of ours; zarr has a word on it
+        return False
 
 
 def _compressed(array: Any) -> bool:

@@ -84,27 +84,34 @@ def draw_examples(store: LatentStore, recipe: Recipe, seed: int) -> dict[str, Ex
 
 
 def batches(
-    store: LatentStore, examples: Examples, recipe: Recipe, seed: int, bar: tqdm[NoReturn] | None = None
+    store: LatentStore,
+    examples: Examples,
+    recipe: Recipe,
+    seed: int,
+    bar: tqdm[NoReturn] | None = None,
+    device: str = "cpu",
 ) -> Iterator[Batch]:
-    """``examples`` in batches of the recipe's size, in an order and with cuts drawn from ``seed``.
+    """``examples`` in batches of the recipe's size on ``device``, in an order and with cuts drawn from ``seed``.
 
     Each of several processes reads its shard only. ``bar`` advances by one with each batch.
     """
     generator = torch.Generator().manual_seed(seed)
+    place = "cpu" if recipe.augmentations else device  # augmentations are drawn on a CPU
     for rows in _rows(examples, recipe.batch_size, generator):
         segments = cut(store, examples, rows, recipe.crop, generator)
         shard = shard_for(len(rows))
         part = shard.rows(len(rows))
         views = []
         for view, row in enumerate(segments):
-            x = store.read(row[part])
+            x = store.read(row[part], place)
             if recipe.augmentations:
                 of_examples = zip(x, rows[part].tolist(), strict=True)
                 x = torch.stack([augmented(f, recipe.augmentations, seed, k, view) for f, k in of_examples])
             views.append(x)
         clips = torch.from_numpy(examples.clips[rows[part]].T.copy())
         renditions = tuple(tuple(segment.rendition for segment in row[part]) for row in segments)
-        yield Batch(tuple(views), {kind: values[clips] for kind, values in store.labels.items()}, shard, renditions)
+        labels = {kind: values[clips] for kind, values in store.labels.items()}
+        yield Batch(tuple(views), labels, shard, renditions).to(device)
         if bar is not None:
             bar.update()
 
@@ -136,7 +143,8 @@ def cut(
     clips, kinds = examples.clips[rows].T, examples.rendition[rows].T  # [view, example]
     names = [[examples.renditions[k] for k in row] for row in kinds]
     of_views = list(zip(clips, names, strict=True))
-    lengths = np.array([[store.lengths([c], name)[0] for c, name in zip(*view, strict=True)] for view in of_views])
+    of = {name: store.renditions[name].length for name in examples.renditions}
+    lengths = np.array([[of[name][c] for c, name in zip(*view, strict=True)] for view in of_views])
     frames = int(min(lengths.min(), crop or lengths.max()))
     starts: list[list[int]] = []
     for view, leader in enumerate(examples.aligned):

@@ -22,6 +22,8 @@ from torch import Tensor
 
 from sonyc_tasks.files import held_folder, write_atomic
 from training.data.arrays import REMEDY, FrameArrays, chunk_sizes, file_system, reaching
+from training.data.buffers import Buffers
+from training.data.on_device import CLIPS, DeviceFrames, fits
 from training.data.records import ORIGINAL, Description, Segment
 
 #: Renditions of up to so many bytes are read into memory once; larger ones are read clip by clip.
@@ -49,6 +51,8 @@ class LatentStore:
             ValueError: its description, an array or a length is damaged.
         """
         self.path, self._in_memory = path, in_memory
+        self._held: dict[tuple[str, torch.device], DeviceFrames | None] = {}
+        self._buffers, self._statistics = Buffers(), dict[bytes, tuple[Tensor, Tensor]]()
         files, root = file_system(path)
         try:
             raw, self.about = _description(files, root, path)
@@ -123,18 +127,37 @@ class LatentStore:
         """Frames of each of ``clips`` in ``rendition``, int [clip]; 0 where it is not computed."""
         return self.renditions[rendition].length[list(clips)]
 
-    def read(self, segments: Sequence[Segment]) -> Tensor:
-        """``segments``, all of the same number of frames, as float32 [segment, frame, dim].
+    def read(self, segments: Sequence[Segment], device: torch.device | str = "cpu") -> Tensor:
+        """``segments``, all of the same number of frames, as float32 [segment, frame, dim] on ``device``.
+
+        A GPU keeps all frames of a rendition, in half precision, where they fit; else it gets them in half precision.
 
         Raises:
             ValueError: a clip is not held, or is not what was written.
         """
-        frames = segments[0].frames if segments else 0
-        out = torch.empty((len(segments), frames, self.about.frontend["dim"]))
-        for row, segment in enumerate(segments):  # torch widens half precision several times faster than NumPy
-            cut = slice(segment.start, segment.start + frames)
-            out[row] = torch.from_numpy(self._clip(segment.clip, segment.rendition)[cut])
+        frames, device = segments[0].frames if segments else 0, torch.device(device)
+        shape = (len(segments), frames, self.about.frontend["dim"])
+        out = self._buffers.empty(shape) if device.type == "cpu" else torch.empty(shape, device=device)
+        for rendition in dict.fromkeys(segment.rendition for segment in segments):
+            rows = [row for row, segment in enumerate(segments) if segment.rendition == rendition]
+            clips, starts = [segments[row].clip for row in rows], [segments[row].start for row in rows]
+            if held := self._on_device(rendition, device):
+                out[rows] = held.read(clips, starts, frames)
+                continue
+            halves = self._frames(rendition, clips, starts, [frames] * len(rows))
+            for row, half in zip(rows, halves, strict=True):  # torch widens half precision much faster than NumPy
+                out[row] = torch.from_numpy(half).to(device)
         return out
+
+    def _on_device(self, rendition: str, device: torch.device) -> DeviceFrames | None:
+        """The frames of ``rendition`` on ``device``, if that is a GPU that can hold those of all renditions."""
+        if device.type != "cuda":
+            return None
+        if (rendition, device) not in self._held:
+            rest = [arrays for name, arrays in self.renditions.items() if (name, device) not in self._held]
+            fit = fits(sum(arrays.nbytes for arrays in rest), device)
+            self._held[rendition, device] = DeviceFrames(self.renditions[rendition], device) if fit else None
+        return self._held[rendition, device]
 
     def statistics(self, clips: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of each dimension over all frames of the original ``clips``: two float32 [dim].
@@ -142,13 +165,21 @@ class LatentStore:
         Raises:
             ValueError: a clip is not held, or is not what was written.
         """
-        self.require(clips)
+        wanted = np.asarray(clips, np.int64).tobytes()
+        if wanted not in self._statistics:
+            self._statistics[wanted] = self._mean_and_deviation(clips)
+        mean, deviation = self._statistics[wanted]
+        return mean.clone(), deviation.clone()
+
+    def _mean_and_deviation(self, clips: Sequence[int]) -> tuple[Tensor, Tensor]:
         total = np.zeros(self.about.frontend["dim"])
         squares = np.zeros_like(total)
-        for clip in clips:
-            frames = self._clip(int(clip), ORIGINAL).astype(np.float64)
-            total += frames.sum(0)
-            squares += np.square(frames).sum(0)
+        for first in range(0, len(clips), CLIPS):
+            some = clips[first : first + CLIPS]
+            for half in self._frames(ORIGINAL, some, [0] * len(some), self.lengths(some).tolist()):
+                frames = half.astype(np.float64)
+                total += frames.sum(0)
+                squares += np.square(frames).sum(0)
         count = self.lengths(clips).sum()
         mean = total / count
         deviation = np.sqrt(np.maximum(squares / count - mean**2, 0))
@@ -167,11 +198,14 @@ class LatentStore:
         place = {group: k for k, group in enumerate(self.about.partition.train)}
         return {**tensors, "group": torch.tensor([place.get(clip.group, -1) for clip in self.clips])}
 
-    def _clip(self, clip: int, rendition: str) -> np.ndarray:
-        """The frames of one clip, float16 [frame, dim]."""
+    def _frames(
+        self, rendition: str, clips: Sequence[int], starts: Sequence[int], frames: Sequence[int]
+    ) -> Iterator[np.ndarray]:
+        """Stretches of ``clips`` in a ``rendition``, as `FrameArrays.read` has them."""
         arrays = self.renditions[rendition]
-        arrays.require([clip])
-        return arrays.read(clip, self._in_memory)
+        arrays.require(clips)
+        arrays.load(self._in_memory)
+        return arrays.read(clips, starts, frames)
 
 
 @contextmanager

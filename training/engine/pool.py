@@ -1,4 +1,7 @@
-"""Parallel training runs: one single-threaded process per core, the fastest division of work for small models."""
+"""Parallel training runs: one single-threaded process per core, the fastest division of work for small models.
+
+Runs of one seed whose recipes see the same batches are trained together in one process, which reads each batch once.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +19,14 @@ from tqdm import tqdm
 
 from training.data.store import LatentStore
 from training.distributed import is_main
-from training.engine.pretrain import pretrain, run_folder
+from training.engine.pretrain import pretrain_together, run_folder, same_batches
 from training.probes.heareval_jobs import die_with_parent
 from training.recipes import Recipe
 
 #: Seconds between two looks at the progress of the runs.
 INTERVAL = 1.0
+#: Groups of runs for each of several workers, at least: with fewer, one is still busy when the others have ended.
+PER_WORKER = 4
 
 
 def run_jobs(
@@ -30,6 +35,7 @@ def run_jobs(
     runs: Path,
     *,
     device: str = "cpu",
+    precision: str = "fp32",
     workers: int = 1,
     on_progress: Callable[[float | None], None] = lambda _: None,
 ) -> None:
@@ -40,6 +46,7 @@ def run_jobs(
         store: folder or address of the latent store.
         runs: folder of the runs.
         device: where to train.
+        precision: see `training.engine.precision`.
         workers: number of processes; on a GPU, 1 is usually best.
         on_progress: called about once a second with the estimated seconds left, or None while there is no estimate.
 
@@ -66,7 +73,10 @@ def run_jobs(
             ) as bar,
             ProcessPoolExecutor(workers, context, initializer=die_with_parent) as pool,
         ):
-            left = {pool.submit(_train, recipe.as_dict(), seed, store, runs, device) for recipe, seed in jobs}
+            left = {
+                pool.submit(_train, [recipe.as_dict() for recipe in recipes], seed, store, runs, device, precision)
+                for recipes, seed in together(jobs, workers)
+            }
             try:
                 while left:
                     finished, left = wait(left, INTERVAL, FIRST_COMPLETED)
@@ -85,6 +95,24 @@ def run_jobs(
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
+def together(jobs: Sequence[tuple[Recipe, int]], workers: int) -> list[tuple[list[Recipe], int]]:
+    """Divide ``jobs`` into groups that are trained together, at least `PER_WORKER` for each of several workers.
+
+    Returns:
+        Recipes that see the same batches, and their seed; larger groups first, so that no worker is left with one.
+    """
+    groups: dict[tuple[int, tuple[object, ...]], list[Recipe]] = {}
+    for recipe, seed in jobs:
+        groups.setdefault((seed, same_batches(recipe)), []).append(recipe)
+    most = len(jobs) if workers == 1 else max(1, len(jobs) // (PER_WORKER * workers))
+    parts = [
+        (group[first : first + most], seed)
+        for (seed, _), group in groups.items()
+        for first in range(0, len(group), most)
+    ]
+    return sorted(parts, key=lambda part: -len(part[0]))
+
+
 def epochs_done(run: Path) -> int:
     """Return the number of finished epochs of the run in a folder, 0 if there is none."""
     history = run / "history.jsonl"
@@ -95,11 +123,14 @@ def epochs_done(run: Path) -> int:
 _ENVIRONMENT: Mapping[str, str] = {"TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1"}
 
 
-def _train(recipe: Mapping[str, Any], seed: int, store: Path | str, runs: Path, device: str) -> None:
+def _train(
+    recipes: Sequence[Mapping[str, Any]], seed: int, store: Path | str, runs: Path, device: str, precision: str
+) -> None:
     torch.set_num_threads(1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the caller has already shown warnings about the data
-        pretrain(Recipe(**recipe), _store(store), runs, seed=seed, device=device)
+        chosen = [Recipe(**recipe) for recipe in recipes]
+        pretrain_together(chosen, _store(store), runs, seed=seed, device=device, precision=precision)
 
 
 @lru_cache(maxsize=1)

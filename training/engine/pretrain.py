@@ -1,12 +1,15 @@
-"""One pretraining run: examples from the store, a method, its objectives, the checkpoint of least validation loss.
+"""Pretraining runs: examples from the store, a method, its objectives, the checkpoint of least validation loss.
 
 A run is a folder ``<recipe>-<digest>-seed<seed>`` with ``checkpoint.safetensors`` (the best so far), ``history.jsonl``
-(a line an epoch), ``made-of.json`` (which latents) and, until it ends, ``state.pt`` (see `training.engine.loop`).
+(a line an epoch), ``made-of.json`` (which latents, and in which arithmetic) and, until it ends, ``state.pt`` (see
+`training.engine.loop`). Runs of one seed whose recipes see the same batches can be trained together, which reads every
+batch once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,17 +17,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from hear_multiview import checkpoint
+from hear_multiview.encoders.linear import product_for, set_product
 from sonyc_tasks.files import first_line
 from training.data.batches import Batch, batches, draw_examples, number_of_batches
-from training.data.records import ByKind
+from training.data.records import ORIGINAL, ByKind
 from training.data.store import LatentStore
 from training.data.views import Examples
 from training.distributed import held_by_main, main_process_first, world_size
-from training.engine.loop import Job, epoch_seed, fit, one_epoch
+from training.engine.loop import Job, epoch_seed, fit_together
 from training.engine.malloc import tune_malloc
+from training.engine.precision import check_precision, forward_in, products_in
 from training.engine.run_folder import RunFolder, check_or_write_manifest
 from training.methods import Method
 from training.recipes import Recipe
@@ -32,6 +36,8 @@ from training.registry import entry
 
 #: Longer gradients are scaled down to this norm: near sim = 1 a cosine objective has a slope of up to 1 / EPS.
 MAX_GRAD_NORM = 1.0
+#: In a run's folder, the epoch of least validation loss.
+CHECKPOINT = "checkpoint.safetensors"
 
 
 @dataclass(frozen=True)
@@ -47,17 +53,83 @@ def run_folder(runs: Path, recipe: Recipe, seed: int) -> Path:
     return runs / f"{recipe.name}-{recipe.digest}-seed{seed}"
 
 
-def pretrain(recipe: Recipe, store: LatentStore, runs: Path, *, seed: int = 0, device: str = "cpu") -> Run:
+def pretrain(
+    recipe: Recipe, store: LatentStore, runs: Path, *, seed: int = 0, device: str = "cpu", precision: str = "fp32"
+) -> Run:
     """Train ``recipe`` on the store's training groups, in a folder under ``runs``.
 
     The epoch of least total validation loss is kept. A finished run is returned as it is. A second command for the same
     run waits for the first.
 
+    Args:
+        precision: of the model's products, see `training.engine.precision`.
+
     Raises:
         ValueError: the recipe names what is in no registry, a part of the split gives no example, the store lacks
-            clips or a rendition, the run's folder is of another store or damaged, a batch cannot be divided by the
-            processes, or the loss is not finite.
+            clips or a rendition, the run's folder is of another store or precision, or damaged, a batch cannot be
+            divided by the processes, the device lacks the precision, or the loss is not finite.
     """
+    (run,) = pretrain_together([recipe], store, runs, seed=seed, device=device, precision=precision)
+    return run
+
+
+def same_batches(recipe: Recipe) -> tuple[object, ...]:
+    """What the batches of a run depend on besides the store and the seed, and for how many epochs they come.
+
+    >>> from training.recipes import recipes
+    >>> len({same_batches(recipes()[name]) for name in ("multiview_rec", "contrastive", "supervised_sensor")})
+    2
+    """
+    drawn = (recipe.views, recipe.renditions, tuple(recipe.augmentations.items()), recipe.validation)
+    return (*drawn, recipe.examples_per_clip, recipe.crop, recipe.batch_size, recipe.epochs)
+
+
+def pretrain_together(
+    recipes: Sequence[Recipe],
+    store: LatentStore,
+    runs: Path,
+    *,
+    seed: int = 0,
+    device: str = "cpu",
+    precision: str = "fp32",
+) -> list[Run]:
+    """`pretrain` with each of ``recipes``, whose batches are the same (`same_batches`); each batch is read once.
+
+    On a CPU in fp32, each run is to the bit what `pretrain` makes of its recipe alone. Finished runs are not repeated,
+    and interrupted ones resume, each from where it is.
+
+    Raises:
+        ValueError: as from `pretrain`, or the recipes do not see the same batches.
+    """
+    check_precision(precision, device)
+    if others := [recipe.name for recipe in recipes if same_batches(recipe) != same_batches(recipes[0])]:
+        raise ValueError(f"recipe {others[0]} sees other batches than {recipes[0].name}; train it by itself")
+    for recipe in recipes:
+        _check(recipe, store)
+    folders = [RunFolder(run_folder(runs, recipe, seed)) for recipe in recipes]
+    with ExitStack() as stack:
+        for folder in sorted(folders, key=lambda folder: folder.path):  # in one order, so that no two commands hang
+            stack.enter_context(held_by_main(folder.path))
+        arithmetic = [
+            _arithmetic(recipe, folder, store, device, precision)
+            for recipe, folder in zip(recipes, folders, strict=True)
+        ]
+        finished = [_is_finished(recipe, folder) for recipe, folder in zip(recipes, folders, strict=True)]
+        if not all(finished):
+            tune_malloc()
+            examples = draw_examples(store, recipes[0], seed)
+            jobs = [
+                _job(recipe, store, examples, seed, device, folder.path / CHECKPOINT, arithmetic[k])
+                for k, (recipe, folder) in enumerate(zip(recipes, folders, strict=True))
+                if not finished[k]
+            ]
+            with products_in(precision):
+                fit_together(jobs, [folder for k, folder in enumerate(folders) if not finished[k]])
+    return [Run(folder.path / CHECKPOINT, folder.history()) for folder in folders]
+
+
+def _check(recipe: Recipe, store: LatentStore) -> None:
+    """Raise ValueError where ``recipe`` cannot be trained on ``store`` by these processes."""
     recipe.check_names()
     if recipe.batch_size % world_size():
         raise ValueError(
@@ -65,25 +137,38 @@ def pretrain(recipe: Recipe, store: LatentStore, runs: Path, *, seed: int = 0, d
             "that divides it"
         )
     store.require(renditions=recipe.renditions)
-    folder = RunFolder(run_folder(runs, recipe, seed))
-    with held_by_main(folder.path):
-        return _run(recipe, store, folder, seed, device)
 
 
-def _run(recipe: Recipe, store: LatentStore, folder: RunFolder, seed: int, device: str) -> Run:
-    """`pretrain`, by the only command that writes to the ``folder``."""
+def _arithmetic(recipe: Recipe, folder: RunFolder, store: LatentStore, device: str, precision: str) -> dict[str, str]:
+    """The precision and the product that the run in ``folder`` is computed with, for its checkpoint's card.
+
+    A new run takes the product that is the faster one here; a resumed one keeps its own, whose last digits it has.
+    """
+
+    def product() -> dict[str, str]:
+        if device != "cpu" or precision != "fp32":
+            return {"product": "torch"}
+        rows = recipe.batch_size * (recipe.crop or store.renditions[ORIGINAL].longest)
+        return {"product": product_for(build_model(recipe, store, 0), rows)}
+
+    made_of = {"latent store": store.digest, "precision": precision}
+    older = {"precision": "fp32", "product": "onednn"}  # of runs of version 0.4 and before
     with main_process_first():
-        check_or_write_manifest(folder.path / "made-of.json", {"latent store": store.digest})
-    best = folder.path / "checkpoint.safetensors"
-    history = folder.history()
-    if len(history) == recipe.epochs and best.exists() and not folder.state_path.exists():
-        checkpoint.load(best)  # says what is wrong with it, before something else stands on it
-        return Run(best, history)
-    tune_malloc()
-    examples = draw_examples(store, recipe, seed)
-    model = _standardising_model(recipe, store, examples, seed)
-    history = fit(_job(recipe, store, model.to(device), examples, seed, best), folder)
-    return Run(best, history)
+        record = check_or_write_manifest(folder.path / "made-of.json", made_of, noted=product, older=older)
+    return {name: str(record[name]) for name in older}
+
+
+def _is_finished(recipe: Recipe, folder: RunFolder) -> bool:
+    """Whether the run of ``recipe`` in ``folder`` has ended.
+
+    Raises:
+        ValueError: it has, with a checkpoint that cannot be read.
+    """
+    best = folder.path / CHECKPOINT
+    if len(folder.history()) != recipe.epochs or not best.exists() or folder.state_path.exists():
+        return False
+    checkpoint.load(best)  # says what is wrong with it, before something else stands on it
+    return True
 
 
 def save_untrained(recipe: Recipe, store: LatentStore, path: Path, *, seed: int = 0) -> Path:
@@ -98,7 +183,7 @@ def save_untrained(recipe: Recipe, store: LatentStore, path: Path, *, seed: int 
     if not path.exists():
         model = _standardising_model(recipe, store, draw_examples(store, recipe, seed), seed)
         path.parent.mkdir(parents=True, exist_ok=True)
-        checkpoint.save(path, model.state_dict(), _card(recipe, store, model.encoder, seed, {}))
+        checkpoint.save(path, model.state_dict(), _card(recipe, store, model.encoder, seed, {}, {}))
     return path
 
 
@@ -129,14 +214,21 @@ def build_model(recipe: Recipe, store: LatentStore, seed: int) -> Any:
 
 
 def _job(
-    recipe: Recipe, store: LatentStore, model: nn.Module, examples: dict[str, Examples], seed: int, best: Path
+    recipe: Recipe,
+    store: LatentStore,
+    examples: dict[str, Examples],
+    seed: int,
+    device: str,
+    best: Path,
+    arithmetic: Mapping[str, str],
 ) -> Job:
-    """What `fit` has to know to train ``recipe``."""
-    device = next(model.parameters()).device
+    """What `fit_together` has to know to train ``recipe``; its checkpoint is to be ``best``."""
+    model = _standardising_model(recipe, store, examples, seed).to(device)
+    set_product(model, arithmetic["product"])
     objectives = {name: entry("objectives", name) for name in recipe.objectives}
 
     def loss(batch: Batch) -> dict[str, torch.Tensor]:
-        out = model(batch.to(device))
+        out = forward_in(arithmetic["precision"], model, batch)
         try:
             return {name: objective(out) for name, objective in objectives.items()}
         except AttributeError as error:
@@ -148,12 +240,12 @@ def _job(
     def seeded(part: str, epoch: int, bar: Any) -> Iterator[Batch]:
         of_epoch = epoch_seed(seed, epoch)
         torch.manual_seed(of_epoch)  # for what the model draws
-        return batches(store, examples[part], recipe, of_epoch, bar)
+        return batches(store, examples[part], recipe, of_epoch, bar, device)
 
     def save(record: dict[str, Any]) -> None:
-        checkpoint.save(best, model.state_dict(), _card(recipe, store, model.encoder, seed, record))
+        checkpoint.save(best, model.state_dict(), _card(recipe, store, model.encoder, seed, record, arithmetic))
 
-    job = Job(
+    return Job(
         name=f"pretraining {recipe.name}",
         model=model,
         optimizer=torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate),
@@ -161,17 +253,23 @@ def _job(
         loss=loss,
         train=lambda epoch, bar: seeded("train", epoch + 1, bar),
         # Validation sees the same cuts in every epoch, so that its losses can be compared.
-        valid=lambda bar: one_epoch(job, seeded("valid", 0, bar)),
+        valid=lambda bar: seeded("valid", 0, bar),
         outputs=[best],
         save=save,
         epochs=recipe.epochs,
         steps=sum(number_of_batches(part, recipe.batch_size) for part in examples.values()),
         max_grad_norm=MAX_GRAD_NORM,
     )
-    return job
 
 
-def _card(recipe: Recipe, store: LatentStore, encoder: Any, seed: int, record: dict[str, Any]) -> dict[str, Any]:
+def _card(
+    recipe: Recipe,
+    store: LatentStore,
+    encoder: Any,
+    seed: int,
+    record: Mapping[str, Any],
+    arithmetic: Mapping[str, str],
+) -> dict[str, Any]:
     """What a checkpoint says of itself; see `hear_multiview.checkpoint`."""
     packages = ("hear_multiview", "torch", "descript-audio-codec", "numpy")
     return {
@@ -180,7 +278,8 @@ def _card(recipe: Recipe, store: LatentStore, encoder: Any, seed: int, record: d
         "views": entry("methods", recipe.method).views(encoder.parts),
         "recipe": recipe.as_dict(),
         "seed": seed,
-        "metrics": record,
+        "metrics": dict(record),
+        "arithmetic": dict(arithmetic),
         "data": store.about.data,
         "split": vars(store.about.partition),
         "versions": {package: version(package) for package in packages},

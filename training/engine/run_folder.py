@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -13,24 +14,40 @@ from sonyc_tasks.files import replacing, write_atomic
 from training.engine.history import read_history
 
 
-def check_or_write_manifest(path: Path, made_of: Mapping[str, Any]) -> None:
+def check_or_write_manifest(
+    path: Path,
+    made_of: Mapping[str, Any],
+    *,
+    noted: Callable[[], Mapping[str, Any]] = dict,
+    older: Mapping[str, Any] = MappingProxyType({}),
+) -> dict[str, Any]:
     """Record in ``path`` what its folder is made of, or check that it is made of the same.
+
+    Args:
+        made_of: what has to be the same.
+        noted: gives what a new record says, too; an existing one may say otherwise.
+        older: what an entry stands for that a record of an earlier version lacks.
+
+    Returns:
+        The record.
 
     Raises:
         ValueError: the folder was made of something else, or the record is damaged.
     """
-    wanted = json.loads(json.dumps(made_of))
+    wanted = dict(json.loads(json.dumps(made_of)))
     if not path.exists():
-        write_atomic(path, json.dumps(wanted) + "\n")
-        return
+        record = {**noted(), **wanted}
+        write_atomic(path, json.dumps(record) + "\n")
+        return record
     try:
-        found = dict(json.loads(path.read_text(encoding="utf-8")))
+        found = {**older, **dict(json.loads(path.read_text(encoding="utf-8")))}
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path} is damaged ({error}); restore it, or delete {path.parent}") from error
-    if differs := [name for name in wanted if found.get(name) != wanted[name]]:
+    if differs := [name for name in made_of if found.get(name) != wanted[name]]:
         raise ValueError(
             f"{path.parent} was made with another {' and another '.join(differs)}; choose another folder, or delete it"
         )
+    return found
 
 
 class RunFolder:

@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from hear_multiview import frame_cache as cache
 from sonyc_tasks.files import file_digest
+from sonyc_tasks.heareval import NO_TENSORFLOW
 from sonyc_tasks.launcher.embedding_record import DONE, EmbeddingRecord, differences, module_version, task_digest
 from sonyc_tasks.launcher.prediction_guard import PROBED, probed
 
@@ -88,6 +89,8 @@ def run_embeddings(folder: Path, submissions: Sequence[Submission], frames: Path
     tasks = sorted((folder / "tasks").iterdir())
     clips = sum(len(json.loads(path.read_text())) for task in tasks for path in _split_files(task))
     environment = {cache.VARIABLE: os.path.relpath(frames or folder / "frames", folder)}
+    if all(s.module.startswith("hear_multiview") for s in submissions):  # these are torch's
+        environment[NO_TENSORFLOW] = "1"
     # The first runs alone on all cores and fills the cache; the others mostly read it and run in parallel.
     for together, threads in ((submissions[:1], cores()), (submissions[1:], 1)):
         waiting = {s.folder: s for s in together if not _embedded(folder / "embeddings" / s.folder, tasks, s)}

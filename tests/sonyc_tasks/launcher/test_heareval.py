@@ -74,6 +74,21 @@ def test_the_stand_in_is_there_for_heareval_alone(monkeypatch: pytest.MonkeyPatc
     assert capsys.readouterr().err.count("\n") == 1
 
 
+def test_a_process_that_needs_no_tensorflow_does_not_import_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    imported: list[str] = []
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    monkeypatch.setattr(launcher, "import_module", imported.append)
+    monkeypatch.setenv(launcher.NO_TENSORFLOW, "1")
+    with launcher.tensorflow_or_stand_in() as tensorflow:
+        assert sys.modules["tensorflow"] is tensorflow
+        assert not isinstance(torch.nn.Identity(), tensorflow.Module)
+    assert imported == []
+    assert "tensorflow" not in sys.modules
+    assert capsys.readouterr().err == ""
+
+
 def test_no_stand_in_beside_a_tensorflow(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Any) -> None:
     theirs: Any = ModuleType("tensorflow")
     theirs.test = SimpleNamespace(is_gpu_available="theirs")

@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 import torch
 
+from hear_multiview.encoders.linear import PRODUCTS
 from training.bench import (
     cache,
     encoder,
     gpu,
     memory,
+    paper,
     pretraining,
     recordings,
     sampling,
@@ -38,7 +40,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
         found = [[function(**arguments)() for _ in range(repeats)] for function, arguments in contenders]
         return [{name: statistics.median(f[name] for f in one) for name in one[0]} for one in found]
 
-    for module in (cache, encoder, gpu, memory, pretraining, recordings, sampling, separation, storage):
+    for module in (cache, encoder, gpu, memory, paper, pretraining, recordings, sampling, separation, storage):
         monkeypatch.setattr(module, "measure_interleaved", measure_interleaved)
 
 
@@ -102,11 +104,14 @@ def test_recordings() -> None:
 
 
 def test_pretraining() -> None:
-    (row,) = pretraining.pretraining_rows(frames=8, dim=16, pairs=2, repeats=1)
-    assert row.ratio is not None
-    assert row.ratio > 0
-    assert row.share is not None
-    assert row.share > 0
+    rows = pretraining.pretraining_rows(frames=8, dim=16, pairs=2, repeats=1)
+    assert len(rows) == 3
+    for row in rows:
+        assert row.ratio is not None
+        assert row.ratio > 0
+        assert row.share is None or row.share > 0
+    assert any(f"({product})" in rows[1].ours for product in PRODUCTS)
+    assert "bf16" in rows[2].what
 
 
 @pytest.mark.parametrize("stock", [False, True])
@@ -120,8 +125,20 @@ def test_the_steps_flop_are_those_of_its_layers(stock: bool) -> None:
 def test_storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("training.data.store.IN_MEMORY", 0)  # what the benchmark sets in its own process is put back
     rows = storage.storage_rows(tmp_path, clips=6, frames=8, dim=16, pairs=2, repeats=1)
-    assert [row.what for row in rows] == ["latent store, all clips in order", "latent store, 4 random clips"]
+    assert [row.what for row in rows][:2] == ["latent store, all clips in order", "latent store, 4 random clips"]
+    for row in rows[2:5]:
+        assert row.what.startswith("latent store, 4 random clips, from ")
+        assert row.ratio is not None
+        assert row.ratio > 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_paper() -> None:
+    runs, start = paper.paper_rows(clips=8, frames=8, dim=16, width=8, repeats=1)
+    assert runs.ratio is not None
+    assert runs.ratio > 0
+    assert start.ratio is not None
+    assert start.ratio > 0
 
 
 def test_startup(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,7 +152,7 @@ def test_startup(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_gpu_rows_run_on_any_device() -> None:
     rows = gpu.gpu_rows(TINY, 0.1, 1, device="cpu")
-    assert len(rows) == 3
+    assert len(rows) == 4
     assert all("GPU" in row.what for row in rows)
 
 

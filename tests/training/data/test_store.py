@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from moto.server import ThreadedMotoServer
 
 from training.data.batches import cut
+from training.data.on_device import DeviceFrames
 from training.data.records import ORIGINAL, Clip, Description, Partition, Segment
 from training.data.store import IN_MEMORY, LatentStore
 from training.data.views import Examples
@@ -173,6 +174,33 @@ def test_a_store_elsewhere_is_as_one_on_a_disk(
         assert not again.renditions[ORIGINAL].missing()
         for index in range(3):
             assert torch.equal(read_whole(again, index), read_whole(full, index))
+
+
+@pytest.mark.parametrize("in_memory", [0, IN_MEMORY])
+def test_frames_on_a_device_are_those_of_the_store(tmp_path: Path, in_memory: int) -> None:
+    """Any device gathers alike; here it is the CPU."""
+    store = filled(tmp_path / "store")
+    arrays = LatentStore(store.path, in_memory=in_memory).renditions[ORIGINAL]
+    held = DeviceFrames(arrays, torch.device("cpu"))
+    clips, starts = [2, 0, 1, 0], [3, 4, 1, 0]
+    segments = [Segment(clip, ORIGINAL, start, 6) for clip, start in zip(clips, starts, strict=True)]
+    assert torch.equal(held.read(clips, starts, 6), store.read(segments))
+
+
+def test_a_batch_of_several_renditions_is_in_order(tmp_path: Path) -> None:
+    store = filled(tmp_path / "store", replace(ABOUT, renditions=(ORIGINAL, "speed(2)")))
+    names = [ORIGINAL, "speed(2)", ORIGINAL, "speed(2)"]
+    x = store.read([Segment(clip, name, clip, 3) for clip, name in zip((1, 0, 2, 2), names, strict=True)])
+    assert x[:, :, 0].tolist() == [[1] * 3, [0] * 3, [2] * 3, [2] * 3]
+    assert x[:, 0, 1].tolist() == [1, 0, 2, 2]
+
+
+def test_a_batch_stays_as_it_is_while_others_are_read(full: LatentStore) -> None:
+    first = full.read([Segment(0, ORIGINAL, 0, 7)])
+    kept = first.clone()
+    for _ in range(3):
+        full.read([Segment(1, ORIGINAL, 0, 7)])
+    assert torch.equal(first, kept)
 
 
 def test_what_a_bucket_has_lost(bucket: str) -> None:

@@ -172,6 +172,30 @@ def test_a_chunk_cut_after_the_store_was_opened(path: Path, read_whole: Whole) -
         read_whole(store, 1)
 
 
+def test_a_stretch_of_a_clip_is_read_from_the_disk_alone_and_compared_at_first(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a clip that is known to be whole, only what is asked for is read; a new process knows nothing."""
+    held = arrays(LatentStore(path))
+    stored, read = held._stored, list[int]()
+
+    def noting(clip: int, start: int, count: int) -> Any:
+        read.append(count)
+        return stored(clip, start, count)
+
+    monkeypatch.setattr(held, "_stored", noting)
+    for _ in range(2):
+        (found,) = held.read([2], [3], [2])
+        np.testing.assert_array_equal(found, frames(2)[3:5])
+    assert read == [LONGEST - 2, 2]
+    content = chunk(path, 2).read_bytes()
+    chunk(path, 2).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))  # beyond the clip, whose frames are fewer
+    np.testing.assert_array_equal(next(arrays(LatentStore(path)).read([2], [0], [7])), frames(2))
+    chunk(path, 2).write_bytes(bytes([content[0] ^ 1]) + content[1:])
+    with pytest.raises(ValueError, match=CLIPS[2].name):
+        list(arrays(LatentStore(path)).read([2], [3], [2]))
+
+
 def test_silence_is_no_loss(path: Path, read_whole: Whole) -> None:
     arrays(LatentStore(path, mode="r+")).write(3, np.zeros((5, 4)))
     store = LatentStore(path)

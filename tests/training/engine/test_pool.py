@@ -12,7 +12,7 @@ import pytest
 
 from training.data.records import Clip, Partition
 from training.data.store import LatentStore
-from training.engine.pool import epochs_done, run_jobs
+from training.engine.pool import PER_WORKER, epochs_done, run_jobs, together
 from training.engine.pretrain import pretrain, run_folder
 from training.recipes import recipe_named
 
@@ -56,3 +56,21 @@ def test_a_failing_run_says_why(store: LatentStore, tmp_path: Path) -> None:
 
 def test_a_folder_without_a_run_has_no_epochs(tmp_path: Path) -> None:
     assert epochs_done(tmp_path / "nowhere") == 0
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_every_job_is_in_one_group_of_its_seed_and_batches(workers: int) -> None:
+    others = replace(TINY, name="another crop", crop=5)
+    jobs = [(recipe, seed) for seed in range(5) for recipe in (TINY, OTHER, others, *(MASKED,) * 4)]
+    groups = together(jobs, workers)
+    assert sorted((recipe.name, seed) for recipes, seed in groups for recipe in recipes) == sorted(
+        (recipe.name, seed) for recipe, seed in jobs
+    )
+    for recipes, _ in groups:
+        assert len({(recipe.crop, recipe.epochs) for recipe in recipes}) == 1
+    sizes = [len(recipes) for recipes, _ in groups]
+    assert sizes == sorted(sizes, reverse=True)
+    if workers == 1:
+        assert len(groups) == 15
+    else:
+        assert max(sizes) * PER_WORKER * workers <= len(jobs)

@@ -6,7 +6,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from training.cli import Command, add_device, add_seed, own_device, place
+from training.cli import Command, add_device, add_precision, add_seed, own_device, place
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +88,7 @@ def _paper_arguments(parser: argparse.ArgumentParser) -> None:
         "--frontend-weights", type=Path, metavar="FILE", help="weights in descript-audio-codec's format"
     )
     add_device(parser, "auto")
+    add_precision(parser)
     parser.add_argument("--workers", type=int, metavar="N", help="runs trained at a time (one per core; 1 on a GPU)")
 
 
@@ -108,6 +109,7 @@ def _paper(options: argparse.Namespace) -> None:
             frontend=options.frontend,
             frontend_weights=options.frontend_weights,
             device=device,
+            precision=options.precision,
             workers=options.workers or (cores() if device == "cpu" else 1),
         )
 

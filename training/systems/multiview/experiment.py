@@ -73,7 +73,7 @@ class Scale:
 SCALES = {"small": Scale(small, "demo"), "full": Scale(lambda recipe: recipe, "dac_44khz")}
 
 
-def paper(
+def paper(  # noqa: PLR0913, the options of one command, by keyword
     folder: Path,
     data: Path | None = None,
     *,
@@ -83,6 +83,7 @@ def paper(
     frontend: str | None = None,
     frontend_weights: Path | None = None,
     device: str = "cpu",
+    precision: str = "fp32",
     workers: int = 1,
 ) -> Path:
     """Run the whole experiment, or resume it.
@@ -96,6 +97,7 @@ def paper(
         frontend: name of a front end for `load_frontend`, which can be any HEAR module; None means the scale's.
         frontend_weights: its weight file; None means the front end's own.
         device: where to compute latents and train.
+        precision: of training, see `training.engine.precision`.
         workers: number of training processes, per launched process.
 
     Returns:
@@ -140,9 +142,7 @@ def paper(
 
     overview = _Overview(folder, recipes, seeds)
     log.info("\n[4/6] pretraining: %d recipes, %d seeds; progress in %s", len(recipes), seeds, overview.path)
-    jobs = [(recipe, seed) for seed in range(seeds) for recipe in recipes][rank() :: world_size()]
-    progress = overview.write if is_main() else lambda _: None
-    run_jobs(jobs, store.path, folder / "runs", device=device, workers=workers, on_progress=progress)
+    _pretrain(store, overview, device=device, precision=precision, workers=workers)
     barrier()
     if not is_main():
         return folder / "page.html"
@@ -163,6 +163,13 @@ def paper(
     page, summary = write_results(folder, ResultInputs(recipes, seeds, front.name, about, BEST.name, histories))
     log.info("%s", "\n".join((summary, "", *about, "", f"Page: {page}")))
     return page
+
+
+def _pretrain(store: LatentStore, overview: _Overview, **machine: Any) -> None:
+    """This process's share of all runs; the main process writes the ``overview`` as they go on."""
+    jobs = [(recipe, seed) for seed in range(overview.seeds) for recipe in overview.recipes][rank() :: world_size()]
+    progress = overview.write if is_main() else lambda _: None
+    run_jobs(jobs, store.path, overview.folder / "runs", on_progress=progress, **machine)
 
 
 def submissions(

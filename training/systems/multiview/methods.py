@@ -77,12 +77,12 @@ class MultiViewAutoencoder(nn.Module):
 
     def forward(self, batch: Batch) -> AutoencoderOutput:
         """Both views with one fused shared half."""
-        x_1, x_2 = batch.views
-        private_1, shared_1 = self.encoder(x_1)
-        private_2, shared_2 = self.encoder(x_2)
+        target_1, target_2 = (self.encoder.standardise(x) for x in batch.views)
+        private_1, shared_1 = self.encoder.halves(target_1)
+        private_2, shared_2 = self.encoder.halves(target_2)
         fused = (shared_1 + shared_2) / 2
         return AutoencoderOutput(
-            target=(self.encoder.standardise(x_1), self.encoder.standardise(x_2)),
+            target=(target_1, target_2),
             reconstruction=(
                 self.decoder(torch.cat([self._masked(private_1, batch.shard), fused], dim=-1)),
                 self.decoder(torch.cat([self._masked(private_2, batch.shard), fused], dim=-1)),
@@ -107,12 +107,12 @@ class SingleViewAutoencoder(nn.Module):
 
     def forward(self, batch: Batch) -> AutoencoderOutput:
         """The two clips of each pair, one after the other."""
-        x_1, x_2 = batch.views
-        latents = [self.encoder(x) for x in (x_1, x_2)]
+        target_1, target_2 = (self.encoder.standardise(x) for x in batch.views)
+        latents = [self.encoder.halves(target) for target in (target_1, target_2)]
         x_hat_1, x_hat_2 = (self.decoder(torch.cat(z, dim=-1)) for z in latents)
         (private_1, shared_1), (private_2, shared_2) = latents
         return AutoencoderOutput(
-            target=(self.encoder.standardise(x_1), self.encoder.standardise(x_2)),
+            target=(target_1, target_2),
             reconstruction=(x_hat_1, x_hat_2),
             private=(private_1, private_2),
             shared=(shared_1, shared_2),

@@ -68,9 +68,10 @@ class MultiViewVAE(nn.Module):
     def posteriors(self, x: Tensor, shard: BatchShard = WHOLE) -> tuple[Gaussian, Gaussian]:
         """x [pair, frame, dim], a ``shard`` of a batch, to the private and the shared posterior of one view, over N =
         pair · frame of the whole batch: the parts of the divergence hold each against all."""
-        means = self.encoder(x)
+        # In fp32 also under autocast: in bfloat16, the precisions' sums and differences would lose what they are about.
+        means = [mean.float() for mean in self.encoder(x)]
         # No posterior is wider than the prior, as `product_of_experts` needs, nor a point, from which none comes back.
-        log_variance = -softplus(self.log_variance(self.encoder.standardise(x))).clamp(max=MAX_NEG_LOG_VARIANCE)
+        log_variance = -softplus(self.log_variance(self.encoder.standardise(x)).float()).clamp(max=MAX_NEG_LOG_VARIANCE)
         log_variances = log_variance.chunk(2, dim=-1)
         private, shared = (
             Gaussian(shard.all_gather(mean.flatten(0, 1)), shard.all_gather(log_variance.flatten(0, 1)))

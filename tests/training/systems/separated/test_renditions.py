@@ -11,7 +11,7 @@ import torch
 from hear_multiview.frontends import load_frontend
 from sonyc_tasks.dataset.audio import write_pcm16
 from training.data.extraction import extract, frames_of
-from training.data.records import Clip, Description, Partition
+from training.data.records import Clip, Description, Partition, Segment
 from training.data.renditions import maker
 from training.systems.separated.renditions import audible_channels, separating
 
@@ -92,7 +92,7 @@ def test_a_store_has_every_channel_of_one_separation_and_resumes(tmp_path: Path)
     for name, share in (("separated(0,1)", 0.3), ("separated(0,3)", 0.6), ("separated(1,2)", 0.5)):
         with torch.no_grad():
             wanted = frames_of(front, share * sound)
-        found = torch.from_numpy(store.renditions[name].read(2, 1 << 20).astype(np.float32))[: len(wanted)]
+        found = store.read([Segment(2, name, 0, len(wanted))])[0]
         torch.testing.assert_close(found, wanted, atol=0.02, rtol=2**-10)  # half precision; shares are float32
     with separating([]):  # nothing is left to separate
         extract(about, audio, front, tmp_path / "store")
