@@ -74,6 +74,13 @@ demo: setup
 test: setup
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
+# What docs/reliability.md promises, on many more inputs than `make test` tries: spoilt sound files and spoilt files of
+# other kinds. Another SEED gives other files.
+SEED ?= 0
+fuzz: setup
+	@OMP_NUM_THREADS=1 FUZZ_FILES=$(or $(FILES),400) FUZZ_SEED=$(SEED) FUZZ_EXAMPLES=1000 \
+		$(BIN)/python -m pytest -q -s tests/trust/test_bad_audio.py tests/trust/test_bad_files.py
+
 # With DATA (a folder in the layout of SONYC-UST-V2) at the paper's size, otherwise a small one on generated data. For
 # more options, see python -m training paper --help. LAUNCH="--multi_gpu --num_processes 2" launches two processes.
 OUT ?= paper
