@@ -7,6 +7,7 @@ and LaTeX, and empty in CSV.
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -118,7 +119,11 @@ def read_scores_csv(path: str | Path) -> dict[tuple[str, str, str], dict[int, fl
         ValueError: it is not such a table, a seed comes twice, or as for `write_scores`; names file and line.
     """
     scores: dict[tuple[str, str, str], dict[int, float]] = {}
-    with Path(path).open(encoding="utf-8", newline="") as file:
+    try:
+        text = Path(path).read_bytes().decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not a score table ({error}); write it again") from error
+    with io.StringIO(text, newline="") as file:
         lines = csv.reader(file)
         if tuple(next(lines, ())) != _COLUMNS:
             raise ValueError(f"{path} is not a score table; its first line must be {','.join(_COLUMNS)}")
