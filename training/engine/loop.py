@@ -159,7 +159,7 @@ def one_epoch(job: Job, batches: Iterable[Batch], epoch: int | None = None) -> d
 
 def epoch_seed(run: int, epoch: int) -> int:
     """A seed for one epoch of the run with seed ``run``; unlike a sum, no two runs share a stream."""
-    return int(np.random.SeedSequence((run, epoch)).generate_state(1, np.uint64)[0] >> 1)
+    return int(np.random.SeedSequence((run, epoch)).generate_state(1, np.uint64)[0]) >> 1
 
 
 def _resume(job: Job, folder: RunFolder, device: torch.device) -> tuple[int, float, list[dict[str, Any]]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,9 +125,10 @@ def read_scores_csv(path: str | Path) -> dict[tuple[str, str, str], dict[int, fl
         raise ValueError(f"{path} is not a score table ({error}); write it again") from error
     with io.StringIO(text, newline="") as file:
         lines = csv.reader(file)
-        if tuple(next(lines, ())) != _COLUMNS:
+        rows = _rows(lines, path)
+        if tuple(next(rows, ())) != _COLUMNS:
             raise ValueError(f"{path} is not a score table; its first line must be {','.join(_COLUMNS)}")
-        for fields in lines:
+        for fields in rows:
             try:
                 method, view, measure, seed, score = fields
                 key, at, value = (method, view, measure), int(seed), float(score)
@@ -138,6 +139,13 @@ def read_scores_csv(path: str | Path) -> dict[tuple[str, str, str], dict[int, fl
                 raise ValueError(f"{path}, line {lines.line_num}: second score of seed {at}; leave one out")
             scores[key][at] = value
     return scores
+
+
+def _rows(lines: Iterator[list[str]], path: str | Path) -> Iterator[list[str]]:
+    try:
+        yield from lines
+    except csv.Error as error:
+        raise ValueError(f"{path} is not a score table ({error}); write it again") from error
 
 
 def table(rows: Sequence[Row], scores: Scores, references: Sequence[str]) -> Table:
