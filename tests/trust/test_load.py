@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import ctypes
 import gc
 import json
 import math
@@ -94,10 +95,21 @@ def test_many_clips(tmp_path: Path, python: Callable[..., subprocess.CompletedPr
         assert max(most[-1] - most[0] for most in memory.values()) < 400  # MiB, for frames that lie in memory
 
 
-def _resident() -> float:
-    """MiB of memory that this process has now; NaN where the system does not say."""
-    status = Path("/proc/self/statm")
-    return int(status.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20 if status.exists() else math.nan
+class _Malloc(ctypes.Structure):
+    """glibc's ``struct mallinfo2``."""
+
+    _fields_ = [(f"field{number}", ctypes.c_size_t) for number in range(10)]
+
+
+def _memory() -> tuple[float, float]:
+    """MiB in use, and MiB that the process has from the system, of which some is in no use; NaN where nobody says."""
+    status, library = Path("/proc/self/statm"), ctypes.CDLL(None)
+    if not status.exists() or not hasattr(library, "mallinfo2"):
+        return math.nan, math.nan
+    library.mallinfo2.restype = _Malloc
+    own = library.mallinfo2()
+    pages = int(status.read_text().split()[1])
+    return (own.field7 + own.field4) / 2**20, pages * os.sysconf("SC_PAGE_SIZE") / 2**20  # uordblks and hblkhd
 
 
 def _tensors() -> int:
@@ -107,16 +119,17 @@ def _tensors() -> int:
 
 def test_calls_of_any_length_leave_nothing_behind() -> None:
     model, rng = hear_multiview.load_model(), np.random.default_rng(0)
-    held: list[tuple[int, float]] = []
+    held: list[tuple[int, float, float]] = []
     for call in range(CALLS):
         audio = torch.from_numpy(rng.uniform(-0.5, 0.5, (1, int(rng.integers(300, 60_000))))).float()
         assert hear_multiview.get_scene_embeddings(audio, model).isfinite().all()
         if call % (CALLS // 4) == CALLS // 4 - 1:
-            held.append((_tensors(), _resident()))
-            print(f"{call + 1} calls: {held[-1][0]} tensors, {held[-1][1]:.0f} MiB", flush=True)
+            held.append((_tensors(), *_memory()))
+            tensors, used, whole = held[-1]
+            print(f"{call + 1} calls: {tensors} tensors, {used:.0f} MiB in use of {whole:.0f} MiB", flush=True)
     assert held[-1][0] == held[0][0]
-    if MEASURED:
-        assert not held[-1][1] > 1.05 * held[0][1]
+    if MEASURED:  # in the first half, oneDNN's cache of 1,024 operations and their shapes fills up
+        assert not held[-1][1] > 1.02 * held[1][1]
 
 
 @pytest.fixture(autouse=True)
