@@ -5,6 +5,7 @@
 
 .DELETE_ON_ERROR:
 .PHONY: setup demo test faults paper music sampling separated bench bench-gpu docs check format clean help
+.PHONY: fuzz load test-oldest test-newest test-adapters licences sbom
 SHELL := /bin/bash
 
 # The first Python on the path from 3.10 to 3.13; override with `make PYTHON=/path/to/python3.11 …`.
@@ -40,6 +41,11 @@ help:
 	@echo "make bench   speed and memory compared with the stock library, into docs/performance.md; make bench-gpu for a GPU"
 	@echo "make docs    generate docs/commands.md, and the documentation site in site/"
 	@echo "make check   check lint, format and types  make format  apply the formatter"
+	@echo "make fuzz    hundreds of spoilt sound files, and thousands of other spoilt files: [FILES=n] [SEED=n]"
+	@echo "make load    20,000 clips and 1,000 calls: memory and time: [CLIPS=n] [CALLS=n]"
+	@echo "make test-oldest, test-newest  the suite on the oldest and newest allowed packages, in environments of 7 GB: [ARGS=…]"
+	@echo "make test-adapters  the tests of the X-ARES and MTEB adapters with these benchmarks, in an environment of 7 GB"
+	@echo "make licences, sbom  the licences of all that is installed; a software bill of materials, sbom.json"
 	@echo "make setup   build only the environment    make clean   remove the environment and everything generated"
 
 setup: .venv/.installed
@@ -78,6 +84,64 @@ test: setup
 # Kill, fill the disk of, and run twice at once every long command, at seeded-random moments: half an hour.
 faults: setup
 	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults $(if $(SEED),--seed $(SEED))
+
+# What docs/reliability.md promises, on many more inputs than `make test` tries: spoilt sound files and spoilt files of
+# other kinds. Another SEED gives other files.
+SEED ?= 0
+fuzz: setup
+	@OMP_NUM_THREADS=1 FUZZ_FILES=$(or $(FILES),400) FUZZ_SEED=$(SEED) FUZZ_EXAMPLES=1000 \
+		$(BIN)/python -m pytest -q -s tests/trust/test_bad_audio.py tests/trust/test_bad_files.py
+
+# 20,000 clips of 0.1 s through check, latents, one epoch and build, and 1,000 calls of the API.
+load: setup
+	@OMP_NUM_THREADS=1 LOAD_CLIPS=$(or $(CLIPS),20000) LOAD_CALLS=$(or $(CALLS),1000) \
+		$(BIN)/python -m pytest -q -s tests/trust/test_load.py
+
+# Tools that look at environments from outside, and uv, which can resolve to the oldest allowed versions.
+.venv-tools/.installed: setup.cfg .venv/.created
+	@rm -rf .venv-tools && $(BIN)/python -m venv .venv-tools
+	@.venv-tools/bin/python -m pip --disable-pip-version-check install --quiet "uv>=0.5,<1" "pip-licenses>=5,<6" \
+		"cyclonedx-bom>=7,<8" && touch $@
+
+# uv looks for these on the path, and otherwise downloads them; give paths where neither helps.
+OLDEST_PYTHON ?= 3.10
+NEWEST_PYTHON ?= 3.13
+ADAPTERS_PYTHON ?= 3.12
+
+# $(call ENVIRONMENT,folder,Python,extras,options of uv): a new environment with this project in it.
+UV := .venv-tools/bin/uv
+ENVIRONMENT = $(UV) venv --quiet --clear --python $(2) $(1) && $(UV) pip install --quiet --python $(1) $(4) -e ".[$(3)]"
+# As in the four steps of the set-up above.
+HEAR = $(UV) pip install --quiet --python $(1) --no-deps heareval==2021.1.3 hearvalidator==2021.0.2 && \
+	$(UV) pip install --quiet --python $(1) "tensorflow-cpu>=2.16,<3; sys_platform == 'linux' and platform_machine == 'x86_64'" \
+	"tensorflow>=2.16,<3; sys_platform != 'linux' or platform_machine != 'x86_64'"
+ALL := eval,train,dev,hub,efficientnet,recordings
+ADAPTERS := xares,mteb,dev,hub
+
+.venv-oldest/.installed: .venv-tools/.installed
+	@$(call ENVIRONMENT,.venv-oldest,$(OLDEST_PYTHON),$(ALL),--resolution lowest-direct) && $(call HEAR,.venv-oldest) && touch $@
+
+.venv-newest/.installed: .venv-tools/.installed
+	@$(call ENVIRONMENT,.venv-newest,$(NEWEST_PYTHON),$(ALL),--upgrade) && $(call HEAR,.venv-newest) && touch $@
+
+.venv-adapters/.installed: .venv-tools/.installed
+	@$(call ENVIRONMENT,.venv-adapters,$(ADAPTERS_PYTHON),$(ADAPTERS)) && touch $@
+
+# ARGS='-m "not slow"' leaves the slow tests out. An environment stays until setup.cfg changes, or `make clean`.
+test-oldest test-newest: test-%: .venv-%/.installed
+	@OMP_NUM_THREADS=1 .venv-$*/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+
+test-adapters: .venv-adapters/.installed
+	@OMP_NUM_THREADS=1 .venv-adapters/bin/python -m pytest tests/hear_multiview/adapters $(ARGS)
+
+# A licence of the GPL's family ends this with an error, but for two that bind nobody who uses this project: soxr is a
+# library of its own, which the LGPL lets anyone call, and text-unidecode may be used under the Artistic License instead.
+licences: setup .venv-tools/.installed
+	@.venv-tools/bin/pip-licenses --python $(BIN)/python --order license --partial-match --fail-on GPL \
+		--ignore-packages soxr text-unidecode
+
+sbom: setup .venv-tools/.installed
+	@.venv-tools/bin/cyclonedx-py environment --output-reproducible --output-file sbom.json $(BIN)/python && echo sbom.json
 
 # With DATA (a folder in the layout of SONYC-UST-V2) at the paper's size, otherwise a small one on generated data. For
 # more options, see python -m training paper --help. LAUNCH="--multi_gpu --num_processes 2" launches two processes.
@@ -122,4 +186,4 @@ format: setup
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv build dist *.egg-info demo paper music sampling separated site .pytest_cache .mypy_cache .ruff_cache logs
+	rm -rf .venv .venv-* sbom.json build dist *.egg-info demo paper music sampling separated site .pytest_cache .mypy_cache .ruff_cache logs

@@ -35,13 +35,17 @@ class Checkpoint:
     def encoder(self) -> Encoder:
         """The trained encoder, on the CPU."""
         encoder = make_encoder(**self.card["encoder"])
-        prefix = "encoder."
-        encoder.load_state_dict({k.removeprefix(prefix): v for k, v in self.tensors.items() if k.startswith(prefix)})
+        encoder.load_state_dict(self._encoder_tensors())
         return encoder
+
+    def _encoder_tensors(self) -> dict[str, Tensor]:
+        prefix = "encoder."
+        return {k.removeprefix(prefix): v for k, v in self.tensors.items() if k.startswith(prefix)}
 
     def _check(self) -> None:
         """Raise KeyError, TypeError, ValueError or RuntimeError where a part is missing or does not fit."""
         _ = self.card["frontend"]["name"], self.card["frontend"]["sha256"]
+        weight_file.require_fit(lambda: make_encoder(**self.card["encoder"]), self._encoder_tensors())
         if unknown := set(self.card["views"]) - set(views_of(self.encoder())):
             raise ValueError(f"its encoder has no view {', '.join(sorted(unknown))}")
 
@@ -70,7 +74,7 @@ def load(path: Path) -> Checkpoint:
         with safe_open(path, framework="pt") as file:
             card = json.loads((file.metadata() or {})["hear_multiview"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
+    except (SafetensorError, OSError, KeyError, ValueError, RecursionError) as error:
         raise ValueError(_not_a_checkpoint(path)) from error
     if not isinstance(card, dict):
         raise ValueError(_not_a_checkpoint(path))

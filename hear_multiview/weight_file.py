@@ -1,10 +1,18 @@
-"""What is wrong with a file that is not a weight file: not fetched by Git LFS, a web page, empty, or cut short."""
+"""What is wrong with a weight file: not fetched by Git LFS, a web page, empty, cut short; or made to do harm."""
 
 from __future__ import annotations
 
 import json
+import threading
 import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 _AGAIN = "download it again"
 #: Longest header that the format allows, in bytes.
@@ -18,6 +26,69 @@ def check(path: Path) -> None:
     """
     if fault := _fault(path):
         raise ValueError(f"{path} {fault}")
+
+
+def require_fit(make: Callable[[], Any], tensors: Mapping[str, Tensor]) -> None:
+    """Compare a model with the tensors that are meant for it, before any memory is taken for it.
+
+    What a file says of its model is not trusted: a width of a million would take terabytes.
+
+    Args:
+        make: makes the model.
+        tensors: by name, as in the model's ``state_dict``.
+
+    Raises:
+        ValueError: the model has other tensors, or a tensor holds NaN or infinity; the message names the first.
+        TypeError, RuntimeError: there can be no such model.
+    """
+    with torch.device("meta"), _at_most(len(tensors)):
+        described = {name: tuple(tensor.shape) for name, tensor in make().state_dict().items()}
+    held = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    for name in sorted(described.keys() | held.keys()):
+        if described.get(name) != held.get(name):
+            raise ValueError(f"{name} is {held.get(name, 'absent')} instead of {described.get(name, 'absent')}")
+    if fault := not_finite(tensors):
+        raise ValueError(fault)
+
+
+def not_finite(tensors: Mapping[str, Tensor]) -> str | None:
+    """Which of ``tensors`` holds NaN or infinity, in words; None if none does."""
+    for name, tensor in sorted(tensors.items()):
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            return f"{name} holds NaN or infinity"
+    return None
+
+
+def compressed_part(path: Path) -> str | None:
+    """The first part of the zip archive ``path`` that is compressed, as torch never writes it; None if none is.
+
+    A few kilobytes could otherwise fill the memory.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            parts = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return None  # torch says what is wrong
+    size = path.stat().st_size
+    return next((part.filename for part in parts if part.compress_type or part.file_size > size), None)
+
+
+@contextmanager
+def _at_most(count: int) -> Iterator[None]:
+    """Raise ValueError where this thread gives modules more than ``count`` parameters inside the block."""
+    thread, seen = threading.get_ident(), 0
+
+    def one_more(module: nn.Module, name: str, parameter: nn.Parameter) -> None:
+        nonlocal seen
+        seen += threading.get_ident() == thread
+        if seen > count:
+            raise ValueError(f"its description has more tensors than the {count} that it holds")
+
+    hook = register_module_parameter_registration_hook(one_more)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def _fault(path: Path) -> str | None:
@@ -59,5 +130,5 @@ def _safetensors_size(path: Path, beginning: bytes) -> int | None:
     try:
         tensors = [about for name, about in json.loads(content).items() if name != "__metadata__"]
         return 8 + header + max((int(about["data_offsets"][1]) for about in tensors), default=0)
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
         return None

@@ -184,11 +184,20 @@ def read_json_object(path: Path, remedy: str = "write it again") -> dict[str, An
         content = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError(f"{path} is missing; {remedy}") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # the last of brackets inside brackets, thousands deep
         raise ValueError(f"{path} cannot be read ({first_line(error)}); {remedy}") from None
     if not isinstance(content, dict):
         raise ValueError(f"{path} is not a JSON object; {remedy}")
     return content
+
+
+def is_plain_name(name: object) -> bool:
+    """Whether ``name`` is that of a file or folder, and not a path to another folder.
+
+    >>> [is_plain_name(name) for name in ("a.wav", "../a.wav", "/a", "..", "", 1)]
+    [True, False, False, False, False, False]
+    """
+    return isinstance(name, str) and name not in ("", ".", "..") and not set("/\\\0") & set(name)
 
 
 def file_digest(path: str | Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from hear_multiview import checkpoint, hub
@@ -24,12 +25,19 @@ def describe(path: str | os.PathLike[str] = "") -> str:
     """
     file = hub.local(path) if path else BUNDLED
     saved = checkpoint.load(file)
+    try:
+        return _described(saved, file, f"{os.fspath(path)}" if path else f"{file} (bundled)")
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise ValueError(f"the card of checkpoint {file} cannot be shown ({error!r:.120}); use another one") from error
+
+
+def _described(saved: checkpoint.Checkpoint, file: Path, name: str) -> str:
     card, front = saved.card, saved.card["frontend"]
     encoder = saved.encoder()
     sizes = view_sizes(encoder, front.get("dim"))
     arguments = {"kind": "mlp", **card["encoder"]}
     lines = {
-        "checkpoint": f"{os.fspath(path)}" if path else f"{file} (bundled)",
+        "checkpoint": name,
         "sha256": sha256(file),
         "front end": f"{front['name']}, sha256 {front['sha256']}",
         "sample rate": _with_unit(front.get("sample_rate"), "Hz"),

@@ -9,6 +9,7 @@ ones.
 from __future__ import annotations
 
 import json
+import operator
 import os
 import shutil
 import uuid
@@ -143,9 +144,9 @@ class Parts:
             for line in index.read_text(encoding="utf-8", errors="replace").splitlines():
                 try:
                     entry = json.loads(line)
-                    place = Located(index.with_suffix(".rows"), entry["offset"], entry["rows"], entry["crc32"])
-                    sha256 = entry["sha256"]
-                except (ValueError, KeyError, TypeError):
+                    offset, rows, crc32 = (operator.index(entry[name]) for name in ("offset", "rows", "crc32"))
+                    place, sha256 = Located(index.with_suffix(".rows"), offset, rows, crc32), str(entry["sha256"])
+                except (ValueError, KeyError, TypeError, RecursionError):
                     continue
                 if self._intact(place):
                     found[sha256] = place
@@ -154,6 +155,11 @@ class Parts:
     def _intact(self, place: Located) -> bool:
         crc = 0
         try:
+            if (
+                min(place.offset, place.rows) < 0
+                or place.offset + place.rows * self._record.itemsize > place.file.stat().st_size
+            ):
+                return False
             for records in self._records(place):
                 crc = zlib.crc32(records.tobytes(), crc)
         except (OSError, ValueError):

@@ -122,6 +122,8 @@ def identify(path: str) -> str:
     Raises:
         ValueError: it cannot be read.
     """
+    if os.path.exists(path) and not os.path.isfile(path):  # reading a pipe would wait for ever
+        raise ValueError(f"{path} is not a file; leave it out")
     try:
         return file_digest(path)
     except OSError as error:

@@ -18,6 +18,7 @@ import os
 import posixpath
 import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -158,7 +159,7 @@ def iter_rows(file: Path) -> Iterator[tuple[str, int, str, int, list[int]]]:
     Raises:
         ValueError: The file is malformed.
     """
-    with file.open(newline="", encoding="utf-8-sig") as stream:
+    with _naming(file), file.open(newline="", encoding="utf-8-sig") as stream:
         reader = csv.reader(stream)
         header = next(reader, None)
         if header is None:
@@ -178,6 +179,15 @@ def iter_rows(file: Path) -> Iterator[tuple[str, int, str, int, list[int]]]:
                 _integer(row[annotator], "annotator_id", where),
                 [_presence(row[column], header[column], where) for column in presence],
             )
+
+
+@contextmanager
+def _naming(file: Path) -> Iterator[None]:
+    """Name the file where its bytes are not text, or not CSV."""
+    try:
+        yield
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{file} is not a CSV file in UTF-8 ({error}); download it again") from None
 
 
 def _integer(text: str, column: str, where: str) -> int:

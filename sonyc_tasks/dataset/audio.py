@@ -446,6 +446,8 @@ def _naming(path: str | Path) -> Iterator[None]:
         yield
     except MemoryError as error:
         raise ValueError(f"{path} does not fit into memory; cut it into shorter files") from error
+    except UnicodeEncodeError as error:  # of soundfile, which passes paths on in UTF-8
+        raise ValueError(f"{path} has a name that is not UTF-8; rename the file") from error
     except (soundfile.SoundFileError, RuntimeError, ValueError, TypeError, ArithmeticError, OSError) as error:
         raise ValueError(f"{path} cannot be decoded as audio; {_AGAIN}") from error
 

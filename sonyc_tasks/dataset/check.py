@@ -1,8 +1,8 @@
 """Check that the audio of a data set is complete and intact, by ``annotations.csv`` and the files on disk.
 
 Headers and sizes reveal what a broken transfer or a full disk leaves behind. Only files with several channels, floating
-point samples or unknown length are fully decoded; the others cannot have the faults that this finds. Of all files the
-beginnings are decoded, to find recordings with several names.
+point samples, a codec (FLAC) or unknown length are fully decoded; the others cannot have the faults that this finds. Of
+all files the beginnings are decoded, to find recordings with several names.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from sonyc_tasks.dataset import audio
 from sonyc_tasks.dataset.annotations import find_audio, iter_rows, read_labels, require_dataset
+from sonyc_tasks.dataset.containers import sample_lengths
 from sonyc_tasks.dataset.duplicates import duplicates
 from sonyc_tasks.dataset.taxonomy import SAMPLE_RATE
 from sonyc_tasks.threads import map_on_threads
@@ -140,7 +141,8 @@ def check(root: str | Path) -> Report:
 def _shown(root: Path, path: Path) -> str:
     """Return the path of a file relative to the folder of the audio, or else of the data set."""
     base = root / "audio"
-    return path.relative_to(base if path.is_relative_to(base) else root).as_posix()
+    name = path.relative_to(base if path.is_relative_to(base) else root).as_posix()
+    return name.encode(errors="backslashreplace").decode()  # a name that is not UTF-8 cannot be printed
 
 
 def _inspect(path: Path) -> tuple[audio.Header | None, str | None]:
@@ -149,9 +151,10 @@ def _inspect(path: Path) -> tuple[audio.Header | None, str | None]:
         header = audio.read_header(path, thorough=True)
     except ValueError:
         return None, "unreadable"
-    if not header.whole:
+    if not header.whole or not header.frames:
         return header, "truncated"
-    if header.channels == 1 and header.subtype not in audio.FLOAT_SUBTYPES:
+    plain = header.subtype not in audio.FLOAT_SUBTYPES and sample_lengths(path) is not None
+    if header.channels == 1 and plain:
         return header, None
     try:
         samples, _ = audio.decode(path)

@@ -84,6 +84,8 @@ def listed(groups: Sequence[Sequence[str]]) -> str:
 def fingerprint(path: Path, samples: int | None = None) -> str:
     """Return a digest of a file's audio, or of its first ``samples``; empty if they are all 0, or unreadable."""
     digest, heard, silence, left = hashlib.sha256(), False, 0, samples
+    if not path.is_file():  # opening a pipe would wait for ever
+        return ""
     try:
         with audio.Stream(str(path)) as file:
             digest.update(b"%d" % file.samplerate)

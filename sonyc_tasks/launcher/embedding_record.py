@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from sonyc_tasks.files import read_json_object, write_json
+from sonyc_tasks.files import is_plain_name, read_json_object, write_json
 
 FILE = "embedding_record.json"
 FORMAT = 1
@@ -145,8 +145,12 @@ def labels_digest(folder: str | Path) -> str:
     if not vocabulary.is_file():
         raise FileNotFoundError(f"{vocabulary} is missing; build the task again")
     own = {key: value for key, value in metadata.items() if key != "build"}
+    try:
+        classes = vocabulary.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{vocabulary} cannot be read ({error}); build the task again") from None
     # The order of the clips counts: it is that of the probes' batches.
-    return _digest([json.dumps(own, sort_keys=True), vocabulary.read_text(encoding="utf-8"), list(splits.items())])
+    return _digest([json.dumps(own, sort_keys=True), classes, list(splits.items())])
 
 
 def read_task(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
@@ -163,7 +167,19 @@ def read_task(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
         raise ValueError(
             f"{folder / 'task_metadata.json'} names no splits; run python -m sonyc_tasks validate {folder}"
         )
-    return metadata, {str(name): read_json_object(folder / f"{name}.json", remedy) for name in names}
+    for name in names:
+        _require_inside(folder / "task_metadata.json", name)
+    splits = {name: read_json_object(folder / f"{name}.json", remedy) for name in names}
+    for split, clips in splits.items():
+        for clip in clips:
+            _require_inside(folder / f"{split}.json", clip)
+    return metadata, splits
+
+
+def _require_inside(file: Path, name: Any) -> None:
+    """Refuse a name in ``file`` that would lead out of its folder: heareval reads, and writes embeddings, by it."""
+    if not is_plain_name(name):
+        raise ValueError(f"{file} has the name {name!r:.120}, which is not that of a file; do not use this task")
 
 
 def tensor_digest(model: Any) -> str:

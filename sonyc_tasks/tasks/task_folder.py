@@ -274,7 +274,7 @@ def _link_audio(folder: Path, task: Task, tasks_dir: Path, record: Mapping[str, 
     for twin in sorted(tasks_dir.iterdir()) if tasks_dir.is_dir() else ():
         if (_read_record(twin) or {}).get("audio") != record["audio"]:
             continue
-        there = {path.name: path for path in (twin / str(rate)).glob("*/*.wav")}
+        there = {path.name: path for path in (twin / str(rate)).glob("*/*.wav") if not path.is_symlink()}
         if not all(clip in there for _, clip in wanted):
             continue
         copied = 0

@@ -62,6 +62,6 @@ def augmented(frames: Tensor, recipe: Mapping[str, float], seed: int, example: i
     """``frames`` [frame, dim] through every augmentation of a ``recipe`` (name to strength), in its order."""
     for name, strength in recipe.items():
         draw = np.random.SeedSequence((seed, example, view, zlib.crc32(name.encode())))
-        generator = torch.Generator().manual_seed(int(draw.generate_state(1, np.uint64)[0] >> 1))
+        generator = torch.Generator().manual_seed(int(draw.generate_state(1, np.uint64)[0]) >> 1)
         frames = entry("augmentations", name)(frames, strength, generator)
     return frames

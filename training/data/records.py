@@ -102,7 +102,7 @@ class Description:
         groups = [clip.group for clip in self.clips]
         for fault, found in (
             ("groups are no numbers or words", [f"{group}" for group in groups if not isinstance(group, int | str)]),
-            ("renditions are no words", [f"{name}" for name in self.renditions if not isinstance(name, str)]),
+            ("renditions are no words", [repr(name) for name in self.renditions if not _is_word(name)]),
             ("clip names come more than once", [name for name, count in names.items() if count > 1]),
             ("groups have more than one role", [str(group) for group, count in roles.items() if count > 1]),
             ("labels are in no list of classes", unknown),
@@ -140,6 +140,10 @@ class Description:
         """Fields in which ``other`` is of something else. Words may differ, as may which renditions are there."""
         mine, others = self.as_dict(), other.as_dict()
         return [key for key in ("clips", "frontend", "partition", "labels") if mine[key] != others[key]]
+
+
+def _is_word(name: object) -> bool:
+    return isinstance(name, str) and name.isprintable()  # half a character of JSON's "\\ud800" is not
 
 
 def some(names: Iterable[str], most: int = 3) -> str:

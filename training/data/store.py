@@ -238,6 +238,6 @@ def _description(files: Any, root: str, path: Path | str) -> tuple[dict[str, Any
         about = Description.from_dict(raw)
         for key in ("name", "sha256", "dim", "hop", "sample_rate"):
             _ = about.frontend[key]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path}/store.json is damaged ({error!r:.120}); {REMEDY}") from error
     return raw, about

@@ -260,7 +260,7 @@ def _set_random_state(device: torch.device, state: tuple[Tensor, ...]) -> None:
 
 def epoch_seed(run: int, epoch: int) -> int:
     """A seed for one epoch of the run with seed ``run``; unlike a sum, no two runs share a stream."""
-    return int(np.random.SeedSequence((run, epoch)).generate_state(1, np.uint64)[0] >> 1)
+    return int(np.random.SeedSequence((run, epoch)).generate_state(1, np.uint64)[0]) >> 1
 
 
 def _resume(job: Job, folder: RunFolder, device: torch.device) -> tuple[int, float, list[dict[str, Any]]]:

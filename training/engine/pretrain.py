@@ -114,13 +114,13 @@ def pretrain_together(
             _arithmetic(recipe, folder, store, device, precision)
             for recipe, folder in zip(recipes, folders, strict=True)
         ]
-        finished = [_is_finished(recipe, folder) for recipe, folder in zip(recipes, folders, strict=True)]
+        finished = [_is_finished(recipe, folder) for recipe, folder in both]
         if not all(finished):
             tune_malloc()
             examples = draw_examples(store, recipes[0], seed)
             jobs = [
                 _job(recipe, store, examples, seed, device, folder.path / CHECKPOINT, arithmetic[k])
-                for k, (recipe, folder) in enumerate(zip(recipes, folders, strict=True))
+                for k, (recipe, folder) in enumerate(both)
                 if not finished[k]
             ]
             with products_in(precision):

@@ -41,7 +41,7 @@ def check_or_write_manifest(
         return record
     try:
         found = {**older, **dict(json.loads(path.read_text(encoding="utf-8")))}
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise ValueError(f"{path} is damaged ({error}); restore it, or delete {path.parent}") from error
     if differs := [name for name in made_of if found.get(name) != wanted[name]]:
         raise ValueError(

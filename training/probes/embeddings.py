@@ -29,7 +29,7 @@ def read_embeddings(files: Iterable[Path]) -> np.ndarray:
             row = np.load(file)
         except FileNotFoundError as error:
             raise FileNotFoundError(f"the embedding {file} is missing; {_REMEDY}") from error
-        except (ValueError, EOFError, OSError) as error:
+        except Exception as error:  # on another kind of file, NumPy can raise anything
             raise ValueError(f"the embedding {file} is damaged ({error}); {_REMEDY}") from error
         if not isinstance(row, np.ndarray) or row.ndim != 1 or not np.issubdtype(row.dtype, np.floating):
             raise ValueError(f"{file} is not a scene embedding (a one-dimensional float array); {_REMEDY}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from jinja2 import UndefinedError
+
 from hear_multiview import checkpoint, hub
 from hear_multiview.frontends.dac.weights import sha256
 from sonyc_tasks.files import is_empty, replace_folder
@@ -36,9 +38,10 @@ def publish(path: Path, repo: str, *, private: bool = False, dry_run: Path | Non
     saved = checkpoint.load(path)
     try:
         card = published_card(saved, sha256(path), repo)
-    except KeyError as error:
+        card.encode()  # JSON can hold half a character
+    except (KeyError, TypeError, ValueError, AttributeError, UndefinedError) as error:
         raise ValueError(
-            f"checkpoint {path} does not say how it was trained (its card has no {error}); publish one that "
+            f"checkpoint {path} does not say how it was trained (in its card: {error!r:.120}); publish one that "
             "`python -m training pretrain` wrote"
         ) from error
     if dry_run is None:

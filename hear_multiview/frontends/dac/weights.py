@@ -110,6 +110,8 @@ def read_dac(path: Path, *, official: bool) -> CodecWeights:
             f"{path} does not hold the encoder that its own arguments describe, {len(odd)} tensors differ, first "
             f"{odd[0]} (expected {expected.get(odd[0], 'absent')}, found {found.get(odd[0], 'absent')}); save it again"
         )
+    if fault := weight_file.not_finite(weights.encoder):
+        raise ValueError(f"{path} is damaged, {fault}; download it again")
     required = OFFICIAL if official else {"sample_rate": OFFICIAL["sample_rate"]}
     for name, value in required.items():
         if arguments.get(name) != value:
@@ -158,6 +160,8 @@ def _load_tensors(path: Path) -> dict[str, Any]:
                     f"{path} is a torch.package, which holds code and is not loaded; save the weights with "
                     "dac.DAC.save(path, package=False)"
                 )
+        if (part := weight_file.compressed_part(path)) is not None:
+            raise ValueError(f"{path} has a compressed part {part!r}, as torch never writes it; do not use this file")
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except Exception as error:  # torch's unpickler may fail in any way on another kind of file

@@ -24,6 +24,10 @@ AUDIO_SUFFIXES = (".wav", ".flac")
 # Inside the target folder, which may be a link to another disk, where os.replace does not work.
 _TEMPORARY = ".unpacking"
 _BLOCK = 1 << 18
+#: An archive may unpack to so many times its size. SONYC-UST-V2's do to 1.4 times; silence compresses a thousandfold.
+_MAX_GROWTH = 100
+#: A small archive may unpack to so many bytes.
+_SMALL = 1 << 26
 
 
 def unpack_audio(
@@ -43,8 +47,8 @@ def unpack_audio(
         Name → size in bytes.
 
     Raises:
-        ValueError: The archive is damaged, has no audio, has a link, a device or a path out of its folder, or has a
-            name twice or a taken one; nothing was unpacked.
+        ValueError: The archive is damaged, has no audio, has a link, a device or a path out of its folder, is very much
+            larger unpacked, or has a name twice or a taken one; nothing was unpacked.
         OSError: The files cannot be written.
     """
     archive, folder = Path(archive), Path(folder)
@@ -74,6 +78,7 @@ def unpack_audio(
 def _extract(archive: Path, folder: Path, title: str) -> dict[str, int]:
     """Write the audio files into the empty ``folder``; return name → size."""
     sizes: dict[str, int] = {}
+    most = max(_SMALL, _MAX_GROWTH * archive.stat().st_size)
     with (
         archive.open("rb") as raw,
         gzip.open(raw) as unzipped,
@@ -82,6 +87,8 @@ def _extract(archive: Path, folder: Path, title: str) -> dict[str, int]:
     ):
         for member in tar:
             name = _audio_name(archive, member)
+            if member.offset_data + member.size > most:
+                raise ValueError(f"{archive} grows to {_MAX_GROWTH} times its size or more; download another copy")
             if name is not None:
                 if name in sizes:
                     raise ValueError(f"{archive} has two files named {name}; unpack it by hand and keep one of them")

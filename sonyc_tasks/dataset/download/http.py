@@ -62,7 +62,7 @@ def read_json(url: str) -> Any:
             failed += 1
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{url} does not answer with JSON; give the address of a record in Zenodo's API") from error
 
 

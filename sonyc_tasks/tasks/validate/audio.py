@@ -92,6 +92,8 @@ def _info(path: Path) -> Header | str:
     """Return the header of an audio file, or what is wrong with the file."""
     if not path.is_file():
         return "is missing; add the file or remove the clip"
+    if path.is_symlink():
+        return "is a link, and may be any file of this computer; put the file itself there"
     try:
         info = read_header(path)
     except ValueError:

@@ -40,6 +40,8 @@ def parse(text: str) -> tuple[dict[str, Any] | None, dict[str, int], list[tuple[
         content = json.loads(text, object_pairs_hook=unique)
     except json.JSONDecodeError as error:
         return None, lines, [(error.lineno, f"this is not JSON ({error.msg}); correct the line")]
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits; brackets thousands deep
+        return None, lines, [(1, f"this cannot be read ({error}); write it again")]
     if not isinstance(content, dict):
         return None, lines, [(1, "this is not a JSON object; write { … }")]
     return content, lines, faults

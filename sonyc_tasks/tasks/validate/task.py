@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sonyc_tasks.files import is_plain_name
 from sonyc_tasks.scores.metrics import JACCARD_AVERAGES
 from sonyc_tasks.tasks.validate.audio import audio_faults, between_splits, short_clips
 from sonyc_tasks.tasks.validate.located_json import parse
@@ -116,6 +117,8 @@ class _Task:
         file, names, mode = "task_metadata.json", content["splits"], content.get("split_mode")
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or not names:
             self.error(file, f"splits is {names!r}; give a list of split names", line)
+        elif odd := [name for name in names if not is_plain_name(name)]:
+            self.error(file, f"the split {odd[0]!r} is a path, but a split is a file beside this one; rename it", line)
         elif len(set(names)) < len(names):
             self.error(file, f"splits is {names!r}; list every split once", line)
         elif mode == "trainvaltest" and set(names) != {"train", "valid", "test"}:
@@ -162,8 +165,9 @@ class _Task:
                 if clip in seen:
                     self.error(file, f"{clip} is also in {seen[clip]}; keep it in one split", line)
                 seen.setdefault(clip, f"{split}.json:{line}")
-                if Path(clip).name != clip:
-                    self.error(file, f"{clip} is a path, but heareval makes no folders; give a plain file name", line)
+                if not is_plain_name(clip):
+                    self.error(file, f"{clip!r} is a path, but heareval makes no folders; give a plain file name", line)
+                    continue
                 if isinstance(labels, list):
                     self.splits[split][clip] = labels
                     self._check_labels(file, line, clip, labels)

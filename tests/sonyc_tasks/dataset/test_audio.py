@@ -221,7 +221,8 @@ def test_blocks_are_the_bits_of_one_shot_resampling(
     """However a file is cut into blocks, and whether it is decoded once or twice."""
     path = tmp_path / "x.flac" if channels <= 8 and frames % 2 else tmp_path / "x.wav"
     rng = np.random.default_rng(frames)
-    soundfile.write(path, rng.uniform(-0.5, 0.5, (frames, channels)), rates[0])
+    common = 0.4 * (-1.0) ** np.arange(frames)[:, None]  # so that channels never cancel each other
+    soundfile.write(path, common + rng.uniform(-0.1, 0.1, (frames, channels)), rates[0])
     whole, _ = soundfile.read(path, dtype="float32", always_2d=True)
     expected = soxr.resample(whole.mean(axis=1, dtype=np.float32), *rates, quality="HQ")
     with pytest.MonkeyPatch.context() as patch:
@@ -233,6 +234,25 @@ def test_blocks_are_the_bits_of_one_shot_resampling(
         np.testing.assert_array_equal(np.concatenate(blocks), expected)
         np.testing.assert_array_equal(np.concatenate(list(opened.blocks())), expected)  # and once more
         np.testing.assert_array_equal(read_mono(path, rates[1]), expected)
+
+
+@pytest.mark.parametrize("rates", [(48_000, 44_100), (44_100, 16_000), (96_000, 44_100), (192_000, 16_000)])
+def test_resampling_lets_no_alias_through(tmp_path: Path, rates: tuple[int, int]) -> None:
+    """A sweep over all that the lower rate cannot hold leaves less than -80 dB of it; what it can hold stays."""
+    source, target = rates
+    seconds, amplitude = 4.0, 0.5
+    time = np.arange(round(source * seconds)) / source
+
+    def level(first: float, last: float) -> np.ndarray:
+        """Level of a sweep between two frequencies (Hz) behind the reader, dB of its own level, in each 10 ms."""
+        phase = 2 * np.pi * (first * time + (last - first) * time**2 / (2 * seconds))
+        soundfile.write(tmp_path / "x.wav", amplitude * np.sin(phase), source, subtype="DOUBLE")
+        samples = read_mono(tmp_path / "x.wav", target)[target // 4 : -target // 4].astype(np.float64)  # no edges
+        power = samples[: len(samples) // (target // 100) * (target // 100)].reshape(-1, target // 100) ** 2
+        return 10 * np.log10(power.mean(axis=1) / (amplitude**2 / 2))
+
+    assert level(0.502 * target, 0.49 * source).max() < -80
+    assert np.abs(level(0.1 * target, 0.45 * target)).max() < 0.1
 
 
 def test_cancelling_channels_are_found_in_blocks_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +219,37 @@ def test_flac_of_unknown_length_is_whole(tmp_path: Path, write_dataset: Any) -> 
     assert (report.sound, report.seconds) == (True, 0.25)
     cut(root / "audio" / "01_000002.flac", 0.5)
     assert found(root) == {"unreadable": ["01_000002.flac"]}
+
+
+def test_flac_is_decoded_to_its_end(tmp_path: Path, write_dataset: Any) -> None:
+    """The header and the end of a FLAC file do not show what is damaged in between."""
+    root = write_dataset(tmp_path / "data", {1: 3}, suffix=".flac", seconds=3)
+    path = root / "audio" / "01_000001.flac"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+    assert found(root) == {"unreadable": [path.name]}
+
+
+def test_flac_of_unknown_length_without_samples(tmp_path: Path, write_dataset: Any) -> None:
+    root = write_dataset(tmp_path / "data", {1: 3}, suffix=".flac")
+    paths = sorted((root / "audio").iterdir())
+    for path in paths:
+        content = bytearray(path.read_bytes())
+        content[21] &= 0xF0
+        content[22:42] = bytes(20)
+        path.write_bytes(content[: content.index(b"\xff\xf8")])  # where the first frame begins
+    assert found(root) == {"truncated": [path.name for path in paths]}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a file system that takes any bytes as a name")
+def test_a_name_that_is_not_utf8(data: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (data / "audio" / "01_000001.wav").rename(data / "audio" / "caf\udce9.wav")
+    assert found(data) == {"missing": ["01_000001.wav"], "extra": ["caf\\udce9.wav"]}
+    assert main(["check", str(data)]) == 1
+    assert "caf" in capfd.readouterr().out
+    with pytest.raises(ValueError, match="UTF-8"):
+        duration(data / "audio" / "caf\udce9.wav")
 
 
 def test_more_samples_than_announced(data: Path) -> None:

@@ -7,8 +7,9 @@ and LaTeX, and empty in CSV.
 from __future__ import annotations
 
 import csv
+import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,11 +119,16 @@ def read_scores_csv(path: str | Path) -> dict[tuple[str, str, str], dict[int, fl
         ValueError: it is not such a table, a seed comes twice, or as for `write_scores`; names file and line.
     """
     scores: dict[tuple[str, str, str], dict[int, float]] = {}
-    with Path(path).open(encoding="utf-8", newline="") as file:
+    try:
+        text = Path(path).read_bytes().decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not a score table ({error}); write it again") from error
+    with io.StringIO(text, newline="") as file:
         lines = csv.reader(file)
-        if tuple(next(lines, ())) != _COLUMNS:
+        rows = _rows(lines, path)
+        if tuple(next(rows, ())) != _COLUMNS:
             raise ValueError(f"{path} is not a score table; its first line must be {','.join(_COLUMNS)}")
-        for fields in lines:
+        for fields in rows:
             try:
                 method, view, measure, seed, score = fields
                 key, at, value = (method, view, measure), int(seed), float(score)
@@ -133,6 +139,13 @@ def read_scores_csv(path: str | Path) -> dict[tuple[str, str, str], dict[int, fl
                 raise ValueError(f"{path}, line {lines.line_num}: second score of seed {at}; leave one out")
             scores[key][at] = value
     return scores
+
+
+def _rows(lines: Iterator[list[str]], path: str | Path) -> Iterator[list[str]]:
+    try:
+        yield from lines
+    except csv.Error as error:
+        raise ValueError(f"{path} is not a score table ({error}); write it again") from error
 
 
 def table(rows: Sequence[Row], scores: Scores, references: Sequence[str]) -> Table:

@@ -173,6 +173,7 @@ def load_separator(path: Path) -> tuple[MaskSeparator, dict[str, Any]]:
         with safe_open(path, framework="pt") as file:
             card = dict(json.loads((file.metadata() or {})["separator"]))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
+        weight_file.require_fit(lambda: MaskSeparator(**card["separator"]), tensors)
         separator = MaskSeparator(**card["separator"])
         separator.load_state_dict(tensors)
     except (SafetensorError, OSError, KeyError, ValueError, TypeError, RuntimeError) as error:

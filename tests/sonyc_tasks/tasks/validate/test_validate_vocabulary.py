@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given, reject, settings
 from hypothesis import strategies as st
 
 from sonyc_tasks.tasks.validate.task import errors_of, validate_task
@@ -66,6 +66,10 @@ names = st.lists(st.one_of(st.sampled_from(TRICKY), text, st.integers().map(str)
 def test_sound_names_are_those_that_come_back(labels: list[str]) -> None:
     """What is called sound comes back from pandas; what comes back is called sound but for names that another release
     of pandas loses."""
+    try:
+        written(labels)
+    except csv.Error:  # Python 3.10 cannot write a zero byte
+        reject()
     assert comes_back(labels) or not is_sound(labels)
     assert is_sound(labels) == (comes_back(labels) and not MISSING_VALUES & set(labels))
 
