@@ -43,6 +43,11 @@ class Examples:
     def __len__(self) -> int:
         return len(self.clips)
 
+    @property
+    def shares_sensors(self) -> bool:
+        """Whether several views are heard by one sensor, which an augmentation draws."""
+        return len(set(self.sensors)) < len(self.sensors)
+
 
 #: Takes clips, how many examples to draw for each, the renditions at hand, and a seed.
 ViewSampler = Callable[[Sequence[Clip], int, Sequence[str], int], Examples]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from training.data.batches import Batch, batches, draw_examples, number_of_batch
 from training.data.records import ByKind
 from training.data.store import LatentStore
 from training.data.views import Examples
-from training.distributed import main_process_first, world_size
+from training.distributed import all_reduce_mean, main_process_first, world_size
 from training.engine.loop import Job, epoch_seed, fit, one_epoch
 from training.engine.malloc import tune_malloc
 from training.engine.run_folder import RunFolder, check_or_write_manifest
@@ -32,6 +33,8 @@ from training.registry import entry
 
 #: Longer gradients are scaled down to this norm: near sim = 1 a cosine objective has a slope of up to 1 / EPS.
 MAX_GRAD_NORM = 1.0
+#: Batches for the statistics of what drawn sensors hear: 65,536 frames of the bundled recipe.
+HEARD_BATCHES = 16
 
 
 @dataclass(frozen=True)
@@ -96,9 +99,19 @@ def save_untrained(recipe: Recipe, store: LatentStore, path: Path, *, seed: int 
 
 
 def _standardising_model(recipe: Recipe, store: LatentStore, examples: dict[str, Examples], seed: int) -> Any:
-    """`build_model` whose encoder standardises by the clips of the training ``examples``."""
+    """`build_model` whose encoder standardises by the clips of the training ``examples``, or, where they are dry and
+    sensors are drawn for them, by what these hear in the first batches."""
     model = build_model(recipe, store, seed)
-    model.encoder.mean, model.encoder.scale = store.statistics(np.unique(examples["train"].clips).tolist())
+    train = examples["train"]
+    if train.shares_sensors:
+        first = islice(batches(store, train, recipe, epoch_seed(seed, 0)), HEARD_BATCHES)
+        frames = torch.cat([torch.cat(batch.views).flatten(0, 1) for batch in first]).double()
+        moments = torch.stack([frames.mean(0), frames.square().mean(0)])
+        all_reduce_mean([moments])
+        mean, scale = moments[0].float(), (moments[1] - moments[0].square()).sqrt().float()
+    else:
+        mean, scale = store.statistics(np.unique(train.clips).tolist())
+    model.encoder.mean, model.encoder.scale = mean, scale
     return model
 
 
