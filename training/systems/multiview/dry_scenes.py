@@ -71,7 +71,7 @@ def dry_scenes(folder: Path, count: int, seed: int) -> dict[str, Path]:
 
 
 def extract_scenes(files: dict[str, Path], front: FrontEnd, path: Path, data: str) -> LatentStore:
-    """Frames of all scenes; every one is its own group.
+    """Frames of all scenes; the first twentieth of them validates.
 
     Args:
         data: the scenes in words, for the card of a checkpoint.
@@ -79,9 +79,9 @@ def extract_scenes(files: dict[str, Path], front: FrontEnd, path: Path, data: st
     names = list(files)
     held_out = max(2, len(names) // 20)
     about = Description(
-        clips=[Clip(name, name) for name in names],
+        clips=[Clip(name, "valid" if number < held_out else "train") for number, name in enumerate(names)],
         frontend={},
-        partition=Partition(train=tuple(names[held_out:]), valid=tuple(names[:held_out])),
+        partition=Partition(train=("train",), valid=("valid",)),
         data=data,
     )
     return extract(about, files, front, path)
