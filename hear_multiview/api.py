@@ -13,7 +13,7 @@ from torch import Tensor
 
 from hear_multiview import checkpoint, hub
 from hear_multiview.embedder import Embedder
-from hear_multiview.encoders.base import POOLS, Pool
+from hear_multiview.encoders.base import POOLS
 from hear_multiview.frame_cache import FrameCache
 from hear_multiview.frontends import load_frontend, names
 from hear_multiview.frontends.base import PRECISIONS, PREFIX, FrontEnd
@@ -29,7 +29,7 @@ def load_model(
     frontend: str | None = None,
     frontend_weights: str | os.PathLike[str] | None = None,
     precision: str = "fp32",
-    pool: Pool | None = None,
+    pool: str | None = None,
 ) -> Embedder:
     """Load the model that the two embedding functions take: a frozen front end and a trained encoder.
 

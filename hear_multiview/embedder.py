@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from hear_multiview.audio.streamed import Audio
-from hear_multiview.encoders.base import Encoder, Pool, views_of
+from hear_multiview.encoders.base import Encoder, views_of
 from hear_multiview.encoders.streaming import embed_chunks
 from hear_multiview.frame_cache import FrameCache
 from hear_multiview.frontends.base import FrontEnd
@@ -36,7 +36,7 @@ class Embedder(nn.Module):
         encoder: Encoder | None,
         view: str,
         cache: FrameCache | None = None,
-        pool: Pool | None = None,
+        pool: str | None = None,
     ) -> None:
         """Join the parts. ``pool`` None is the encoder's own, the mean for the view ``frontend``."""
         super().__init__()

@@ -6,7 +6,9 @@ Scene i depends on its number only, so that more scenes begin with the same ones
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -30,6 +32,7 @@ SAMPLE_RATE, SECONDS = 16_000, 8.0
 LEVELS = (-35.0, -20.0)
 MOST_SOURCES = 3
 _PAUSE = 0.5  # seconds on average, before a source sounds again
+_FEW = 16  # scenes
 
 
 def scene(rng: Generator) -> Wave:
@@ -62,11 +65,14 @@ def dry_scenes(folder: Path, count: int, seed: int) -> dict[str, Path]:
     check_or_write_manifest(folder / "made-of.json", {"scenes": count, "seconds": SECONDS, "seed": seed})
     files = {f"scene_{number:05d}.wav": folder / f"scene_{number:05d}.wav" for number in range(count)}
     missing = [number for number, path in enumerate(files.values()) if not path.exists()]
-    if missing:
-        with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool:
-            made = pool.map(partial(_write, folder, seed), missing, chunksize=16)
-            for _ in tqdm(made, desc="scenes", total=len(missing), unit="scene"):
-                pass
+    with ExitStack() as stack:
+        apply: Callable[..., Iterable[None]] = map
+        if len(missing) > _FEW:  # starting processes takes seconds
+            pool = stack.enter_context(ProcessPoolExecutor(os.cpu_count(), get_context("spawn")))
+            apply = partial(pool.map, chunksize=_FEW)
+        made = apply(partial(_write, folder, seed), missing)
+        for _ in tqdm(made, desc="scenes", total=len(missing), unit="scene", disable=not missing):
+            pass
     return files
 
 
