@@ -13,6 +13,7 @@ from torch import Tensor
 
 from hear_multiview import checkpoint, hub
 from hear_multiview.embedder import Embedder
+from hear_multiview.encoders.base import POOLS
 from hear_multiview.frame_cache import FrameCache
 from hear_multiview.frontends import load_frontend, names
 from hear_multiview.frontends.base import PRECISIONS, PREFIX, FrontEnd
@@ -28,6 +29,7 @@ def load_model(
     frontend: str | None = None,
     frontend_weights: str | os.PathLike[str] | None = None,
     precision: str = "fp32",
+    pool: str | None = None,
 ) -> Embedder:
     """Load the model that the two embedding functions take: a frozen front end and a trained encoder.
 
@@ -47,6 +49,9 @@ def load_model(
         precision: ``fp32``, or ``bf16`` to run the front end in bfloat16. The latents' relative error then depends
             on the weights: about 1 % for seeded ones of the official codec's size, about 6 % for the bundled ones. A
             HEAR module runs in fp32 only.
+        pool: how frame embeddings become a scene embedding: ``mean``, ``max``, or ``statistics``, which is the mean
+            and the standard deviation and has twice as many dimensions. None is what the encoder was trained for, and
+            the mean for ``view="frontend"``.
 
     Returns:
         An `Embedder` in eval mode on the CPU; move it with ``.to(device)``, it never moves itself. Where the
@@ -57,12 +62,13 @@ def load_model(
         FileNotFoundError: a path that does not exist.
     """
     _check_choice("precision", precision, PRECISIONS)
+    _check_choice("pool", pool, (None, *POOLS))
     if frontend is not None and not str(frontend).startswith(PREFIX):
         _check_choice("frontend", frontend, names())
 
     cache = FrameCache.from_environment()
     if view == "frontend" and frontend is not None and not path:
-        return Embedder(load_frontend(frontend, frontend_weights, precision), None, view, cache)
+        return Embedder(load_frontend(frontend, frontend_weights, precision), None, view, cache, pool)
 
     source = hub.local(path) if path else BUNDLED
     saved = checkpoint.load(source)
@@ -82,11 +88,11 @@ def load_model(
         raise ValueError(f"checkpoint {source} has no view {view!r}; choose from {', '.join(saved.card['views'])}")
     front = load_frontend(wanted["name"], frontend_weights, precision)
     _check_weights_match(front, wanted, source)
-    return Embedder(front, saved.encoder(), view, cache)
+    return Embedder(front, saved.encoder(), view, cache, pool)
 
 
 def get_scene_embeddings(audio: Tensor, model: Embedder) -> Tensor:
-    """One embedding per clip: the mean of its frame embeddings, or their maximum where the encoder says so.
+    """One embedding per clip: its frame embeddings pooled as ``model.pool`` says.
 
     Args:
         audio: [clip, sample], floating point, mono at ``model.sample_rate``, nominally in [-1, 1]. With a codec, each
@@ -160,9 +166,9 @@ def _batches(audio: Tensor, model: Embedder) -> tuple[Tensor, ...]:
     return audio.to(device=device, dtype=torch.float32).split(1 if device.type == "cpu" else 16)
 
 
-def _check_choice(what: str, value: object, known: tuple[str, ...]) -> None:
+def _check_choice(what: str, value: object, known: tuple[object, ...]) -> None:
     if value not in known:
-        raise ValueError(f"unknown {what} {value!r}; choose from {', '.join(known)}")
+        raise ValueError(f"unknown {what} {value!r}; choose from {', '.join(map(str, known))}")
 
 
 def _check_weights_match(front: FrontEnd, wanted: dict[str, str], source: Path) -> None:

@@ -24,13 +24,21 @@ class Embedder(nn.Module):
         scene_embedding_size, timestamp_embedding_size: the number of dimensions of an embedding.
         frontend, encoder, view: its parts; ``encoder`` is None only for ``view == "frontend"`` without a checkpoint.
         stride: front-end frames per frame embedding.
-        pool: how frame embeddings become a scene embedding, ``mean`` or ``max``.
+        pool: how frame embeddings become a scene embedding, one of `POOLS`.
         cache: where front-end frames are kept, or None.
     """
 
     _device_anchor: Tensor
 
-    def __init__(self, frontend: FrontEnd, encoder: Encoder | None, view: str, cache: FrameCache | None = None) -> None:
+    def __init__(
+        self,
+        frontend: FrontEnd,
+        encoder: Encoder | None,
+        view: str,
+        cache: FrameCache | None = None,
+        pool: str | None = None,
+    ) -> None:
+        """Join the parts. ``pool`` None is the encoder's own, the mean for the view ``frontend``."""
         super().__init__()
         if encoder is None and view != "frontend":
             raise ValueError(f"view {view!r} needs an encoder; give a checkpoint")
@@ -40,13 +48,15 @@ class Embedder(nn.Module):
         self.cache = cache
         self.sample_rate = frontend.sample_rate
         if encoder is None or view == "frontend":
-            self.stride, self.pool, size = 1, "mean", frontend.dim
+            self.stride, own, self._sizes = 1, "mean", [frontend.dim]
         elif view in views_of(encoder):
-            self.stride, self.pool = encoder.stride, encoder.pool
-            size = sum(encoder.parts.values()) if view == "joint" else encoder.parts[view]
+            self.stride, own = encoder.stride, encoder.pool
+            self._sizes = [size for name, size in encoder.parts.items() if view in ("joint", name)]
         else:
             raise ValueError(f"unknown view {view!r}; choose from {', '.join(views_of(encoder))}")
-        self.scene_embedding_size = self.timestamp_embedding_size = size
+        self.pool = pool or own
+        self.timestamp_embedding_size = sum(self._sizes)
+        self.scene_embedding_size = self.timestamp_embedding_size * (2 if self.pool == "statistics" else 1)
         self.register_buffer("_device_anchor", torch.empty(0), persistent=False)  # a front end may have no tensors
         self.eval()
 
@@ -72,17 +82,28 @@ class Embedder(nn.Module):
         return embed_chunks(self.encoder, frames, self.view)
 
     def scene(self, audio: Audio) -> Tensor:
-        """[clip, sample] to the mean or maximum of its frame embeddings, as the encoder has it, float32 [clip, size];
-        a mean is summed in float64, so that 20 minutes lose nothing against 1 second."""
+        """[clip, sample] to the mean, maximum or statistics of its frame embeddings, float32 [clip, size].
+
+        Statistics are the mean and standard deviation of the first part, then of the next, so that a part of the joint
+        embedding is one range of it. Sums are in float64, so that 20 minutes lose nothing against 1 second.
+        """
         if self.pool == "max":
             largest = [z.amax(dim=1) for z, _ in self.stream(audio)]
             return torch.stack(largest).amax(dim=0)
-        total = torch.zeros(len(audio), self.scene_embedding_size, dtype=torch.float64, device=audio.device)
+        total = torch.zeros(len(audio), self.timestamp_embedding_size, dtype=torch.float64, device=audio.device)
+        squares = torch.zeros_like(total)
         count = 0
         for z, _ in self.stream(audio):
-            total += z.sum(dim=1, dtype=torch.float64)
+            z = z.double()
+            total += z.sum(dim=1)
+            squares += z.square().sum(dim=1)
             count += z.shape[1]
-        return (total / count).float()
+        mean = total / count
+        if self.pool == "mean":
+            return mean.float()
+        deviation = (squares / count - mean**2).clamp(min=0).sqrt()
+        both = zip(mean.split(self._sizes, dim=1), deviation.split(self._sizes, dim=1), strict=True)
+        return torch.cat([torch.cat(of_part, dim=1) for of_part in both], dim=1).float()
 
     def frames(self, audio: Audio) -> tuple[Tensor, Tensor]:
         """[clip, sample] to every frame embedding, float32 [clip, frame, size], and their times in milliseconds,

@@ -29,6 +29,7 @@ ENCODERS: dict[str, Callable[..., Encoder]] = {
     "mlp": maker("private_shared", "PrivateSharedEncoder"),
     "conv1d": maker("convolutional", "Conv1dEncoder"),
     "conv2d": maker("convolutional", "Conv2dEncoder"),
+    "patches": maker("patches", "PatchEncoder"),
     "efficientnet_b0": maker("efficientnet", "EfficientNetEncoder"),
 }
 

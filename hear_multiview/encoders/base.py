@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import torch
 from torch import Tensor
+
+#: How frame embeddings [frame, size] become a scene embedding: their ``mean`` or ``max`` over time, [size]; or their
+#: ``statistics``, mean and standard deviation side by side, [2 · size] (statistics pooling, Snyder et al. 2018).
+Pool = Literal["mean", "max", "statistics"]
+POOLS: tuple[Pool, ...] = get_args(Pool)
 
 
 class Encoder(Protocol):
@@ -32,7 +37,7 @@ class Encoder(Protocol):
         """How many input frames an output frame sees on either side of those that it stands for."""
 
     @property
-    def pool(self) -> Literal["mean", "max"]:
+    def pool(self) -> Pool:
         """How the frames of a clip become its scene embedding."""
 
     @property

@@ -13,6 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from hear_multiview.encoders.base import Pool
 from hear_multiview.encoders.linear import Linear
 
 
@@ -48,7 +49,7 @@ class Conv2dEncoder(nn.Module):
         strides: Sequence[int] = (2, 2, 2, 1),
         latent: int = 256,
         frequency: Literal["flatten", "max"] = "flatten",
-        pool: Literal["mean", "max"] = "max",
+        pool: Pool = "max",
     ) -> None:
         """Make an untrained encoder.
 
@@ -105,7 +106,7 @@ class Conv1dEncoder(nn.Module):
         channels: Sequence[int] = (256, 256, 256),
         strides: Sequence[int] = (1, 2, 2),
         latent: int = 256,
-        pool: Literal["mean", "max"] = "max",
+        pool: Pool = "max",
     ) -> None:
         """As for `Conv2dEncoder`; ``dim``: of a front-end frame."""
         super().__init__()

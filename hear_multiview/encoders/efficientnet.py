@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from hear_multiview.encoders.base import Pool
 from hear_multiview.encoders.linear import Linear
 
 #: Frames from one output to the next, by the five halvings of EfficientNet, and on either side of these in a window.
@@ -39,7 +40,7 @@ class EfficientNetEncoder(nn.Module):
         dim: int,
         latent: int = 512,
         frequency: Literal["flatten", "max"] = "max",
-        pool: Literal["mean", "max"] = "max",
+        pool: Pool = "max",
     ) -> None:
         """Make an untrained encoder.
 

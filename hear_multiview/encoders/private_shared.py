@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
+from hear_multiview.encoders.base import Pool
 from hear_multiview.encoders.linear import Linear
 
 #: What an embedding may be (`views_of` this encoder): both halves, one of them, or the front end's own output.
@@ -41,7 +40,7 @@ class PrivateSharedEncoder(nn.Module):
     mean: Tensor
     scale: Tensor
     stride, context = 1, 0
-    pool: Literal["mean", "max"] = "mean"
+    pool: Pool = "mean"
 
     def __init__(self, dim: int, width: int = 512, depth: int = 2, latent: int | None = None) -> None:
         """Make an untrained encoder.

@@ -102,7 +102,7 @@ def embed_table(
         old = _existing(out, settings)
         embedder.to(usable_device(processes.own_device(device)))
         stored = _Stored(old)
-        with Parts(out.with_name(f"{out.name}.parts"), embedder.scene_embedding_size, settings) as parts:
+        with Parts(out.with_name(f"{out.name}.parts"), settings["dim"], settings) as parts:
             mine = found[processes.rank() :: processes.world_size()]
             run = _Run(embedder, division, workers, stored, parts, skip_errors)
             state = processes.gathered(run.embed(mine))
@@ -222,7 +222,7 @@ def _settings(model: Embedder, address: str, division: Division) -> dict[str, An
         "kind": division.kind,
         "window": division.window,
         "hop": division.hop,
-        "dim": model.scene_embedding_size,
+        "dim": model.timestamp_embedding_size if division.kind == "frame" else model.scene_embedding_size,
         "version": __version__,
     }
 

@@ -12,6 +12,13 @@ from hear_multiview.api import BUNDLED
 from hear_multiview.encoders.base import Encoder
 from hear_multiview.files import sha256
 
+#: By how an encoder pools: what a scene embedding is.
+SCENES = {
+    "mean": "mean over frames",
+    "max": "maximum over frames",
+    "statistics": "mean and standard deviation over frames, twice as many dimensions",
+}
+
 
 def describe(path: str | os.PathLike[str] = "") -> str:
     """What a checkpoint is, one property per line.
@@ -43,6 +50,7 @@ def _described(saved: checkpoint.Checkpoint, file: Path, name: str) -> str:
         "sample rate": _with_unit(front.get("sample_rate"), "Hz"),
         "frames": _frames(front, encoder),
         "encoder": f"{arguments.pop('kind')}, {_pairs(arguments)}; {_parameters(encoder)} parameters",
+        "scenes": SCENES[encoder.pool],
         "views": ", ".join(f"{view} [{sizes[view]}]" for view in card["views"]),
         "trained on": card.get("data"),
         "sensors": _split(card.get("split")),

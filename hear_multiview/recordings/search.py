@@ -69,9 +69,10 @@ def view_columns(table: Table, view: str, parts: Mapping[str, int]) -> slice:
             f"{table.file} has no view {view!r}; choose from {', '.join(known)}, or embed the recordings with "
             f"--view {view}"
         )
+    factor = table.dim // sum(parts.values())  # 2 where the rows are statistics
     start = 0
     for name, size in parts.items():
         if name == view:
             break
-        start += size
-    return slice(start, start + size)
+        start += factor * size
+    return slice(start, start + factor * size)

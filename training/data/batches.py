@@ -106,7 +106,8 @@ def batches(
             x = store.read(row[part], place)
             if recipe.augmentations:
                 of_examples = zip(x, rows[part].tolist(), strict=True)
-                x = torch.stack([augmented(f, recipe.augmentations, seed, k, view) for f, k in of_examples])
+                sensor = examples.sensors[view]
+                x = torch.stack([augmented(f, recipe.augmentations, seed, k, view, sensor) for f, k in of_examples])
             views.append(x)
         clips = torch.from_numpy(examples.clips[rows[part]].T.copy())
         renditions = tuple(tuple(segment.rendition for segment in row[part]) for row in segments)

@@ -21,6 +21,7 @@ class Examples:
         rendition: int64 [example, view], indices into ``renditions``.
         renditions: names of renditions.
         aligned: for each view, the view whose stretch of time it shares; a view that names itself has a cut of its own.
+        sensors: for each view, the view whose sensor it shares, where augmentations draw one; by default its own.
         together: int64 [example]; a batch has only examples of one value. None where any examples may share a batch.
     """
 
@@ -29,15 +30,23 @@ class Examples:
     renditions: tuple[str, ...] = (ORIGINAL,)
     aligned: tuple[int, ...] = ()
     together: np.ndarray | None = None
+    sensors: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.rendition.size:
             object.__setattr__(self, "rendition", np.zeros_like(self.clips))
         if not self.aligned:
             object.__setattr__(self, "aligned", tuple(range(self.clips.shape[1])))
+        if not self.sensors:
+            object.__setattr__(self, "sensors", tuple(range(self.clips.shape[1])))
 
     def __len__(self) -> int:
         return len(self.clips)
+
+    @property
+    def shares_sensors(self) -> bool:
+        """Whether several views are heard by one sensor, which an augmentation draws."""
+        return len(set(self.sensors)) < len(self.sensors)
 
 
 #: Takes clips, how many examples to draw for each, the renditions at hand, and a seed.

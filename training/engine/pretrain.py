@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from training.data.batches import Batch, batches, draw_examples, number_of_batch
 from training.data.records import ORIGINAL, ByKind
 from training.data.store import LatentStore
 from training.data.views import Examples
-from training.distributed import held_by_main, main_process_first, world_size
+from training.distributed import all_reduce_mean, held_by_main, main_process_first, world_size
 from training.engine.loop import Job, epoch_seed, fit_together
 from training.engine.malloc import tune_malloc
 from training.engine.precision import check_precision, forward_in, products_in
@@ -38,6 +39,8 @@ from training.registry import entry
 MAX_GRAD_NORM = 1.0
 #: In a run's folder, the epoch of least validation loss.
 CHECKPOINT = "checkpoint.safetensors"
+#: Batches for the statistics of what drawn sensors hear: 65,536 frames of the bundled recipe.
+HEARD_BATCHES = 16
 
 
 @dataclass(frozen=True)
@@ -110,10 +113,8 @@ def pretrain_together(
     with ExitStack() as stack:
         for folder in sorted(folders, key=lambda folder: folder.path):  # in one order, so that no two commands hang
             stack.enter_context(held_by_main(folder.path))
-        arithmetic = [
-            _arithmetic(recipe, folder, store, device, precision)
-            for recipe, folder in zip(recipes, folders, strict=True)
-        ]
+        both = list(zip(recipes, folders, strict=True))
+        arithmetic = [_arithmetic(recipe, folder, store, device, precision) for recipe, folder in both]
         finished = [_is_finished(recipe, folder) for recipe, folder in both]
         if not all(finished):
             tune_malloc()
@@ -188,9 +189,19 @@ def save_untrained(recipe: Recipe, store: LatentStore, path: Path, *, seed: int 
 
 
 def _standardising_model(recipe: Recipe, store: LatentStore, examples: dict[str, Examples], seed: int) -> Any:
-    """`build_model` whose encoder standardises by the clips of the training ``examples``."""
+    """`build_model` whose encoder standardises by the clips of the training ``examples``, or, where they are dry and
+    sensors are drawn for them, by what these hear in the first batches."""
     model = build_model(recipe, store, seed)
-    model.encoder.mean, model.encoder.scale = store.statistics(np.unique(examples["train"].clips).tolist())
+    train = examples["train"]
+    if train.shares_sensors:
+        first = islice(batches(store, train, recipe, epoch_seed(seed, 0)), HEARD_BATCHES)
+        frames = torch.cat([torch.cat(batch.views).flatten(0, 1) for batch in first]).double()
+        moments = torch.stack([frames.mean(0), frames.square().mean(0)])
+        all_reduce_mean([moments])
+        mean, scale = moments[0].float(), (moments[1] - moments[0].square()).sqrt().float()
+    else:
+        mean, scale = store.statistics(np.unique(train.clips).tolist())
+    model.encoder.mean, model.encoder.scale = mean, scale
     return model
 
 

@@ -37,6 +37,24 @@ class ContrastiveOutput:
     shard: BatchShard = WHOLE
 
 
+def supervised_contrast(z: Tensor, labels: Tensor, temperature: float) -> Tensor:
+    """Contrast of what has one label against all else (Khosla et al. 2020, arXiv 2004.11362, their L_out).
+
+    The mean over rows i of −1/|P(i)| Σ_{p ∈ P(i)} log( exp(cos(z_i, z_p) / τ) / Σ_{k ≠ i} exp(cos(z_i, z_k) / τ) ),
+    where P(i) are the other rows with the label of row i; every row needs one.
+
+    Args:
+        z: [row, dim].
+        labels: int64 [row].
+        temperature: τ.
+    """
+    logits = cosine_similarity(z[:, None], z[None], dim=-1) / temperature
+    itself = torch.eye(len(z), dtype=torch.bool, device=z.device)
+    log_share = logits - logits.masked_fill(itself, -torch.inf).logsumexp(dim=1, keepdim=True)
+    alike = (labels[:, None] == labels) & ~itself
+    return -((log_share * alike).sum(dim=1) / alike.sum(dim=1)).mean()
+
+
 def info_nce(out: Contrasted) -> Tensor:
     """InfoNCE (van den Oord et al. 2018) on cosines, the mean of both directions (as NT-Xent of Chen et al. 2020).
 

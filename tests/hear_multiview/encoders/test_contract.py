@@ -22,6 +22,8 @@ SETTINGS: list[dict[str, Any]] = [
     {"kind": "conv2d", "dim": 64},
     {"kind": "conv1d", "dim": 8, "channels": [8, 8], "strides": [1, 1], "latent": 4},
     {"kind": "conv1d", "dim": 32},
+    {"kind": "patches", "dim": 8, "private": 6, "shared": 4, "window": 5, "width": 16},
+    {"kind": "patches", "dim": 6, "private_frames": 2, "shared_frames": 6, "window": 9, "width": 8, "pool": "mean"},
     {"kind": "efficientnet_b0", "dim": 40, "latent": 5},
     {"kind": "efficientnet_b0", "dim": 33, "latent": 3, "frequency": "flatten", "pool": "mean"},
 ]
@@ -111,7 +113,7 @@ def test_frames_are_standardised_first(encoder: Encoder) -> None:
 
 
 def test_how_it_pools(encoder: Encoder, settings: dict[str, Any]) -> None:
-    assert encoder.pool == settings.get("pool", "mean" if settings["kind"] == "mlp" else "max")
+    assert encoder.pool == settings.get("pool", {"mlp": "mean", "patches": "statistics"}.get(settings["kind"], "max"))
 
 
 def test_a_checkpoint_brings_it_back(encoder: Encoder, settings: dict[str, Any], tmp_path: Path) -> None:

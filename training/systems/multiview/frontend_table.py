@@ -14,10 +14,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
 
-from hear_multiview import load_model
+from hear_multiview import checkpoint, load_model
+from hear_multiview.api import BUNDLED
 from hear_multiview.embedder import Embedder
+from hear_multiview.encoders import make_encoder
 from hear_multiview.frame_cache import FrameCache
 from hear_multiview.frontends.dac import weights as codec_weights
 from sonyc_tasks.dataset.annotations import Clip, read_clips
@@ -36,8 +39,18 @@ from training.probes.frame_probe import frame_probe, frame_statistics
 from training.probes.heareval_jobs import Submission
 from training.reporting.text import estimate
 
-UNTRAINED, UNTRAINED_FILE = "untrained codec of the same size, frontend", "untrained.pth"
-LOG_MEL = "log-mel, mean and deviation"
+#: Rows. Differences are from the first: whoever needs a model can have that one without any.
+LOG_MEL, PROJECTION = "log-mel, mean and deviation", "random projection of log-mel"
+UNTRAINED = "untrained model of the bundled one's kind"
+UNTRAINED_CODEC = "untrained codec of the bundled one's size, frontend"
+UNTRAINED_FILE, UNTRAINED_CODEC_FILE = "untrained.safetensors", "untrained.pth"
+#: Modules that have learned nothing, by row.
+REFERENCES = {
+    LOG_MEL: "hear_multiview.references.mel_statistics",
+    PROJECTION: "hear_multiview.references.random_projection",
+}
+#: Sample rates of the rows' models.
+SAMPLE_RATES = (16_000, 44_100)
 
 #: Column → (task, metric of bool targets and of probabilities, both [clip, class]).
 COLUMNS = {
@@ -54,45 +67,59 @@ class Score:
     Attributes:
         value: the score.
         interval: (low, high), its 95 % bootstrap interval over clips.
-        above_untrained: the score minus that of the untrained codec.
-        above_untrained_interval: (low, high), its 95 % bootstrap interval, paired by clip.
+        above_log_mel: the score minus that of log-mel statistics.
+        above_log_mel_interval: (low, high), its 95 % bootstrap interval, paired by clip.
     """
 
     value: float
     interval: tuple[float, float]
-    above_untrained: float
-    above_untrained_interval: tuple[float, float]
+    above_log_mel: float
+    above_log_mel_interval: tuple[float, float]
 
 
 def submissions(folder: Path, codec: Path | None = None) -> dict[str, Submission]:
-    """List what heareval runs. Writes the weights of the untrained codec if they are missing.
+    """List what heareval runs. Writes the weights of the untrained codec and model if they are missing.
 
     Args:
-        folder: working folder, which gets the weights of the untrained codec.
+        folder: working folder, which gets these weights.
         codec: weights of the official codec; None uses its download cache, and omits its row if they are not there.
 
     Returns:
         Submissions by name of their row.
     """
-    untrained = folder / UNTRAINED_FILE
-    if not untrained.exists():
-        with replacing(untrained) as part:
+    if not (folder / UNTRAINED_CODEC_FILE).exists():
+        with replacing(folder / UNTRAINED_CODEC_FILE) as part:
             seeded_codec().save(str(part), package=False)
+    if not (folder / UNTRAINED_FILE).exists():
+        write_untrained(folder / UNTRAINED_FILE)
+    of_codec = {"view": "frontend", "frontend": "demo"}
     rows = {
-        UNTRAINED: Submission(options={"view": "frontend", "frontend": "demo", "frontend_weights": untrained.name}),
-        "bundled codec, frontend": Submission(options={"view": "frontend"}),
-        "bundled codec in bf16, frontend": Submission(options={"view": "frontend", "precision": "bf16"}),
+        **{name: Submission(module) for name, module in REFERENCES.items()},
+        UNTRAINED: Submission(model=folder / UNTRAINED_FILE, label="untrained"),
         "bundled model, joint": Submission(),
-        "bundled model, codec in bf16, joint": Submission(options={"precision": "bf16"}),
         "bundled model, private": Submission(options={"view": "private"}),
         "bundled model, shared": Submission(options={"view": "shared"}),
-        LOG_MEL: Submission("hear_multiview.references.mel_statistics"),
+        "bundled codec, frontend": Submission(options=of_codec),
+        UNTRAINED_CODEC: Submission(options={**of_codec, "frontend_weights": UNTRAINED_CODEC_FILE}),
     }
     if codec or codec_weights.CACHE.exists():
         official = str((codec or codec_weights.CACHE).resolve())
         options = {"view": "frontend", "frontend": "dac_44khz", "frontend_weights": official}
         rows["official codec, frontend"] = Submission(options=options)
     return rows
+
+
+def write_untrained(path: Path, seed: int = 0) -> None:
+    """Write the bundled model with the weights that ``seed`` draws, and the bundled one's standardisation."""
+    bundled = checkpoint.load(BUNDLED)
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        encoder = make_encoder(**bundled.card["encoder"])
+    encoder.mean.copy_(bundled.encoder().mean)
+    encoder.scale.copy_(bundled.encoder().scale)
+    tensors = {f"encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}
+    card = {key: bundled.card[key] for key in ("frontend", "encoder", "views")}
+    checkpoint.save(path, tensors, card)
 
 
 def fold_tasks(clips: Sequence[Clip], tasks_dir: Path, folds: int = 5, seed: int = 0) -> None:
@@ -119,7 +146,9 @@ def fold_tasks(clips: Sequence[Clip], tasks_dir: Path, folds: int = 5, seed: int
     split = SensorSplit((), (), tuple(sensors), "every sensor, in k folds of its clips")
     sources = {wav_name(clip): clip.path for clip in clips}
     for task in (source_task(sets, seconds, split), sensor_task(sets, seconds, split)):
-        write_task(with_paper_grid(replace(task, split_mode="presplit_kfold")), sources, tasks_dir, sample_rate=44_100)
+        folded = with_paper_grid(replace(task, split_mode="presplit_kfold"))
+        for rate in SAMPLE_RATES:
+            write_task(folded, sources, tasks_dir, sample_rate=rate)
 
 
 def frontend_table(data: Path, folder: Path, codec: Path | None = None) -> str:
@@ -141,11 +170,11 @@ def frontend_table(data: Path, folder: Path, codec: Path | None = None) -> str:
     heareval_jobs.run_embeddings(folder, list(rows.values()))
     heareval_jobs.run_predictions(folder)
     probed = {name: _read(folder / "embeddings" / row.folder) for name, row in rows.items()}
-    # The files that heareval read: their frames are in the cache.
-    wavs = {path.name: path for path in (folder / "tasks").rglob("*.wav")}
-    cached = [replace(clip, path=wavs[wav_name(clip)]) for clip in clips]
     linear = {}
     for name, model in models(folder, codec).items():
+        # The files that heareval read: their frames are in the cache.
+        wavs = {path.name: path for path in (folder / "tasks").glob(f"*/{model.sample_rate}/**/*.wav")}
+        cached = [replace(clip, path=wavs[wav_name(clip)]) for clip in clips]
         model.cache = FrameCache(folder / "frames")
         linear[name] = frame_probe(frame_statistics(model, cached), cached)
     note = (
@@ -154,7 +183,8 @@ def frontend_table(data: Path, folder: Path, codec: Path | None = None) -> str:
     )
     return "\n\n".join(
         (
-            "heareval's probes (2-layer MLPs) on scene embeddings, which are means over time except for log-mel:",
+            "heareval's probes (2-layer MLPs) on scene embeddings: of log-mel and the bundled model's kind, mean and "
+            "deviation over time, of all others the mean:",
             markdown(probed),
             "Logistic regression on mean and standard deviation of the frames over time:",
             markdown(linear),
@@ -164,28 +194,28 @@ def frontend_table(data: Path, folder: Path, codec: Path | None = None) -> str:
 
 
 def markdown(results: Mapping[str, Mapping[str, Predictions]]) -> str:
-    """Tabulate scores and their differences from the untrained codec.
+    """Tabulate scores and their differences from log-mel statistics.
 
     Args:
-        results: predictions by task, by name of the row; one row is `UNTRAINED`.
+        results: predictions by task, by name of the row; one row is `LOG_MEL`.
 
     Returns:
         A Markdown table.
     """
     rows = []
     for name, result in results.items():
-        scores = [score_column(result, results[UNTRAINED], column) for column in COLUMNS]
+        scores = [score_column(result, results[LOG_MEL], column) for column in COLUMNS]
         absolute = [estimate(s.value, s.interval) for s in scores]
-        rows.append([name, *absolute, *(estimate(s.above_untrained, s.above_untrained_interval, "+") for s in scores)])
-    header = ["", *COLUMNS, *(f"{column}, above untrained" for column in COLUMNS)]
+        rows.append([name, *absolute, *(estimate(s.above_log_mel, s.above_log_mel_interval, "+") for s in scores)])
+    header = ["", *COLUMNS, *(f"{column}, above log-mel" for column in COLUMNS)]
     return markdown_table(header, rows, "l" + "r" * 2 * len(COLUMNS))
 
 
 def models(folder: Path, codec: Path | None = None) -> dict[str, Embedder]:
-    """Load the models of `submissions`. The row of log-mel statistics becomes the log-mel front end itself.
+    """Load the models of `submissions`. A module that is not ours becomes a front end, embedded frame by frame.
 
     Args:
-        folder: working folder with the weights of the untrained codec.
+        folder: working folder with the weights of the untrained codec and model.
         codec: weights of the official codec, as for `submissions`.
 
     Returns:
@@ -194,20 +224,20 @@ def models(folder: Path, codec: Path | None = None) -> dict[str, Embedder]:
     rows = {}
     for name, row in submissions(folder, codec).items():
         options = dict(row.options)
-        if name == LOG_MEL:
+        if row.module != Submission.module:
             options = {"view": "frontend", "frontend": f"hear:{row.module}"}
         if weights := options.get("frontend_weights"):
             options["frontend_weights"] = str(folder / weights)
-        rows[name] = load_model(**options)
+        rows[name] = load_model(row.model, **options)
     return rows
 
 
-def score_column(result: Mapping[str, Predictions], untrained: Mapping[str, Predictions], column: str) -> Score:
-    """Compute a score and its difference from the untrained codec's, with bootstrap intervals (Efron 1979).
+def score_column(result: Mapping[str, Predictions], log_mel: Mapping[str, Predictions], column: str) -> Score:
+    """Compute a score and its difference from that of log-mel statistics, with bootstrap intervals (Efron 1979).
 
     Args:
         result: predictions by task.
-        untrained: predictions of the untrained codec by task, for the same clips.
+        log_mel: predictions of log-mel statistics by task, for the same clips.
         column: a key of `COLUMNS`.
 
     Returns:
@@ -217,7 +247,7 @@ def score_column(result: Mapping[str, Predictions], untrained: Mapping[str, Pred
         ValueError: the two are predictions of different clips.
     """
     task, metric = COLUMNS[column]
-    ours, theirs = result[task], untrained[task]
+    ours, theirs = result[task], log_mel[task]
     if not np.array_equal(ours.target, theirs.target):
         raise ValueError(f"the results of {task} are of different clips; delete the folder's embeddings and run again")
 

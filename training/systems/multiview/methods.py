@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from hear_multiview.encoders.patches import PatchEncoder
 from hear_multiview.encoders.private_shared import PrivateSharedEncoder, mlp
 from training.data.batches import Batch
 from training.distributed import WHOLE, BatchShard
@@ -50,6 +52,23 @@ class ClassifierOutput:
     sources: Tensor
     sensor_logits: Tensor
     sensor: Tensor
+
+
+@dataclass(frozen=True)
+class DesignedOutput:
+    """What the contrast of designed pairs looks at: all views of a batch, of all processes.
+
+    Attributes:
+        private, shared: projections of the halves' statistics over time, [view · example, projection].
+        scene, sensor: which scene and which sensor each of them is of, int64 [view · example].
+        temperature: divides cosines.
+    """
+
+    private: Tensor
+    shared: Tensor
+    scene: Tensor
+    sensor: Tensor
+    temperature: float
 
 
 class MultiViewAutoencoder(nn.Module):
@@ -160,6 +179,49 @@ class SupervisedEncoder(nn.Module):
         )
 
 
+class DesignedPairs(nn.Module):
+    """Halves trained on pairs by design (see `training.systems.multiview.views`), each with a head that serves training
+    only: batch normalisation and a linear layer on the mean and standard deviation over time."""
+
+    def __init__(self, dim: int, projection: int = 128, temperature: float = 0.1, **sizes: Any) -> None:
+        """Make the model, with weights drawn from torch's random state.
+
+        Args:
+            dim: of a front-end frame.
+            projection: size of a head's output.
+            temperature: divides cosines.
+            sizes: arguments of `hear_multiview.encoders.patches.PatchEncoder`.
+        """
+        super().__init__()
+        self.encoder = PatchEncoder(dim, **sizes)
+        self.heads = nn.ModuleDict(
+            {
+                name: nn.Sequential(nn.BatchNorm1d(2 * size), nn.Linear(2 * size, projection))
+                for name, size in self.encoder.parts.items()
+            }
+        )
+        self.temperature = temperature
+
+    def forward(self, batch: Batch) -> DesignedOutput:
+        """Scene 1 by sensors 1 and 2, then scene 2 by the same two."""
+        halves = dict(zip(self.encoder.parts, self.encoder(torch.cat(batch.views)), strict=True))
+        of_views = {name: statistics(z).split(len(batch)) for name, z in halves.items()}
+        projected = {
+            name: self.heads[name](torch.cat([batch.shard.all_gather(z) for z in views]))
+            for name, views in of_views.items()
+        }
+        example = torch.arange(len(projected["private"]) // len(batch.views), device=batch.views[0].device)
+        scene, sensor = (
+            torch.cat([2 * example + of_view for of_view in views]) for views in ((0, 0, 1, 1), (0, 1, 0, 1))
+        )
+        return DesignedOutput(projected["private"], projected["shared"], scene, sensor, self.temperature)
+
+
+def statistics(z: Tensor) -> Tensor:
+    """Mean and standard deviation over frames: [clip, frame, dim] to [clip, 2 · dim]."""
+    return torch.cat([z.mean(dim=1), z.std(dim=1, correction=0)], dim=1)
+
+
 def _supervised(dim: int, sizes: Mapping[str, int], **model: int) -> SupervisedEncoder:
     return SupervisedEncoder(dim, sizes["source"], sizes["group"], **model)
 
@@ -169,4 +231,5 @@ METHODS: dict[str, Method] = {
     "single_view": Method(lambda dim, _, **model: SingleViewAutoencoder(dim, **model)),
     "contrastive": Method(lambda dim, _, **model: ContrastiveEncoder(dim, **model)),
     "supervised": Method(_supervised),
+    "designed_pairs": Method(lambda dim, _, **model: DesignedPairs(dim, **model), disentangled=True),
 }

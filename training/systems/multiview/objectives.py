@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cosine_similarity, cross_entropy
 
-from training.systems.multiview.methods import AutoencoderOutput, ClassifierOutput
+from training.objectives.contrastive import supervised_contrast
+from training.systems.multiview.methods import AutoencoderOutput, ClassifierOutput, DesignedOutput
 
 #: Keeps a similarity away from 0 and 1. At 1e-4 no term exceeds −log 1e-4 = 9.2, nor its slope 1e4.
 EPS = 1e-4
@@ -76,6 +77,17 @@ def sensor_cross_entropy(out: ClassifierOutput) -> Tensor:
     return cross_entropy(out.sensor_logits, out.sensor)
 
 
+def scene_contrast(out: DesignedOutput) -> Tensor:
+    """The private halves of one scene, heard by two sensors, against those of all other scenes, half of them heard by
+    the same two sensors."""
+    return supervised_contrast(out.private, out.scene, out.temperature)
+
+
+def sensor_contrast(out: DesignedOutput) -> Tensor:
+    """The shared halves of one sensor, which has heard two scenes, against those of all other sensors."""
+    return supervised_contrast(out.shared, out.sensor, out.temperature)
+
+
 OBJECTIVES: dict[str, Callable[[Any], Tensor]] = {
     "cosine_shared_sample": cosine_shared_sample,
     "cosine_private_sample": cosine_private_sample,
@@ -83,4 +95,6 @@ OBJECTIVES: dict[str, Callable[[Any], Tensor]] = {
     "cosine_private_batch": cosine_private_batch,
     "source_cross_entropy": source_cross_entropy,
     "sensor_cross_entropy": sensor_cross_entropy,
+    "scene_contrast": scene_contrast,
+    "sensor_contrast": sensor_contrast,
 }

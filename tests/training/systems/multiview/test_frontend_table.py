@@ -34,10 +34,10 @@ def test_difference_is_paired() -> None:
     right = np.arange(40) % 2 == 0
     better = score_column(predictions(np.ones(40, bool)), predictions(right), "sensor accuracy")
     assert better.value == 1.0
-    assert better.above_untrained == 0.5
-    assert better.above_untrained_interval[0] > 0
+    assert better.above_log_mel == 0.5
+    assert better.above_log_mel_interval[0] > 0
     same = score_column(predictions(right), predictions(right), "sensor accuracy")
-    assert (same.above_untrained, same.above_untrained_interval) == (0, (0, 0))
+    assert (same.above_log_mel, same.above_log_mel_interval) == (0, (0, 0))
     assert same.interval[0] < same.value < same.interval[1]
 
 
@@ -62,5 +62,5 @@ def test_table_through_heareval(data: Path, tmp_path: Path, monkeypatch: pytest.
     rows = [name for name in lines if not name.startswith("--")]
     assert rows == 2 * [*module.submissions(tmp_path / "work")]
     assert re.search("30 clips .* 3 sensors.* 5 folds", table)
-    assert f"| {module.UNTRAINED} " in table
+    assert f"| {module.LOG_MEL} " in table
     assert frontend_table(data, tmp_path / "work") == table

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from training.objectives.contrastive import ContrastiveOutput
 from training.registry import registered
-from training.systems.multiview.methods import AutoencoderOutput, ClassifierOutput
+from training.systems.multiview.methods import AutoencoderOutput, ClassifierOutput, DesignedOutput
 from training.systems.multiview.objectives import EPS, similarity
 from training.systems.music.gaussians import Gaussian
 from training.systems.music.methods import VAEOutput
@@ -22,7 +22,7 @@ from training.systems.separated.objectives import OBJECTIVES as SEPARATED
 
 #: All but those of `training.systems.sampling` and `training.systems.separated`, which have tests like this one.
 OBJECTIVES = {name: term for name, term in registered("objectives").items() if name not in {*SAMPLING, *SEPARATED}}
-Output = AutoencoderOutput | ContrastiveOutput | ClassifierOutput | VAEOutput
+Output = AutoencoderOutput | ContrastiveOutput | ClassifierOutput | DesignedOutput | VAEOutput
 
 
 def views(seed: int, pairs: int = 3, frames: int = 4, dim: int = 5) -> AutoencoderOutput:
@@ -49,6 +49,10 @@ def output_for(name: str, seed: int, pairs: int = 3, frames: int = 4) -> Output:
     if name == "info_nce":
         z_1, z_2 = torch.randn(2, pairs, 5, generator=generator)
         return ContrastiveOutput((z_1, z_2), temperature=0.3)
+    if name in ("scene_contrast", "sensor_contrast"):
+        private, shared = torch.randn(2, 4 * pairs, 5, generator=generator)
+        scene, sensor = (torch.randperm(4 * pairs, generator=generator) // 2 for _ in range(2))
+        return DesignedOutput(private, shared, scene, sensor, temperature=0.3)
     if name in KL_TERMS:
         return posteriors(seed, pairs * frames)
     if name.endswith("_entropy"):
@@ -83,6 +87,22 @@ def reference_sensor_cross_entropy(out: ClassifierOutput) -> float:
     p = np.exp(out.sensor_logits.double().numpy())
     p /= p.sum(1, keepdims=True)
     return float(-np.mean(np.log(p[np.arange(len(p)), out.sensor.numpy()])))
+
+
+def reference_contrast(half: str, label: str) -> Callable[[DesignedOutput], float]:
+    """The mean over i of −1/|P(i)| Σ_p log( exp(cos_ip / τ) / Σ_{k ≠ i} exp(cos_ik / τ) ), by loops."""
+
+    def reference(out: DesignedOutput) -> float:
+        z, labels = getattr(out, half).double().numpy(), getattr(out, label).numpy()
+        values = []
+        for i, a in enumerate(z):
+            similar = [np.exp(a @ b / np.sqrt((a @ a) * (b @ b)) / 0.3) for b in z]
+            everything = sum(s for k, s in enumerate(similar) if k != i)
+            alike = [k for k in range(len(z)) if k != i and labels[k] == labels[i]]
+            values.append(-np.mean([np.log(similar[k] / everything) for k in alike]))
+        return float(np.mean(values))
+
+    return reference
 
 
 def reference_reconstruction(out: AutoencoderOutput) -> float:
@@ -166,6 +186,8 @@ REFERENCES: dict[str, Callable[[Any], float]] = {
     "cosine_private_sample": reference_cosine_private_sample,
     **{name: reference_kl_term(name) for name in KL_TERMS},
     "info_nce": reference_info_nce,
+    "scene_contrast": reference_contrast("private", "scene"),
+    "sensor_contrast": reference_contrast("shared", "sensor"),
     "source_cross_entropy": reference_source_cross_entropy,
     "sensor_cross_entropy": reference_sensor_cross_entropy,
 }
@@ -211,6 +233,8 @@ def test_gradients_reach_the_encoder(name: str) -> None:
         reached = out.shared.mean
     elif isinstance(out, ContrastiveOutput):
         reached = out.embedding[0]
+    elif isinstance(out, DesignedOutput):
+        reached = out.private if name == "scene_contrast" else out.shared
     else:
         reached = out.source_logits if name == "source_cross_entropy" else out.sensor_logits
     reached.requires_grad_()
