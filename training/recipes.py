@@ -20,6 +20,7 @@ from training.registry import entry, registered
 #: What a run validates on, to keep its best epoch: groups that it does not train on, or, where the objective knows only
 #: the groups that it trains on, a tenth of their clips.
 VALIDATION = ("groups", "clips")
+SCHEDULES = ("constant", "cosine")
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Recipe:
         examples_per_clip: examples drawn for each clip. 3 pairs a clip give the multi-view paper's numbers of pairs.
         crop: frames of each view that a step sees, cut at random; None is all of them.
         epochs, batch_size, learning_rate: of AdamW.
+        schedule: of the learning rate, ``constant``, or ``cosine``: from ``learning_rate`` to zero over the whole run.
     """
 
     name: str
@@ -53,11 +55,16 @@ class Recipe:
     epochs: int = 100
     batch_size: int = 16
     learning_rate: float = 1e-3
+    schedule: str = "constant"
 
     def __post_init__(self) -> None:
         if self.validation not in VALIDATION:
             raise ValueError(
                 f"recipe {self.name} has an unknown validation {self.validation!r}; choose {' or '.join(VALIDATION)}"
+            )
+        if self.schedule not in SCHEDULES:
+            raise ValueError(
+                f"recipe {self.name} has an unknown schedule {self.schedule!r}; choose {' or '.join(SCHEDULES)}"
             )
         for name in ("objectives", "model", "augmentations"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
@@ -98,6 +105,8 @@ class Recipe:
     def as_dict(self) -> dict[str, Any]:
         """All that the result depends on, as plain JSON values."""
         plain = {key: dict(value) if isinstance(value, Mapping) else value for key, value in vars(self).items()}
+        if self.schedule == "constant":
+            del plain["schedule"]  # recipes had none before version 0.5, and their digests must not change
         return {**plain, "renditions": list(self.renditions)}
 
     @property

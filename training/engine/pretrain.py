@@ -8,7 +8,8 @@ batch once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -256,10 +257,11 @@ def _job(
     def save(record: dict[str, Any]) -> None:
         checkpoint.save(best, model.state_dict(), _card(recipe, store, model.encoder, seed, record, arithmetic))
 
+    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate)
     return Job(
         name=f"pretraining {recipe.name}",
         model=model,
-        optimizer=torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate),
+        optimizer=optimizer,
         weights=recipe.objectives,
         loss=loss,
         train=lambda epoch, bar: seeded("train", epoch + 1, bar),
@@ -270,7 +272,20 @@ def _job(
         epochs=recipe.epochs,
         steps=sum(number_of_batches(part, recipe.batch_size) for part in examples.values()),
         max_grad_norm=MAX_GRAD_NORM,
+        before_step=_schedule(recipe, number_of_batches(examples["train"], recipe.batch_size), optimizer),
     )
+
+
+def _schedule(recipe: Recipe, batches: int, optimizer: torch.optim.Optimizer) -> Callable[[int, int], None]:
+    """What sets the learning rate before a step, from its epoch and its number among the ``batches`` of that epoch."""
+
+    def cosine(epoch: int, step: int) -> None:
+        """Half a period, down to nearly zero (Loshchilov & Hutter 2017, arXiv 1608.03983, without restarts)."""
+        done = (epoch * batches + step) / (recipe.epochs * batches)
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.learning_rate * (1 + math.cos(math.pi * done)) / 2
+
+    return {"constant": lambda epoch, step: None, "cosine": cosine}[recipe.schedule]
 
 
 def _card(

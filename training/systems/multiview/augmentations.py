@@ -21,8 +21,8 @@ DB = math.log(10) / 10  # nepers of power
 LOUDEST = -20 * DB
 #: Ranges of what is drawn evenly.
 SCENE = (-12.0, 0.0)  # dB, the level of all sources, since they are near or far
-PLACE = (-35.0, -5.0)  # dB over `LOUDEST`, the background of a place
-FLOOR = (-90.0, -62.0)  # dB over full scale, the electronics
+PLACE = (-17.0, 13.0)  # dB over `LOUDEST`, the background of a place
+FLOOR = (-72.0, -44.0)  # dB over full scale, the electronics
 SLOPE = (0.0, 9.0)  # dB per octave by which a background falls
 WET = (-25.0, 2.0)  # dB, reverberation over direct sound
 DECAY = (0.1, 1.6)  # seconds for 60 dB, evenly on a logarithmic scale

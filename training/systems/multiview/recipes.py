@@ -56,8 +56,9 @@ BUNDLED = Recipe(
     augmentations={"sensor": 6.0},
     examples_per_clip=1,
     crop=64,
-    epochs=8,
+    epochs=2,
     batch_size=16,
+    schedule="cosine",
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from sonyc_tasks.dataset.audio import read_mono
 from training.data.augmentations import Draws, augmented
 from training.data.batches import Batch, batches, draw_examples
 from training.data.records import Clip
-from training.engine.pretrain import pretrain
+from training.engine.pretrain import _schedule, pretrain
 from training.recipes import Recipe
 from training.systems.multiview import augmentations as module
 from training.systems.multiview.augmentations import sensor
@@ -118,6 +119,20 @@ def test_scenes_are_made_once_and_have_sound_everywhere(tmp_path: Path) -> None:
         assert loud.sum() >= 4
     with pytest.raises(ValueError, match=re.escape(str(tmp_path))):
         dry_scenes(tmp_path, 4, seed=4)
+
+
+def test_the_learning_rate_falls_along_half_a_cosine() -> None:
+    optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=RECIPE.learning_rate)
+    before_step = _schedule(replace(RECIPE, schedule="cosine"), 7, optimizer)
+    rates = []
+    for epoch in range(RECIPE.epochs):
+        for step in range(7):
+            before_step(epoch, step)
+            rates.append(optimizer.param_groups[0]["lr"])
+    expected = RECIPE.learning_rate * (1 + np.cos(np.pi * np.arange(21) / 21)) / 2
+    np.testing.assert_allclose(rates, expected, rtol=1e-12)
+    with pytest.raises(ValueError, match=r"'linear'.*cosine"):
+        replace(RECIPE, schedule="linear")
 
 
 def test_training_separates_the_halves(tmp_path: Path) -> None:
