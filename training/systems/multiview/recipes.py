@@ -51,7 +51,7 @@ BUNDLED = Recipe(
     "bundled",
     "designed_pairs",
     {"scene_contrast": 1.0, "sensor_contrast": 1.0},
-    {"private": 256, "shared": 256, "private_frames": 8, "shared_frames": 2, "window": 63, "width": 512},
+    {"private": 128, "shared": 384, "private_frames": 8, "shared_frames": 2, "window": 63, "width": 512},
     views="scenes_and_sensors",
     augmentations={"sensor": 6.0},
     examples_per_clip=1,
