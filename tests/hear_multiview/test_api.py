@@ -64,6 +64,7 @@ def test_signatures() -> None:
         "frontend",
         "frontend_weights",
         "precision",
+        "pool",
     ]
     assert list(inspect.signature(hear_multiview.get_scene_embeddings).parameters) == ["audio", "model"]
     assert list(inspect.signature(hear_multiview.get_timestamp_embeddings).parameters) == ["audio", "model"]

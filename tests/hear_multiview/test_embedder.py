@@ -144,7 +144,7 @@ def test_what_changes_nothing_or_moves_is_not_refused() -> None:
 
 def test_a_model_in_bf16_is_not_made_fp32_by_the_way() -> None:
     with pytest.raises(ValueError, match=r"from torch\.bfloat16 to torch\.float32"):
-        hear_multiview.load_model(precision="bf16").float()
+        hear_multiview.load_model(view="frontend", frontend="demo", precision="bf16").float()
 
 
 # Modes of torch around a call

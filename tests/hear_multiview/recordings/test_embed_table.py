@@ -89,7 +89,8 @@ def test_every_format_holds_the_rows_of_the_api(
     for index, path in enumerate(paths):
         expected = hear_multiview.get_scene_embeddings(hear_multiview.read(path, model), model)[0]
         np.testing.assert_array_equal(table.row(index), expected.numpy())
-    said = {"view": "private", "kind": "file", "precision": "fp32", "sample_rate": 44_100, "dim": 128, "model": ""}
+    said = {"view": "private", "kind": "file", "precision": "fp32", "model": ""}
+    said |= {"sample_rate": model.sample_rate, "dim": model.scene_embedding_size}
     assert {name: table.metadata[name] for name in said} == said
     assert table.metadata["frontend_sha256"] == model.frontend.digest
     assert len(table.metadata["checkpoint_sha256"]) == 64

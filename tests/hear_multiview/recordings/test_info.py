@@ -14,7 +14,7 @@ import hear_multiview
 from hear_multiview import checkpoint, hub
 from hear_multiview.__main__ import COMMANDS, main
 from hear_multiview.api import BUNDLED
-from hear_multiview.recordings.info import describe
+from hear_multiview.recordings.info import SCENES, describe
 
 
 def lines(text: str) -> dict[str, str]:
@@ -35,8 +35,10 @@ def test_the_bundled_checkpoint_is_described_without_an_argument(capsys: pytest.
     for package, version in card["versions"].items():
         assert f"{package} {version}" in said["versions"]
     for view in card["views"]:
-        size = hear_multiview.load_model(view=view).scene_embedding_size
-        assert f"{view} [{size}]" in said["views"]
+        model = hear_multiview.load_model(view=view)
+        assert f"{view} [{model.timestamp_embedding_size}]" in said["views"].split(", ")
+        pooled = next(line for line in said["scenes"].split("; ") if f"{view} [{model.scene_embedding_size}]" in line)
+        assert pooled.endswith(f": {SCENES[model.pool]}")  # type: ignore[index]
 
 
 def test_a_checkpoint_may_be_a_path_or_on_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,7 +59,7 @@ def test_a_card_with_no_more_than_a_checkpoint_needs_can_be_shown(tmp_path: Path
     card = {"frontend": front, "encoder": saved.card["encoder"], "views": saved.card["views"]}
     checkpoint.save(tmp_path / "x.safetensors", saved.tensors, card)
     said = lines(describe(tmp_path / "x.safetensors"))
-    assert "demo" in said["front end"]
+    assert front["name"] in said["front end"]
     assert "metrics" not in said
 
 

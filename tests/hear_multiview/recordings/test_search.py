@@ -120,7 +120,7 @@ def test_another_model_than_the_tables_is_refused(make_table: MakeTable, tmp_pat
     table = embedded(make_table, paths)
     for change, named in (
         ({"checkpoint_sha256": "1" * 64}, "multiview.safetensors"),
-        ({"frontend_sha256": "1" * 64}, "demo"),
+        ({"frontend_sha256": "1" * 64}, table.metadata["frontend"]),
     ):
         other = replace(table, metadata={**table.metadata, **change})
         with pytest.raises(ValueError, match=rf"{named}.*1{{12}}|1{{12}}.*{named}"):

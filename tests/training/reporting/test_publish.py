@@ -67,7 +67,7 @@ def test_the_card_says_what_the_checkpoint_s_own_card_says(tmp_path: Path) -> No
         card["data"],
         f"`{card['recipe']['name']}`",
         f"seed {card['seed']}",
-        f"{card['metrics']['epoch'] + 1} of 25",
+        f"{card['metrics']['epoch'] + 1} of {card['recipe']['epochs']}",
         f" {card['metrics']['train']['total']:.4f} | ",
         f" {card['metrics']['valid']['total']:.4f} |",
         "valid 35, 36, 37, 38, 39; probe none",
