@@ -82,7 +82,9 @@ def test_frames_are_those_of_the_api(write: Write, model: Embedder, place: str) 
     expected, times = hear_multiview.get_timestamp_embeddings(hear_multiview.read(path, model), model)
     np.testing.assert_array_equal(embeddings, expected[0].numpy())
     np.testing.assert_allclose((start + end) / 2, times[0].numpy() / 1000, atol=0.01)
-    np.testing.assert_allclose(start, np.arange(len(start)) * model.frontend.hop * model.stride / model.sample_rate, rtol=1e-12)
+    np.testing.assert_allclose(
+        start, np.arange(len(start)) * model.frontend.hop * model.stride / model.sample_rate, rtol=1e-12
+    )
     assert end.max() <= 13.0
 
 
@@ -93,9 +95,7 @@ def test_a_window_is_a_clip_of_its_own(
     path, rate = write("x.wav", 32_000, 1, 1.1), model.sample_rate
     audio = hear_multiview.read(path, model)
     start, end, embeddings = joined(list(hear_multiview.embed(path, model, window=window, hop=hop)))
-    for a, b, row in zip(
-        np.rint(start * rate).astype(int), np.rint(end * rate).astype(int), embeddings, strict=True
-    ):
+    for a, b, row in zip(np.rint(start * rate).astype(int), np.rint(end * rate).astype(int), embeddings, strict=True):
         clip = hear_multiview.get_scene_embeddings(audio[:, a:b], model)
         np.testing.assert_array_equal(row, clip[0].numpy())
     np.testing.assert_allclose(np.diff(start), hop or window, atol=1e-4)
