@@ -42,9 +42,9 @@ def sounds(tmp_path_factory: pytest.TempPathFactory, make_sounds: Callable[[Path
     return files
 
 
-@pytest.fixture(scope="module")
-def model() -> Embedder:
-    return hear_multiview.load_model()
+@pytest.fixture(scope="module", params=[{}, {"view": "frontend", "frontend": "demo"}], ids=["bundled", "codec"])
+def model(request: pytest.FixtureRequest) -> Embedder:
+    return hear_multiview.load_model(**request.param)
 
 
 def sound(path: Path) -> bool:

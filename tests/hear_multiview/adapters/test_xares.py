@@ -74,7 +74,7 @@ def test_an_encoder_with_a_stride_has_longer_hops(monkeypatch: pytest.MonkeyPatc
 def test_options_are_those_of_load_model(noise: Noise) -> None:
     audio = noise(1, 0.5)
     private, joint = MultiviewEncoder(view="private"), MultiviewEncoder(view="joint")
-    assert list(checkpoint.load(BUNDLED).encoder().parts.items())[0] == ("private", private.output_dim)
+    assert next(iter(checkpoint.load(BUNDLED).encoder().parts.items())) == ("private", private.output_dim)
     torch.testing.assert_close(private(audio), joint(audio)[..., : private.output_dim])
     with pytest.raises(ValueError, match="view 'both'"):
         MultiviewEncoder(view="both")

@@ -34,6 +34,7 @@ RECORD = EmbeddingRecord(
     task={"labels": "c" * 64, "audio": "d" * 64},
     heareval="2021.1.3",
 )
+from tests.hear_multiview.codec_checkpoint import saved_checkpoint
 
 
 @pytest.fixture
@@ -144,10 +145,12 @@ def test_what_a_task_lacks_is_named(task: Path) -> None:
         labels_digest(task / "elsewhere")
 
 
-def test_every_tensor_of_our_model_counts() -> None:
-    model = hear_multiview.load_model()
+@pytest.mark.parametrize("codec", [False, True])
+def test_every_tensor_of_our_model_counts(codec: bool, tmp_path: Path) -> None:
+    path = saved_checkpoint(tmp_path) if codec else None
+    model = hear_multiview.load_model(path)
     before = tensor_digest(model)
-    assert tensor_digest(hear_multiview.load_model()) == before
+    assert tensor_digest(hear_multiview.load_model(path)) == before
     names = [name for name, tensor in model.state_dict().items() if tensor.numel()]
     assert {name.partition(".")[0] for name in names} >= {"frontend", "encoder"}
     for name in (names[0], names[len(names) // 2], names[-1]):
