@@ -90,7 +90,7 @@ def test_every_format_holds_the_rows_of_the_api(
     for index, path in enumerate(paths):
         expected = hear_multiview.get_scene_embeddings(hear_multiview.read(path, model), model)[0]
         np.testing.assert_array_equal(table.row(index), expected.numpy())
-    said = {"view": "private", "kind": "file", "precision": "fp32", "model": ""}
+    said: dict[str, Any] = {"view": "private", "kind": "file", "precision": "fp32", "model": ""}
     said |= {"sample_rate": model.sample_rate, "dim": model.scene_embedding_size}
     assert {name: table.metadata[name] for name in said} == said
     assert table.metadata["frontend_sha256"] == model.frontend.digest
@@ -158,7 +158,7 @@ def test_rows_made_in_different_ways_are_not_mixed(
     write: Write, out: Path, tmp_path: Path, change: dict[str, Any]
 ) -> None:
     path = write("x.wav", seconds=0.2)
-    made = {"model": str(saved_checkpoint(tmp_path))} if "precision" in change else {}
+    made: dict[str, Any] = {"model": str(saved_checkpoint(tmp_path))} if "precision" in change else {}
     embed_table([path], out, **made)
     if "model" in change:
         from hear_multiview import checkpoint

@@ -24,6 +24,7 @@ from sonyc_tasks.launcher.embedding_record import (
     task_digest,
     tensor_digest,
 )
+from tests.hear_multiview.codec_checkpoint import saved_checkpoint
 
 RECORD = EmbeddingRecord(
     module="some.module",
@@ -34,7 +35,6 @@ RECORD = EmbeddingRecord(
     task={"labels": "c" * 64, "audio": "d" * 64},
     heareval="2021.1.3",
 )
-from tests.hear_multiview.codec_checkpoint import saved_checkpoint
 
 
 @pytest.fixture
