@@ -50,7 +50,7 @@ def _described(saved: checkpoint.Checkpoint, file: Path, name: str) -> str:
         "sample rate": _with_unit(front.get("sample_rate"), "Hz"),
         "frames": _frames(front, encoder),
         "encoder": f"{arguments.pop('kind')}, {_pairs(arguments)}; {_parameters(encoder)} parameters",
-        "views": ", ".join(f"{view} [{sizes[view]}]" for view in card["views"]),
+        "views": ", ".join(_sized(view, sizes[view]) for view in card["views"]),
         "scenes": _scenes(card["views"], sizes, encoder.pool),
         "trained on": card.get("data"),
         "sensors": _split(card.get("split")),
@@ -73,10 +73,14 @@ def _scenes(views: Sequence[str], sizes: Mapping[str, int | None], pool: Pool) -
     by_pool: dict[Pool, list[str]] = {}
     for view in views:
         of_view: Pool = "mean" if view == "frontend" else pool
-        size = sizes[view]
-        scene = size and size * (2 if of_view == "statistics" else 1)
-        by_pool.setdefault(of_view, []).append(f"{view} [{scene}]")
+        scene = (sizes[view] or 0) * (2 if of_view == "statistics" else 1)
+        by_pool.setdefault(of_view, []).append(_sized(view, scene))
     return "; ".join(f"{', '.join(named)}: {SCENES[of]}" for of, named in by_pool.items())
+
+
+def _sized(view: str, size: int | None) -> str:
+    """``private [128]``; only the name where the card does not say the size."""
+    return f"{view} [{size}]" if size else view
 
 
 def _with_unit(value: Any, unit: str) -> str:
