@@ -21,6 +21,6 @@ def require_same_precision(module: nn.Module, convert: Callable[[Tensor], Tensor
     for dtype, tensor in {t.dtype: t for t in tensors if t.is_floating_point()}.items():
         if (other := convert(tensor.detach().new_empty(0)).dtype) != dtype:
             raise ValueError(
-                f"a loaded model cannot be converted from {dtype} to {other}; load it with precision='bf16' for "
-                "bfloat16 (.to(device) only moves it)"
+                f"a loaded model cannot be converted from {dtype} to {other}; .to(device) only moves it, and loading "
+                "with precision='bf16' runs a codec in bfloat16"
             )

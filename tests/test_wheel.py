@@ -116,14 +116,17 @@ model = h.load_model()
 audio = torch.randn(2, 44_100) * 0.1
 frames, times = h.get_timestamp_embeddings(audio, model)
 print(list(h.get_scene_embeddings(audio, model).shape), list(frames.shape), list(times.shape))
+codec = h.load_model(view="frontend", frontend="demo")
+print(*(list(each.shape) for each in h.get_timestamp_embeddings(audio, codec)))
 import sonyc_tasks.dataset.splits, training.cli
 for name in {PACKAGES}:
     print(sys.modules[name].__path__[0])
 """
     done = python("-W", "ignore", "-c", code, cwd=tmp_path, **elsewhere)
     assert done.returncode == 0, done.stderr
-    shapes, *places = done.stdout.splitlines()
-    assert shapes == "[2, 256] [2, 86, 256] [2, 86]"
+    shapes, of_codec, *places = done.stdout.splitlines()
+    assert shapes == "[2, 1024] [2, 43, 512] [2, 43]"  # 44,100 samples at 16 kHz: one in 64 ms
+    assert of_codec == "[2, 86, 256] [2, 86]"
     assert places == [os.path.join(elsewhere["PYTHONPATH"], name) for name in PACKAGES]
 
 
@@ -152,11 +155,12 @@ for module in pkgutil.walk_packages(h.__path__, "hear_multiview."):
     if not module.name.startswith(("hear_multiview.adapters.", "hear_multiview.recordings.pages.")):
         importlib.import_module(module.name)
 audio = torch.randn(2, 44_100) * 0.1
-print(list(h.get_scene_embeddings(audio, h.load_model()).shape))
+for options in ({{}}, {{"view": "frontend", "frontend": "demo"}}):
+    print(list(h.get_scene_embeddings(audio, h.load_model(**options)).shape))
 """
     done = python("-W", "ignore", "-c", code, cwd=tmp_path, **elsewhere)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "[2, 256]\n"
+    assert done.stdout == "[2, 1024]\n[2, 256]\n"
 
 
 def test_its_commands_answer(python: Run, elsewhere: dict[str, str], tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ standardises every dimension of a front end with the statistics of the training 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from hear_multiview.audio.mel import hann_window, log_mel_spectrogram, mel_filterbank
 from hear_multiview.audio.streamed import Audio
 from hear_multiview.frontends.frame_times import frame_centres
+from hear_multiview.precision import require_same_precision
 
 SAMPLE_RATE, HOP_LENGTH, N_FFT, N_MELS = 16_000, 512, 1024, 64
 F_MIN, F_MAX = 50.0, 8000.0  # Hz
@@ -52,6 +53,10 @@ class LogMel(nn.Module):
         constants = (SAMPLE_RATE, hop, n_fft, n_mels, f_min, f_max, LOG_EPS)
         self.digest = hashlib.sha256(f"{name} {constants}".encode()).hexdigest()
         self.eval()
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> LogMel:
+        require_same_precision(self, fn)
+        return super()._apply(fn, recurse)
 
     def stream(self, audio: Audio) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield chunks of the frames of ``audio`` [clip, sample], each float32 [clip, frame, ``dim``], with the

@@ -260,10 +260,11 @@ def _frames(recording: Recording, model: Embedder) -> Iterator[Piece]:
         else:
             start = np.maximum(times.double().numpy() / 1000 - step / 2, 0)
         end = np.minimum(start + step, recording.seconds)
-        yield Piece(_rows(recording, start, end, embeddings[0]), False, recording, count * step)
-        done += count
+        before, done = done, done + count
+        advance = min(done * step, recording.seconds) - min(before * step, recording.seconds)
+        yield Piece(_rows(recording, start, end, embeddings[0]), False, recording, advance)
     none = _rows(recording, np.empty(0), np.empty(0), torch.empty(0, model.timestamp_embedding_size))
-    yield Piece(none, True, recording, recording.seconds - done * step)
+    yield Piece(none, True, recording, max(0.0, recording.seconds - done * step))
 
 
 def _rows(recording: Recording, start: np.ndarray, end: np.ndarray, embeddings: Tensor) -> Rows:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hear_multiview import checkpoint, hub
 from hear_multiview.api import BUNDLED
-from hear_multiview.encoders.base import Encoder
+from hear_multiview.encoders.base import Encoder, Pool
 from hear_multiview.files import sha256
 
-#: By how an encoder pools: what a scene embedding is.
-SCENES = {
+#: What a scene embedding is, by how frame embeddings are pooled.
+SCENES: dict[Pool, str] = {
     "mean": "mean over frames",
     "max": "maximum over frames",
-    "statistics": "mean and standard deviation over frames, twice as many dimensions",
+    "statistics": "mean and standard deviation over frames",
 }
 
 
@@ -50,8 +50,8 @@ def _described(saved: checkpoint.Checkpoint, file: Path, name: str) -> str:
         "sample rate": _with_unit(front.get("sample_rate"), "Hz"),
         "frames": _frames(front, encoder),
         "encoder": f"{arguments.pop('kind')}, {_pairs(arguments)}; {_parameters(encoder)} parameters",
-        "scenes": SCENES[encoder.pool],
-        "views": ", ".join(f"{view} [{sizes[view]}]" for view in card["views"]),
+        "views": ", ".join(_sized(view, sizes[view]) for view in card["views"]),
+        "scenes": _scenes(card["views"], sizes, encoder.pool),
         "trained on": card.get("data"),
         "sensors": _split(card.get("split")),
         "recipe": _recipe(card.get("recipe"), card.get("seed")),
@@ -63,9 +63,24 @@ def _described(saved: checkpoint.Checkpoint, file: Path, name: str) -> str:
 
 
 def view_sizes(encoder: Encoder, frontend_dim: int | None) -> dict[str, int | None]:
-    """Number of dimensions of each view; the front end's own is as its card says."""
+    """Number of dimensions of a frame embedding of each view; the front end's own is as its card says."""
     parts = dict(encoder.parts)
     return {"joint": sum(parts.values()), **parts, "frontend": frontend_dim}
+
+
+def _scenes(views: Sequence[str], sizes: Mapping[str, int | None], pool: Pool) -> str:
+    """How a scene embedding of each view is made, and its number of dimensions; the front end's own is the mean."""
+    by_pool: dict[Pool, list[str]] = {}
+    for view in views:
+        of_view: Pool = "mean" if view == "frontend" else pool
+        scene = (sizes[view] or 0) * (2 if of_view == "statistics" else 1)
+        by_pool.setdefault(of_view, []).append(_sized(view, scene))
+    return "; ".join(f"{', '.join(named)}: {SCENES[of]}" for of, named in by_pool.items())
+
+
+def _sized(view: str, size: int | None) -> str:
+    """``private [128]``; only the name where the card does not say the size."""
+    return f"{view} [{size}]" if size else view
 
 
 def _with_unit(value: Any, unit: str) -> str:

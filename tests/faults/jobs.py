@@ -39,7 +39,8 @@ MODULE = "hear_multiview.references.random_projection"
 
 def warm_up() -> None:
     """Import and compile what the jobs need, so that their time is work; without a thread, which no fork would have."""
-    hear_multiview.get_scene_embeddings(torch.zeros(1, 44_100), hear_multiview.load_model())
+    for model in (hear_multiview.load_model(), hear_multiview.load_model(view="frontend", frontend="demo")):
+        hear_multiview.get_scene_embeddings(torch.zeros(1, 44_100), model)
 
 
 def prepare(given: Path) -> None:
@@ -89,9 +90,9 @@ def _embed(folder: Path, given: Path, suffix: str) -> None:
 
 def _cache(folder: Path, given: Path) -> None:
     os.environ[VARIABLE] = str(folder / "frames")
-    model = hear_multiview.load_model()
+    model = hear_multiview.load_model(view="frontend", frontend="demo")
     for path in sorted((given / "data" / "audio").iterdir())[:10]:
-        hear_multiview.get_scene_embeddings(torch.from_numpy(read_mono(path, 44_100))[None], model)
+        hear_multiview.get_scene_embeddings(torch.from_numpy(read_mono(path, model.sample_rate))[None], model)
 
 
 def _download(folder: Path, given: Path, address: str) -> None:

@@ -19,29 +19,15 @@ from hear_multiview import api, checkpoint
 from hear_multiview.embedder import Embedder
 from hear_multiview.encoders import make_encoder
 from hear_multiview.encoders.base import views_of
-from hear_multiview.encoders.private_shared import VIEWS, PrivateSharedEncoder
+from hear_multiview.encoders.private_shared import VIEWS
 from hear_multiview.frontends import load_frontend
 from hear_multiview.frontends.frame_times import frame_centres, frames_within
+from tests.hear_multiview.codec_checkpoint import saved_checkpoint
 from training.codec.bundle import seeded_codec
 
 Noise = Callable[..., Tensor]
 #: Of embeddings that are the same but for the order of their sums.
 ROUNDING: dict[str, Any] = {"atol": 1e-4, "rtol": 1e-4}
-
-
-def saved_checkpoint(folder: Path, sha256: str | None = None) -> Path:
-    """A checkpoint on the bundled codec with seeded weights."""
-    front = load_frontend("demo")
-    torch.manual_seed(0)
-    encoder = PrivateSharedEncoder(front.dim, width=32, depth=1)
-    card = {
-        "frontend": {"name": "demo", "sha256": sha256 or front.digest},
-        "encoder": {"dim": front.dim, "width": 32, "depth": 1},
-        "views": ["joint", "private", "shared", "frontend"],
-    }
-    path = folder / "c.safetensors"
-    checkpoint.save(path, {f"encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}, card)
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +50,7 @@ def test_signatures() -> None:
         "frontend",
         "frontend_weights",
         "precision",
+        "pool",
     ]
     assert list(inspect.signature(hear_multiview.get_scene_embeddings).parameters) == ["audio", "model"]
     assert list(inspect.signature(hear_multiview.get_timestamp_embeddings).parameters) == ["audio", "model"]

@@ -31,6 +31,15 @@ def used(request: pytest.FixtureRequest, noise: Noise) -> Embedder:
     return model
 
 
+#: The bundled model; a codec, which computes in chunks of its own and keeps packed weights.
+MODELS = {"bundled": {}, "codec": {"view": "frontend", "frontend": "demo"}}
+
+
+@pytest.fixture(params=MODELS)
+def model(request: pytest.FixtureRequest) -> Embedder:
+    return hear_multiview.load_model(**MODELS[request.param])  # type: ignore[arg-type]
+
+
 @pytest.fixture(params=[1, 2])
 def threads(request: pytest.FixtureRequest) -> Iterator[int]:
     before = torch.get_num_threads()
@@ -60,8 +69,8 @@ def test_a_used_model_can_be_copied(used: Embedder, copied: Callable[[Embedder],
         assert all(torch.equal(a, b) for a, b in zip(expected, found, strict=True))
 
 
-def test_a_used_model_can_be_sent_to_a_spawned_process(noise: Noise) -> None:
-    model, audio = hear_multiview.load_model(), noise(1, 0.5)
+def test_a_used_model_can_be_sent_to_a_spawned_process(model: Embedder, noise: Noise) -> None:
+    audio = noise(1, 0.5)
     expected = hear_multiview.get_scene_embeddings(audio, model)
     spawn, threads = multiprocessing.get_context("spawn"), torch.get_num_threads()
     with ProcessPoolExecutor(1, spawn, initializer=torch.set_num_threads, initargs=(threads,)) as pool:
@@ -69,9 +78,8 @@ def test_a_used_model_can_be_sent_to_a_spawned_process(noise: Noise) -> None:
         assert torch.equal(found, expected)
 
 
-def test_calls_at_the_same_time_give_what_each_gives_alone(threads: int) -> None:
+def test_calls_at_the_same_time_give_what_each_gives_alone(model: Embedder, threads: int) -> None:
     """Each from a thread that has never computed, as in a server: which chunks a clip is cut into must not change."""
-    model = hear_multiview.load_model()
     draw = torch.Generator().manual_seed(0)
     clips = [0.1 * torch.randn(1, 22_050 + 7_000 * k, generator=draw) for k in range(8)]
     alone = [hear_multiview.get_scene_embeddings(clip, model) for clip in clips]
@@ -126,8 +134,9 @@ def test_the_state_is_what_it_was_before_the_first_clip(used: Embedder) -> None:
     ],
     ids=["half", "bfloat16", "double", "to_float16", "to_cpu_double"],
 )
-def test_a_conversion_is_refused(convert: Callable[[nn.Module], object], part: str, noise: Noise) -> None:
-    model = hear_multiview.load_model()
+def test_a_conversion_is_refused(
+    convert: Callable[[nn.Module], object], part: str, model: Embedder, noise: Noise
+) -> None:
     expected = hear_multiview.get_scene_embeddings(noise(1, 0.3), model)
     converted = {"model": model, "front end": model.frontend, "a module around it": nn.ModuleList([model])}[part]
     with pytest.raises(ValueError, match="precision='bf16'"):
@@ -135,8 +144,7 @@ def test_a_conversion_is_refused(convert: Callable[[nn.Module], object], part: s
     assert torch.equal(hear_multiview.get_scene_embeddings(noise(1, 0.3), model), expected)
 
 
-def test_what_changes_nothing_or_moves_is_not_refused() -> None:
-    model = hear_multiview.load_model()
+def test_what_changes_nothing_or_moves_is_not_refused(model: Embedder) -> None:
     assert model.float() is model
     assert model.to("cpu", torch.float32) is model
     assert {tensor.device.type for tensor in model.to("meta").state_dict().values()} == {"meta"}
@@ -144,7 +152,7 @@ def test_what_changes_nothing_or_moves_is_not_refused() -> None:
 
 def test_a_model_in_bf16_is_not_made_fp32_by_the_way() -> None:
     with pytest.raises(ValueError, match=r"from torch\.bfloat16 to torch\.float32"):
-        hear_multiview.load_model(precision="bf16").float()
+        hear_multiview.load_model(view="frontend", frontend="demo", precision="bf16").float()
 
 
 # Modes of torch around a call

@@ -17,12 +17,13 @@ from safetensors.torch import save_file
 
 from hear_multiview import checkpoint, weight_file
 from hear_multiview.api import BUNDLED
-from hear_multiview.encoders import private_shared
+from hear_multiview.encoders import patches, private_shared
 from hear_multiview.frontends.dac.weights import read_dac
 from sonyc_tasks.dataset.download import archives
 from sonyc_tasks.launcher.embedding_record import task_digest
 from sonyc_tasks.tasks.task_folder import Task, write_task
 from sonyc_tasks.tasks.validate.task import errors_of, validate_task
+from tests.hear_multiview.codec_checkpoint import saved_checkpoint
 from training.systems.separated.separator import MaskSeparator, load_separator, save_separator
 
 
@@ -31,12 +32,25 @@ def bundled() -> checkpoint.Checkpoint:
     return checkpoint.load(BUNDLED)
 
 
-@pytest.mark.parametrize("change", [{"width": 10**6}, {"depth": 10**6}, {"latent": 10**12}, {"dim": 2 * 10**9}])
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        *[("mlp", change) for change in ({"width": 10**6}, {"depth": 10**6}, {"latent": 10**12}, {"dim": 2 * 10**9})],
+        *[("patches", change) for change in ({"width": 10**6}, {"private": 10**12}, {"dim": 2 * 10**9})],
+        *[("patches", change) for change in ({"private_frames": 10**9}, {"shared_frames": 10**9})],
+    ],
+)
 def test_a_card_takes_no_memory_for_what_the_file_does_not_hold(
-    change: dict[str, int], tmp_path: Path, bundled: checkpoint.Checkpoint, monkeypatch: pytest.MonkeyPatch
+    kind: str,
+    change: dict[str, int],
+    tmp_path: Path,
+    bundled: checkpoint.Checkpoint,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    card = {**bundled.card, "encoder": {**bundled.card["encoder"], **change}}
-    checkpoint.save(tmp_path / "x.safetensors", bundled.tensors, card)
+    saved = bundled if kind == "patches" else checkpoint.load(saved_checkpoint(tmp_path))
+    assert saved.encoder().arguments["kind"] == kind
+    card = {**saved.card, "encoder": {**saved.card["encoder"], **change}}
+    checkpoint.save(tmp_path / "x.safetensors", saved.tensors, card)
     made: list[str] = []
 
     class Counted(private_shared.Linear):
@@ -44,16 +58,17 @@ def test_a_card_takes_no_memory_for_what_the_file_does_not_hold(
             super().__init__(inputs, outputs)
             made.append(self.weight.device.type)
 
-    monkeypatch.setattr(private_shared, "Linear", Counted)
+    for module in (private_shared, patches):
+        monkeypatch.setattr(module, "Linear", Counted)
     with pytest.raises(ValueError, match=r"x\.safetensors"):
         checkpoint.load(tmp_path / "x.safetensors")
-    assert set(made) <= {"meta"}  # which takes no memory
-    assert len(made) < len(bundled.tensors)
+    assert set(made) == {"meta"}  # which takes no memory
+    assert len(made) < len(saved.tensors)
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
 def test_weights_that_are_not_finite(value: float, tmp_path: Path, bundled: checkpoint.Checkpoint) -> None:
-    name = next(name for name in bundled.tensors if name.startswith("encoder.net"))
+    name = next(name for name in bundled.tensors if name.endswith(".weight"))
     tensors = {name: tensor.clone() for name, tensor in bundled.tensors.items()}
     tensors[name].view(-1)[3] = value
     checkpoint.save(tmp_path / "x.safetensors", tensors, bundled.card)

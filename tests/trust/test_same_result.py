@@ -66,7 +66,9 @@ def test_latents_do_not_depend_on_neighbours_or_order(frontend: str, sounds: lis
     def frames(name: str, files: list[Path]) -> dict[str, bytes]:
         about = Description([Clip(path.name, 1) for path in files], {}, Partition((1,)))
         store = extract(about, {path.name: path for path in files}, load_frontend(frontend), tmp_path / name)
-        return {clip.name: store.renditions["original"].read(k, 0).tobytes() for k, clip in enumerate(store.clips)}
+        rendition, count = store.renditions["original"], len(store.clips)
+        read = rendition.read(range(count), [0] * count, rendition.length.tolist())
+        return {clip.name: stretch.tobytes() for clip, stretch in zip(store.clips, read, strict=True)}
 
     whole = frames("whole", sounds)
     assert frames("again", sounds) == whole

@@ -19,18 +19,22 @@ from hear_multiview.api import BUNDLED
 Noise = Callable[..., Tensor]
 
 
-@pytest.fixture(scope="module")
-def encoder() -> MultiviewEncoder:
-    return MultiviewEncoder()
+#: Options of a codec, which computes in chunks, sets each clip's loudness, and can compute in bfloat16.
+CODEC = {"view": "frontend", "frontend": "demo"}
 
 
-def clip(samples: Any, rate: int = 44_100) -> dict[str, Any]:
+@pytest.fixture(scope="module", params=[{}, CODEC], ids=["bundled", "codec"])
+def encoder(request: pytest.FixtureRequest) -> MultiviewEncoder:
+    return MultiviewEncoder(**request.param)
+
+
+def clip(samples: Any, rate: int) -> dict[str, Any]:
     return {"array": np.asarray(samples), "sampling_rate": rate}
 
 
 def test_each_clip_is_embedded_alone(encoder: MultiviewEncoder, noise: Noise) -> None:
-    clips = [*noise(2, 0.5), *noise(1, 1.2)]
-    batches = [{"audio": [clip(x) for x in clips[:2]]}, {"audio": [clip(clips[2])]}]
+    clips, rate = [*noise(2, 0.5), *noise(1, 1.2)], encoder.model.sample_rate
+    batches = [{"audio": [clip(x, rate) for x in clips[:2]]}, {"audio": [clip(clips[2], rate)]}]
     expected = [hear_multiview.get_scene_embeddings(x[None], encoder.model).numpy() for x in clips]
     got = encoder.encode(batches, batch_size=2, show_progress_bar=False)
     assert got.dtype == np.float32
@@ -38,9 +42,9 @@ def test_each_clip_is_embedded_alone(encoder: MultiviewEncoder, noise: Noise) ->
 
 
 def test_options_are_those_of_load_model(noise: Noise) -> None:
-    audio = noise(1, 0.5)
-    expected = hear_multiview.get_scene_embeddings(audio, hear_multiview.load_model(view="shared"))
-    got = MultiviewEncoder(view="shared", path=BUNDLED).encode([{"audio": [clip(audio[0])]}])
+    audio, model = noise(1, 0.5), hear_multiview.load_model(view="shared")
+    expected = hear_multiview.get_scene_embeddings(audio, model)
+    got = MultiviewEncoder(view="shared", path=BUNDLED).encode([{"audio": [clip(audio[0], model.sample_rate)]}])
     np.testing.assert_array_equal(got, expected.numpy())
     with pytest.raises(ValueError, match="view 'both'"):
         MultiviewEncoder(view="both")
@@ -48,19 +52,20 @@ def test_options_are_those_of_load_model(noise: Noise) -> None:
 
 def test_channels_are_averaged_and_rates_brought_to_the_model_s(encoder: MultiviewEncoder) -> None:
     """A tone sampled at two rates is one tone, and its two channels are its mean."""
-    tone = {rate: 0.1 * np.sin(2 * np.pi * 440 * np.arange(rate) / rate) for rate in (16_000, 44_100)}
-    other, own = encoder.encode([{"audio": [clip(tone[16_000], 16_000), clip(tone[44_100])]}])
+    rates = encoder.model.sample_rate, 60_100 - encoder.model.sample_rate  # 16 and 44.1 kHz, or the other way round
+    own_tone, other_tone = (0.1 * np.sin(2 * np.pi * 440 * np.arange(rate) / rate) for rate in rates)
+    own, other = encoder.encode([{"audio": [clip(own_tone, rates[0]), clip(other_tone, rates[1])]}])
     assert float(encoder.similarity_pairwise(other, own)) > 0.99
-    stereo = clip(np.stack([1.5 * tone[44_100], 0.5 * tone[44_100]]))
+    stereo = clip(np.stack([1.5 * own_tone, 0.5 * own_tone]), rates[0])
     np.testing.assert_allclose(encoder.encode([{"audio": [stereo]}])[0], own, atol=1e-4)
 
 
 @pytest.mark.parametrize("samples", [1, 255, 256])
 def test_short_clips_and_silence_have_an_embedding(encoder: MultiviewEncoder, noise: Noise, samples: int) -> None:
-    short = noise(1, 1)[:, :samples]
+    short, rate = noise(1, 1)[:, :samples], encoder.model.sample_rate
     padded = torch.nn.functional.pad(short, (0, 256 - samples))
     expected = hear_multiview.get_scene_embeddings(padded, encoder.model).numpy()
-    got = encoder.encode([{"audio": [clip(short[0]), clip(np.zeros(samples))]}])
+    got = encoder.encode([{"audio": [clip(short[0], rate), clip(np.zeros(samples), rate)]}])
     np.testing.assert_array_equal(got[:1], expected)
     assert np.isfinite(got).all()
 
@@ -72,25 +77,29 @@ def test_similarity_is_the_cosine(encoder: MultiviewEncoder) -> None:
     np.testing.assert_allclose(encoder.similarity_pairwise(a, b), np.diag(cosines), atol=1e-6)
 
 
-def test_scores_are_kept_by_all_that_they_depend_on(encoder: MultiviewEncoder) -> None:
+def test_scores_are_kept_by_all_that_they_depend_on() -> None:
     pytest.importorskip("mteb")
-    assert encoder.mteb_model_meta == MultiviewEncoder(path=BUNDLED).mteb_model_meta
-    about = [encoder.mteb_model_meta, MultiviewEncoder(view="private").mteb_model_meta]
-    about.append(MultiviewEncoder(precision="bf16").mteb_model_meta)
+    bundled = MultiviewEncoder()
+    assert bundled.mteb_model_meta == MultiviewEncoder(path=BUNDLED).mteb_model_meta
+    about = [bundled.mteb_model_meta, MultiviewEncoder(view="private").mteb_model_meta]
+    about += [MultiviewEncoder(**CODEC, precision=precision).mteb_model_meta for precision in ("fp32", "bf16")]
     other = checkpoint.load(BUNDLED).encoder()
     with torch.no_grad():
         other.mean += 1
     about.append(_with(other).mteb_model_meta)
-    assert [meta.name for meta in about] == [f"hear_multiview/{v}" for v in ("joint", "private", "joint", "joint")]
-    assert [meta.embed_dim for meta in about] == [256, 128, 256, 256]
-    assert len({(meta.name, meta.revision) for meta in about}) == 4
+    views = ["joint", "private", "frontend", "frontend", "joint"]
+    assert [meta.name for meta in about] == [f"hear_multiview/{view}" for view in views]
+    sizes = {view: hear_multiview.load_model(view=view).scene_embedding_size for view in ("joint", "private")}
+    assert [meta.embed_dim for meta in about] == [sizes.get(view, 256) for view in views]  # 256: of the codec
+    assert len({(meta.name, meta.revision) for meta in about}) == 5
 
 
 def test_a_clip_that_cannot_be_embedded_is_named_by_its_number(encoder: MultiviewEncoder, noise: Noise) -> None:
-    good = clip(noise(1, 0.1)[0])
+    rate = encoder.model.sample_rate
+    good = clip(noise(1, 0.1)[0], rate)
     for odd in (np.zeros(0), np.full(9, np.nan), np.zeros((88_200, 2)), np.zeros(9, np.int64)):
         with pytest.raises(ValueError, match=r"\bclip 3\b"):
-            encoder.encode([{"audio": [good, good]}, {"audio": [good, clip(odd), good]}])
+            encoder.encode([{"audio": [good, good]}, {"audio": [good, clip(odd, rate), good]}])
     with pytest.raises(ValueError, match=r"clip 1 .*sampling rate"):
         encoder.encode([{"audio": [good, clip(good["array"], 0)]}])
 

@@ -15,7 +15,9 @@ import torch
 from torch import Tensor
 
 import hear_multiview
+from hear_multiview import checkpoint
 from hear_multiview.adapters.xares import MultiviewEncoder
+from hear_multiview.api import BUNDLED
 from hear_multiview.embedder import Embedder
 from hear_multiview.encoders import make_encoder
 from hear_multiview.frontends import load_frontend
@@ -23,9 +25,13 @@ from hear_multiview.frontends import load_frontend
 Noise = Callable[..., Tensor]
 
 
-@pytest.fixture(scope="module")
-def encoder() -> MultiviewEncoder:
-    return MultiviewEncoder()
+#: Options of a codec, and the sampling rate, the size and the hop (ms) of its frames.
+CODEC = {"view": "frontend", "frontend": "demo"}, (44_100, 256, 512 / 44.1)
+
+
+@pytest.fixture(scope="module", params=[{}, CODEC[0]], ids=["bundled", "codec"])
+def encoder(request: pytest.FixtureRequest) -> MultiviewEncoder:
+    return MultiviewEncoder(**request.param)
 
 
 @pytest.fixture
@@ -40,12 +46,18 @@ def _xares() -> Iterator[None]:
 
 
 def test_it_describes_its_frames(encoder: MultiviewEncoder, noise: Noise) -> None:
-    audio = noise(2, 3)
+    audio, of_codec = noise(2, 3), encoder.model.view == "frontend"
     frames = encoder(audio)
-    expected, times = hear_multiview.get_timestamp_embeddings(audio, hear_multiview.load_model())
+    model = hear_multiview.load_model(**CODEC[0] if of_codec else {})  # type: ignore[arg-type]
+    expected, times = hear_multiview.get_timestamp_embeddings(audio, model)
     torch.testing.assert_close(frames, expected, rtol=0, atol=0)
-    assert frames.shape[2] == encoder.output_dim == 256
-    assert encoder.sampling_rate == 44_100
+    saved = checkpoint.load(BUNDLED)
+    front, parts = saved.card["frontend"], saved.encoder().parts
+    hop = 1000 * front["hop"] * saved.encoder().stride / front["sample_rate"]
+    rate, size, hop = CODEC[1] if of_codec else (front["sample_rate"], sum(parts.values()), hop)
+    assert frames.shape[2] == encoder.output_dim == size
+    assert encoder.sampling_rate == rate
+    assert encoder.hop_size_in_ms == pytest.approx(hop)
     np.testing.assert_allclose(np.diff(times[0].numpy().astype(np.float64)), encoder.hop_size_in_ms, atol=1e-3)
 
 
@@ -62,8 +74,8 @@ def test_an_encoder_with_a_stride_has_longer_hops(monkeypatch: pytest.MonkeyPatc
 def test_options_are_those_of_load_model(noise: Noise) -> None:
     audio = noise(1, 0.5)
     private, joint = MultiviewEncoder(view="private"), MultiviewEncoder(view="joint")
-    assert private.output_dim == 128
-    torch.testing.assert_close(private(audio), joint(audio)[..., :128])
+    assert next(iter(checkpoint.load(BUNDLED).encoder().parts.items())) == ("private", private.output_dim)
+    torch.testing.assert_close(private(audio), joint(audio)[..., : private.output_dim])
     with pytest.raises(ValueError, match="view 'both'"):
         MultiviewEncoder(view="both")
 
@@ -74,7 +86,7 @@ def test_short_clips_have_a_frame(encoder: MultiviewEncoder, noise: Noise, sampl
     padded = torch.nn.functional.pad(clip, (0, max(0, 256 - samples)))
     expected = hear_multiview.get_timestamp_embeddings(padded, encoder.model)[0]
     torch.testing.assert_close(encoder(clip[0]), expected, rtol=0, atol=0)
-    assert expected.shape == (1, frames, 256)
+    assert expected.shape == (1, -(-frames // encoder.model.stride), encoder.output_dim)
 
 
 def test_silence_is_embedded_and_nothing_is_refused(encoder: MultiviewEncoder) -> None:

@@ -75,7 +75,7 @@ def test_gains_are_the_same_to_the_bit(samples: int) -> None:
         assert torch.equal(loudness.gains(cut(whole[0].numpy(), size), 44_100), loudness.gains(whole, 44_100))
 
 
-@pytest.fixture(scope="module", params=["multiview", "log_mel", "log_mel_16k", "waveform"])
+@pytest.fixture(scope="module", params=["multiview", "demo", "log_mel", "log_mel_16k", "waveform"])
 def model(request: pytest.FixtureRequest) -> Embedder:
     if request.param == "multiview":
         return hear_multiview.load_model()

@@ -48,4 +48,4 @@ def test_what_has_no_local_mean_leaves_the_shared_half_alone(encoder: PatchEncod
 )
 def test_sizes_that_cannot_be_are_refused(arguments: dict[str, int], named: str) -> None:
     with pytest.raises(ValueError, match=named):
-        PatchEncoder(dim=4, **arguments)
+        PatchEncoder(dim=4, **arguments)  # type: ignore[arg-type]

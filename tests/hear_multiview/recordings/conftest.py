@@ -18,8 +18,16 @@ Write = Callable[..., Path]
 
 
 @pytest.fixture(scope="session")
-def model() -> Embedder:
+def bundled() -> Embedder:
     return hear_multiview.load_model()
+
+
+@pytest.fixture(scope="session", params=["bundled", "demo"])
+def model(request: pytest.FixtureRequest) -> Embedder:
+    """The bundled model, and a codec, which computes in chunks and sets each clip's loudness."""
+    if request.param == "bundled":
+        return hear_multiview.load_model()
+    return hear_multiview.load_model(view="frontend", frontend=request.param)
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ from hear_multiview.recordings.embed_table import Summary, embed_table
 from hear_multiview.recordings.parts import Parts
 from hear_multiview.recordings.reading import find_recordings
 from hear_multiview.recordings.table import Rows, companions, open_table
+from tests.hear_multiview.codec_checkpoint import saved_checkpoint
 from tests.hear_multiview.recordings.conftest import Write
 
 WINDOWS = Division("window", 0.2, 0.1)
@@ -89,7 +90,8 @@ def test_every_format_holds_the_rows_of_the_api(
     for index, path in enumerate(paths):
         expected = hear_multiview.get_scene_embeddings(hear_multiview.read(path, model), model)[0]
         np.testing.assert_array_equal(table.row(index), expected.numpy())
-    said = {"view": "private", "kind": "file", "precision": "fp32", "sample_rate": 44_100, "dim": 128, "model": ""}
+    said: dict[str, Any] = {"view": "private", "kind": "file", "precision": "fp32", "model": ""}
+    said |= {"sample_rate": model.sample_rate, "dim": model.scene_embedding_size}
     assert {name: table.metadata[name] for name in said} == said
     assert table.metadata["frontend_sha256"] == model.frontend.digest
     assert len(table.metadata["checkpoint_sha256"]) == 64
@@ -156,7 +158,8 @@ def test_rows_made_in_different_ways_are_not_mixed(
     write: Write, out: Path, tmp_path: Path, change: dict[str, Any]
 ) -> None:
     path = write("x.wav", seconds=0.2)
-    embed_table([path], out)
+    made: dict[str, Any] = {"model": str(saved_checkpoint(tmp_path))} if "precision" in change else {}
+    embed_table([path], out, **made)
     if "model" in change:
         from hear_multiview import checkpoint
         from hear_multiview.api import BUNDLED
@@ -166,14 +169,14 @@ def test_rows_made_in_different_ways_are_not_mixed(
         checkpoint.save(Path(change["model"]), saved.tensors, {**saved.card, "seed": 1})
     kept = out.read_bytes()
     with pytest.raises(ValueError, match=out.name):
-        embed_table([path], out, **change)
+        embed_table([path], out, **{**made, **change})
     assert out.read_bytes() == kept
     other = out.with_name("other.npy")
     (tmp_path / "broken.wav").write_bytes(b"")
     with pytest.raises(ValueError, match=r"broken\.wav"):
-        embed_table([path, tmp_path / "broken.wav"], other)
+        embed_table([path, tmp_path / "broken.wav"], other, **made)
     with pytest.raises(ValueError, match=other.name):  # of a run that is not finished
-        embed_table([path], other, **change)
+        embed_table([path], other, **{**made, **change})
 
 
 def test_a_run_in_which_nothing_was_done_leaves_nothing(write: Write, out: Path, tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ import hear_multiview
 from hear_multiview import checkpoint, hub
 from hear_multiview.__main__ import COMMANDS, main
 from hear_multiview.api import BUNDLED
-from hear_multiview.recordings.info import describe
+from hear_multiview.recordings.info import SCENES, describe
+from tests.hear_multiview.codec_checkpoint import saved_checkpoint
 
 
 def lines(text: str) -> dict[str, str]:
@@ -35,8 +36,10 @@ def test_the_bundled_checkpoint_is_described_without_an_argument(capsys: pytest.
     for package, version in card["versions"].items():
         assert f"{package} {version}" in said["versions"]
     for view in card["views"]:
-        size = hear_multiview.load_model(view=view).scene_embedding_size
-        assert f"{view} [{size}]" in said["views"]
+        model = hear_multiview.load_model(view=view)
+        assert f"{view} [{model.timestamp_embedding_size}]" in said["views"].split(", ")
+        pooled = next(line for line in said["scenes"].split("; ") if f"{view} [{model.scene_embedding_size}]" in line)
+        assert pooled.endswith(f": {SCENES[model.pool]}")  # type: ignore[index]
 
 
 def test_a_checkpoint_may_be_a_path_or_on_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,8 +60,21 @@ def test_a_card_with_no_more_than_a_checkpoint_needs_can_be_shown(tmp_path: Path
     card = {"frontend": front, "encoder": saved.card["encoder"], "views": saved.card["views"]}
     checkpoint.save(tmp_path / "x.safetensors", saved.tensors, card)
     said = lines(describe(tmp_path / "x.safetensors"))
-    assert "demo" in said["front end"]
+    assert front["name"] in said["front end"]
+    assert said["views"].split(", ")[-1] == "frontend"  # of a size that nobody says
     assert "metrics" not in said
+
+
+def test_the_scenes_of_an_encoder_that_takes_the_mean_have_the_size_of_its_frames(tmp_path: Path) -> None:
+    path = saved_checkpoint(tmp_path)
+    said = lines(describe(path))
+    for view in ("joint", "private", "shared"):
+        model = hear_multiview.load_model(path, view=view)
+        assert model.scene_embedding_size == model.timestamp_embedding_size
+        assert f"{view} [{model.scene_embedding_size}]" in said["views"].split(", ")
+        assert f"{view} [{model.scene_embedding_size}]" in said["scenes"]
+    assert said["scenes"].endswith(f": {SCENES['mean']}")
+    assert SCENES["statistics"] not in said["scenes"]
 
 
 def test_another_file_is_one_sentence_on_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

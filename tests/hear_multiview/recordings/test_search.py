@@ -84,6 +84,9 @@ def test_the_columns_of_a_view(make_table: MakeTable) -> None:
     assert view_columns(table, "joint", parts) == slice(None)
     assert range(5)[view_columns(table, "private", parts)] == range(3)
     assert range(5)[view_columns(table, "shared", parts)] == range(3, 5)
+    pooled = make_table(np.ones((2, 10)), ["a", "b"])  # mean and standard deviation of each part
+    assert range(10)[view_columns(pooled, "private", parts)] == range(6)
+    assert range(10)[view_columns(pooled, "shared", parts)] == range(6, 10)
     single = replace(table, metadata={"view": "private"})
     assert columns_for(single, "private") == slice(None)
     for of, view in ((table, "frontend"), (single, "shared"), (single, "joint")):
@@ -120,7 +123,7 @@ def test_another_model_than_the_tables_is_refused(make_table: MakeTable, tmp_pat
     table = embedded(make_table, paths)
     for change, named in (
         ({"checkpoint_sha256": "1" * 64}, "multiview.safetensors"),
-        ({"frontend_sha256": "1" * 64}, "demo"),
+        ({"frontend_sha256": "1" * 64}, table.metadata["frontend"]),
     ):
         other = replace(table, metadata={**table.metadata, **change})
         with pytest.raises(ValueError, match=rf"{named}.*1{{12}}|1{{12}}.*{named}"):

@@ -24,6 +24,7 @@ from sonyc_tasks.launcher.embedding_record import (
     task_digest,
     tensor_digest,
 )
+from tests.hear_multiview.codec_checkpoint import saved_checkpoint
 
 RECORD = EmbeddingRecord(
     module="some.module",
@@ -144,10 +145,12 @@ def test_what_a_task_lacks_is_named(task: Path) -> None:
         labels_digest(task / "elsewhere")
 
 
-def test_every_tensor_of_our_model_counts() -> None:
-    model = hear_multiview.load_model()
+@pytest.mark.parametrize("codec", [False, True])
+def test_every_tensor_of_our_model_counts(codec: bool, tmp_path: Path) -> None:
+    path = saved_checkpoint(tmp_path) if codec else None
+    model = hear_multiview.load_model(path)
     before = tensor_digest(model)
-    assert tensor_digest(hear_multiview.load_model()) == before
+    assert tensor_digest(hear_multiview.load_model(path)) == before
     names = [name for name, tensor in model.state_dict().items() if tensor.numel()]
     assert {name.partition(".")[0] for name in names} >= {"frontend", "encoder"}
     for name in (names[0], names[len(names) // 2], names[-1]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 import soundfile
 import torch
 
@@ -40,10 +41,11 @@ def test_of_noise_nothing_is_learned_although_there_is_enough_of_it_to_remember_
     assert accuracy(found[SENSOR_TASK].target, found[SENSOR_TASK].prediction) < 0.6
 
 
-def test_statistics_are_those_of_the_frames(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", [None, "demo"])
+def test_statistics_are_those_of_the_frames(tmp_path: Path, name: str | None) -> None:
     path = tmp_path / "a.wav"
-    soundfile.write(path, 0.1 * normal(22_050), 44_100)
-    front = load_model(view="frontend")
+    front = load_model(view="frontend", frontend=name)
+    soundfile.write(path, 0.1 * normal(22_050), front.sample_rate)  # nothing is resampled
     audio = torch.from_numpy(soundfile.read(path, dtype="float32")[0])[None]
     frames = front.frames(audio)[0][0].numpy()
     expected = np.concatenate([frames.mean(0), frames.std(0)])

@@ -12,6 +12,8 @@ import pytest
 import hear_multiview
 from hear_multiview import checkpoint
 from hear_multiview.api import BUNDLED
+from hear_multiview.frontends import load_frontend
+from hear_multiview.frontends.dac import weights as codec_weights
 from hear_multiview.hub import FILE
 from sonyc_tasks.files import TEMPORARY
 from training.__main__ import main
@@ -67,16 +69,30 @@ def test_the_card_says_what_the_checkpoint_s_own_card_says(tmp_path: Path) -> No
         card["data"],
         f"`{card['recipe']['name']}`",
         f"seed {card['seed']}",
-        f"{card['metrics']['epoch'] + 1} of 25",
+        f"{card['metrics']['epoch'] + 1} of {card['recipe']['epochs']}",
         f" {card['metrics']['train']['total']:.4f} | ",
         f" {card['metrics']['valid']['total']:.4f} |",
-        "valid 35, 36, 37, 38, 39; probe none",
+        "; ".join(
+            f"{part} {', '.join(map(str, card['split'][part])) or 'none'}" for part in ("train", "valid", "probe")
+        ),
         f"torch {card['versions']['torch']}",
         OFFICIAL_CODEC,
         NO_REAL_RECORDING,
-        SMALL_CODEC,
     ):
         assert fact in text
+    assert SMALL_CODEC not in text
+
+
+def test_the_small_codec_is_named_with_its_note() -> None:
+    front = {**checkpoint.load(BUNDLED).card["frontend"], "name": "demo", "sha256": load_frontend("demo").digest}
+    text = card_with(frontend=front)
+    assert SMALL_CODEC in text
+    assert codec_weights.bundle_note() in text
+    assert OFFICIAL_CODEC in text
+
+
+def test_sensors_that_are_numbers_are_listed() -> None:
+    assert "train 3, 1; valid 35, 36; probe none" in card_with(split={"train": [3, 1], "valid": [35, 36], "probe": []})
 
 
 @pytest.mark.parametrize("data", ["generated: a mini-SONYC, {}", "mini-sonyc (generated): train sensors (0, 1)"])
@@ -151,7 +167,10 @@ def test_published_and_loaded_again(writer: Any, capsys: pytest.CaptureFixture[s
     assert header(files["README.md"].decode())["library_name"] == "hear_multiview"
     assert len(repo["commits"]) == 2, "the empty repository, then both files at once"
     assert not repo["private"]
-    assert hear_multiview.load_model(f"hf://{REPO}").scene_embedding_size == 256
+    assert (
+        hear_multiview.load_model(f"hf://{REPO}").scene_embedding_size
+        == hear_multiview.load_model().scene_embedding_size
+    )
 
 
 def test_published_again_it_is_another_commit_of_the_same_repository(writer: Any) -> None:

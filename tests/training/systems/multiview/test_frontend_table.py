@@ -51,7 +51,9 @@ def test_every_clip_is_in_one_fold_of_a_sound_task(data: Path, tmp_path: Path) -
     fold_tasks(clips, tmp_path / "tasks")
     for task in (tmp_path / "tasks").iterdir():
         assert errors_of(validate_task(task)) == []
-        assert len(list(task.rglob("*.wav"))) == len(clips)
+        rates = [folder for folder in task.iterdir() if folder.is_dir()]
+        assert {int(folder.name) for folder in rates} == set(module.SAMPLE_RATES)
+        assert [len(list(folder.rglob("*.wav"))) for folder in rates] == [len(clips)] * len(rates)
 
 
 @pytest.mark.slow
