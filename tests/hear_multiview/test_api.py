@@ -296,10 +296,13 @@ def test_the_shortest_audio() -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak resident size from /proc")
-def test_twenty_minutes_stay_under_two_gigabytes(python: Callable[..., object]) -> None:
+@pytest.mark.parametrize("options", ["", "view='frontend', frontend='demo'"], ids=["bundled", "codec"])
+def test_twenty_minutes_stay_under_two_gigabytes(options: str, python: Callable[..., object]) -> None:
     code = (
-        "import torch, hear_multiview as h; m = h.load_model(); a = torch.randn(1, 44_100 * 1200) * 0.1; "
-        "z, t = h.get_timestamp_embeddings(a, m); assert z.shape[1] == t.shape[1] == (44_100 * 1200 + 256) // 512; "
+        f"import torch, hear_multiview as h; m = h.load_model({options}); "
+        "samples = m.sample_rate * 1200; frames = (samples + 256) // 512; "
+        "z, t = h.get_timestamp_embeddings(torch.randn(1, samples) * 0.1, m); "
+        "assert z.shape[1] == t.shape[1] == -(-frames // m.stride); "
         "print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))"
     )
     done = python("-W", "ignore", "-c", code, OMP_NUM_THREADS="4")  # each thread has a piece in memory
@@ -315,10 +318,13 @@ def test_importing_loads_neither_the_codec_nor_the_other_packages(python: Callab
     assert python("-c", code).stdout == "[]\n"  # type: ignore[attr-defined]
 
 
-def test_embedding_loads_neither_the_codecs_package_nor_what_that_brings(python: Callable[..., object]) -> None:
+@pytest.mark.parametrize("options", ["", "view='frontend', frontend='demo'"], ids=["bundled", "codec"])
+def test_embedding_loads_neither_the_codecs_package_nor_what_that_brings(
+    options: str, python: Callable[..., object]
+) -> None:
     code = (
         "import sys, torch, hear_multiview; "
-        "hear_multiview.get_scene_embeddings(torch.rand(1, 9_000), hear_multiview.load_model()); "
+        f"hear_multiview.get_scene_embeddings(torch.rand(1, 9_000), hear_multiview.load_model({options})); "
         "print([m for m in ('dac', 'audiotools', 'tensorboard', 'tensorflow') if m in sys.modules])"
     )
     assert python("-c", code).stdout == "[]\n"  # type: ignore[attr-defined]
