@@ -32,6 +32,8 @@ SCENES = ["sounds-v1-full", "hum-v1-full", "hum_folds-v1-full"]
 TASKS = [*SCENES, "bursts-v1-full"]  # the last: heareval alone ends there
 FOLDS = ("fold00", "fold01", "fold02")
 RATE, CLIPS = 44_100, 18
+#: Of the tasks: each module has its own.
+RATES = (16_000, 44_100)
 #: A smaller probe, and two post-processings of events to choose from. It is validated late: heareval ends the training
 #: where the score is NaN, which it is as long as no event is predicted.
 QUICK = {**PAPER_GRID, "hidden_dim": [64], "max_epochs": [60], "check_val_every_n_epoch": [20], "batch_size": [64]}
@@ -104,7 +106,8 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
             extra={"evaluation_params": grid},
             **{"prediction_type": "multilabel", **other},
         )
-        write_task(task, {name: folder / name for name in names}, folder / "tasks", sample_rate=RATE, workers=1)
+        for rate in RATES:
+            write_task(task, {name: folder / name for name in names}, folder / "tasks", sample_rate=rate, workers=1)
 
     # Validated once, so that the probe does not depend on which of the scores is the first.
     once = {**QUICK, "check_val_every_n_epoch": QUICK["max_epochs"]}
@@ -114,7 +117,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write("hum_folds", hum, ["hum", "none"], ["top1_acc"], **folds)
     write("bursts", bursts, ["burst"], ["event_onset_200ms_fms", "segment_1s_er"], embedding_type="event")
     out = launch("embeddings", MODULES[0], "+", MODULES[1], cwd=folder)
-    assert set(re.findall(r"Estimated batch size = (\d+)", out)) == {str(embedding_batch(1.0, RATE))}
+    assert set(re.findall(r"Estimated batch size = (\d+)", out)) == {str(embedding_batch(1.0, rate)) for rate in RATES}
     embedded = [f"embeddings/{module}/{task}" for module in MODULES for task in TASKS]
     shutil.copytree(folder / "embeddings" / MODULES[1] / "hum-v1-full", folder / "all_settings")
     (folder / "sitecustomize.py").write_text(HIDE_TENSORFLOW)  # which predictions do not need
@@ -131,8 +134,9 @@ def embedded(request: pytest.FixtureRequest, work: Path) -> Path:
 
 def test_embeddings_are_the_models(work: Path, embedded: Path) -> None:
     module = import_module(embedded.name)
-    audio = torch.tensor(soundfile.read(work / "tasks/sounds-v1-full" / str(RATE) / "test/12.wav", dtype="float32")[0])
-    expected = module.get_scene_embeddings(audio[None], module.load_model())[0]
+    model = module.load_model()
+    file = work / "tasks/sounds-v1-full" / str(model.sample_rate) / "test/12.wav"
+    expected = module.get_scene_embeddings(torch.tensor(soundfile.read(file, dtype="float32")[0])[None], model)[0]
     found = np.load(embedded / "sounds-v1-full/test/12.wav.embedding.npy")
     np.testing.assert_allclose(found, expected.numpy(), atol=1e-3)
 
