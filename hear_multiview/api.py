@@ -47,8 +47,9 @@ def load_model(
             or a download; for a HEAR module what its ``load_model`` takes. A checkpoint accepts only the weights that
             it was trained on.
         precision: ``fp32``, or ``bf16`` to run the front end in bfloat16. The latents' relative error then depends
-            on the weights: about 1 % for seeded ones of the official codec's size, about 6 % for the bundled ones. A
-            HEAR module runs in fp32 only.
+            on the weights: about 1 % for seeded ones of the official codec's size, about 6 % for the small
+            codec's. Log-mel frames and a
+            HEAR module run in fp32 only.
         pool: how frame embeddings become a scene embedding: ``mean``, ``max``, or ``statistics``, which is the mean
             and the standard deviation and has twice as many dimensions. None is what the encoder was trained for, and
             the mean for ``view="frontend"``.

@@ -45,8 +45,8 @@ class Checkpoint:
     def _check(self) -> None:
         """Raise KeyError, TypeError, ValueError or RuntimeError where a part is missing or does not fit."""
         _ = self.card["frontend"]["name"], self.card["frontend"]["sha256"]
-        weight_file.require_fit(lambda: make_encoder(**self.card["encoder"]), self._encoder_tensors())
-        if unknown := set(self.card["views"]) - set(views_of(self.encoder())):
+        encoder = weight_file.require_fit(lambda: make_encoder(**self.card["encoder"]), self._encoder_tensors())
+        if unknown := set(self.card["views"]) - set(views_of(encoder)):
             raise ValueError(f"its encoder has no view {', '.join(sorted(unknown))}")
 
 

@@ -90,16 +90,17 @@ class Embedder(nn.Module):
         if self.pool == "max":
             largest = [z.amax(dim=1) for z, _ in self.stream(audio)]
             return torch.stack(largest).amax(dim=0)
+        statistics = self.pool == "statistics"
         total = torch.zeros(len(audio), self.timestamp_embedding_size, dtype=torch.float64, device=audio.device)
         squares = torch.zeros_like(total)
         count = 0
         for z, _ in self.stream(audio):
-            z = z.double()
-            total += z.sum(dim=1)
-            squares += z.square().sum(dim=1)
+            total += z.sum(dim=1, dtype=torch.float64)
+            if statistics:
+                squares += z.double().square().sum(dim=1)
             count += z.shape[1]
         mean = total / count
-        if self.pool == "mean":
+        if not statistics:
             return mean.float()
         deviation = (squares / count - mean**2).clamp(min=0).sqrt()
         both = zip(mean.split(self._sizes, dim=1), deviation.split(self._sizes, dim=1), strict=True)

@@ -28,7 +28,7 @@ def check(path: Path) -> None:
         raise ValueError(f"{path} {fault}")
 
 
-def require_fit(make: Callable[[], Any], tensors: Mapping[str, Tensor]) -> None:
+def require_fit(make: Callable[[], Any], tensors: Mapping[str, Tensor]) -> Any:
     """Compare a model with the tensors that are meant for it, before any memory is taken for it.
 
     What a file says of its model is not trusted: a width of a million would take terabytes.
@@ -37,18 +37,23 @@ def require_fit(make: Callable[[], Any], tensors: Mapping[str, Tensor]) -> None:
         make: makes the model.
         tensors: by name, as in the model's ``state_dict``.
 
+    Returns:
+        The model, on torch's meta device: everything of it but its numbers.
+
     Raises:
         ValueError: the model has other tensors, or a tensor holds NaN or infinity; the message names the first.
         TypeError, RuntimeError: there can be no such model.
     """
     with torch.device("meta"), _at_most(len(tensors)):
-        described = {name: tuple(tensor.shape) for name, tensor in make().state_dict().items()}
+        model = make()
+    described = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     held = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     for name in sorted(described.keys() | held.keys()):
         if described.get(name) != held.get(name):
             raise ValueError(f"{name} is {held.get(name, 'absent')} instead of {described.get(name, 'absent')}")
     if fault := not_finite(tensors):
         raise ValueError(fault)
+    return model
 
 
 def not_finite(tensors: Mapping[str, Tensor]) -> str | None:

@@ -58,7 +58,9 @@ def embed_query(table: Table, view: str, file: Path, model: str | None = None) -
         raise ValueError(f"{file} is a folder; give one recording")
     made = table.metadata
     _checkpoint(table, model)
-    embedder = load_model(_address(table, model), view=view, precision=made["precision"])
+    # A row of one frame is compared with the mean of the recording's frames, which is of its size.
+    pool = "mean" if made["kind"] == "frame" else None
+    embedder = load_model(_address(table, model), view=view, precision=made["precision"], pool=pool)
     if embedder.frontend.digest != made["frontend_sha256"]:
         raise ValueError(
             f"{table.file} was made with {made['frontend']} weights of sha256 {made['frontend_sha256'][:12]}…, and "

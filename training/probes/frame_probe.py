@@ -13,6 +13,7 @@ import torch
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from tqdm import tqdm
 
+from hear_multiview.api import get_scene_embeddings
 from hear_multiview.embedder import Embedder
 from sonyc_tasks.dataset.annotations import Clip
 from sonyc_tasks.dataset.audio import read_mono
@@ -30,14 +31,13 @@ def frame_statistics(model: Embedder, clips: Sequence[Clip]) -> np.ndarray:
         clips: clips to embed; their audio is resampled to the model's rate.
 
     Returns:
-        Means, then standard deviations, float32 [clip, 2 · dim].
+        Means, then standard deviations, part by part of the embedding, float32 [clip, 2 · dim].
     """
+    model = Embedder(model.frontend, model.encoder, model.view, model.cache, pool="statistics")
     rows = []
     for clip in tqdm(clips, desc=f"frames, {model.frontend.name}, {model.view}", unit="clip", leave=False):
         audio = torch.from_numpy(read_mono(clip.path, model.sample_rate))[None]
-        with torch.no_grad():
-            frames = model.frames(audio)[0][0]
-        rows.append(torch.cat([frames.mean(0), frames.std(0, correction=0)]).numpy())
+        rows.append(get_scene_embeddings(audio, model)[0].numpy())
     return np.stack(rows)
 
 

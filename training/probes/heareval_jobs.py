@@ -89,7 +89,7 @@ def run_embeddings(folder: Path, submissions: Sequence[Submission], frames: Path
     tasks = sorted((folder / "tasks").iterdir())
     clips = sum(len(json.loads(path.read_text())) for task in tasks for path in _split_files(task))
     environment = {cache.VARIABLE: os.path.relpath(frames or folder / "frames", folder)}
-    if all(s.module.startswith("hear_multiview") for s in submissions):  # these are torch's
+    if all(s.module.partition(".")[0] == "hear_multiview" for s in submissions):  # these are torch's
         environment[NO_TENSORFLOW] = "1"
     # The first runs alone on all cores and fills the cache; the others mostly read it and run in parallel.
     for together, threads in ((submissions[:1], cores()), (submissions[1:], 1)):

@@ -19,12 +19,14 @@ import hear_multiview
 from hear_multiview.__main__ import main
 from hear_multiview.api import BUNDLED
 from hear_multiview.files import sha256
+from hear_multiview.recordings.embed import Division
+from hear_multiview.recordings.embed_table import embed_table
 from hear_multiview.recordings.pages import listening
 from hear_multiview.recordings.pages.listening import write_listening_page
 from hear_multiview.recordings.places import Stretch, link, locate
 from hear_multiview.recordings.query import columns_for, embed_query
 from hear_multiview.recordings.search import Hit, search, view_columns
-from hear_multiview.recordings.table import Table
+from hear_multiview.recordings.table import Table, open_table
 
 MakeTable = Callable[..., Table]
 HOSTILE = "<img src=x onerror='broken = 1'>\"&.wav"
@@ -116,6 +118,20 @@ def test_a_part_of_a_joint_table_is_the_table_of_that_view(make_table: MakeTable
         assert [hit.row for hit in found] == [hit.row for hit in alone]
         assert [hit.similarity for hit in found] == pytest.approx([hit.similarity for hit in alone], abs=1e-5)
         assert found[0] == Hit(2, 1.0)
+
+
+@pytest.mark.parametrize("view", ["joint", "shared"])
+def test_a_recording_can_be_sought_among_frames(make_table: MakeTable, tmp_path: Path, view: str) -> None:
+    """The query is the mean of its frames, which has their size, whatever a scene of the model is."""
+    paths = sounds(tmp_path)
+    embed_table(paths, tmp_path / "frames.npy", division=Division("frame"))
+    table = open_table(tmp_path / "frames.npy")
+    query, seconds = embed_query(table, view, Path(paths[1]))
+    own = np.array([path == paths[1] for path in table.paths])
+    expected = table.rows(0, len(table))[own][:, columns_for(table, view)]
+    np.testing.assert_allclose(query, expected.mean(axis=0), atol=1e-5)
+    assert seconds == 0.5
+    assert len(search(table, query, 3, columns_for(table, view))) == 3
 
 
 def test_another_model_than_the_tables_is_refused(make_table: MakeTable, tmp_path: Path) -> None:

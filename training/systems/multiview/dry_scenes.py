@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from hear_multiview.frontends.base import FrontEnd
 from sonyc_tasks.dataset.audio import write_pcm16
+from sonyc_tasks.files import replacing
 from sonyc_tasks.synthesis import signals as dsp
 from sonyc_tasks.synthesis.signals import Wave
 from sonyc_tasks.synthesis.sources import SOURCES
@@ -94,7 +95,8 @@ def extract_scenes(files: dict[str, Path], front: FrontEnd, path: Path, data: st
 
 
 def _write(folder: Path, seed: int, number: int) -> None:
-    write_pcm16(folder / f"scene_{number:05d}.wav", scene(np.random.default_rng((seed, number))), SAMPLE_RATE)
+    with replacing(folder / f"scene_{number:05d}.wav", durable=False) as part:  # every one can be made again
+        write_pcm16(part, scene(np.random.default_rng((seed, number))), SAMPLE_RATE)
 
 
 def _leveled(wave: Wave, decibels: float) -> Wave:

@@ -112,11 +112,12 @@ def submissions(folder: Path, codec: Path | None = None) -> dict[str, Submission
 def write_untrained(path: Path, seed: int = 0) -> None:
     """Write the bundled model with the weights that ``seed`` draws, and the bundled one's standardisation."""
     bundled = checkpoint.load(BUNDLED)
+    trained = bundled.encoder()
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
         encoder = make_encoder(**bundled.card["encoder"])
-    encoder.mean.copy_(bundled.encoder().mean)
-    encoder.scale.copy_(bundled.encoder().scale)
+    encoder.mean.copy_(trained.mean)
+    encoder.scale.copy_(trained.scale)
     tensors = {f"encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}
     card = {key: bundled.card[key] for key in ("frontend", "encoder", "views")}
     checkpoint.save(path, tensors, card)

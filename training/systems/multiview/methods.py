@@ -18,6 +18,7 @@ from training.data.batches import Batch
 from training.distributed import WHOLE, BatchShard
 from training.methods import Method
 from training.objectives.contrastive import ContrastiveOutput
+from training.systems.multiview.views import SCENES, SENSORS
 
 
 @dataclass(frozen=True)
@@ -211,9 +212,7 @@ class DesignedPairs(nn.Module):
             for name, views in of_views.items()
         }
         example = torch.arange(len(projected["private"]) // len(batch.views), device=batch.views[0].device)
-        scene, sensor = (
-            torch.cat([2 * example + of_view for of_view in views]) for views in ((0, 0, 1, 1), (0, 1, 0, 1))
-        )
+        scene, sensor = (torch.cat([2 * example + one for one in of_views]) for of_views in (SCENES, SENSORS))
         return DesignedOutput(projected["private"], projected["shared"], scene, sensor, self.temperature)
 
 

@@ -9,6 +9,9 @@ import numpy as np
 from training.data.records import Clip
 from training.data.views import Examples, ViewSampler
 
+#: Which of an example's two scenes, and which of its two sensors, each of the four views is of.
+SCENES, SENSORS = (0, 0, 1, 1), (0, 1, 0, 1)
+
 
 def scenes_and_sensors(clips: Sequence[Clip], per_clip: int, renditions: Sequence[str], seed: int) -> Examples:
     """Four views: a scene heard by sensors 1 and 2, then another scene heard by the same two.
@@ -23,7 +26,9 @@ def scenes_and_sensors(clips: Sequence[Clip], per_clip: int, renditions: Sequenc
     rng = np.random.default_rng(seed)
     first = np.repeat(np.arange(len(clips)), per_clip)
     other = (first + rng.integers(1, len(clips), len(first))) % len(clips)
-    return Examples(np.stack([first, first, other, other], axis=1), aligned=(0, 0, 2, 2), sensors=(0, 1, 0, 1))
+    views = np.stack([first, other], axis=1)[:, SCENES]
+    # The first view of a scene leads, and so does the first of a sensor.
+    return Examples(views, aligned=tuple(map(SCENES.index, SCENES)), sensors=tuple(map(SENSORS.index, SENSORS)))
 
 
 VIEWS: dict[str, ViewSampler] = {"scenes_and_sensors": scenes_and_sensors}

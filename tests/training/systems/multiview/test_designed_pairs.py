@@ -18,25 +18,16 @@ from training.data.augmentations import Draws, augmented
 from training.data.batches import Batch, batches, draw_examples
 from training.data.records import Clip
 from training.engine.pretrain import _schedule, pretrain
-from training.recipes import Recipe
 from training.systems.multiview import augmentations as module
 from training.systems.multiview.augmentations import sensor
 from training.systems.multiview.dry_scenes import SECONDS, dry_scenes, extract_scenes
 from training.systems.multiview.methods import DesignedPairs
+from training.systems.multiview.recipes import BUNDLED
 from training.systems.multiview.views import scenes_and_sensors
 
 SIZES = {"private": 8, "shared": 8, "width": 16}
-RECIPE = Recipe(
-    "tiny",
-    "designed_pairs",
-    {"scene_contrast": 1.0, "sensor_contrast": 1.0},
-    SIZES,
-    views="scenes_and_sensors",
-    augmentations={"sensor": 6.0},
-    examples_per_clip=4,
-    crop=48,
-    epochs=3,
-    batch_size=8,
+RECIPE = replace(
+    BUNDLED, name="tiny", model=SIZES, examples_per_clip=4, crop=48, epochs=3, batch_size=8, schedule="constant"
 )
 
 
