@@ -156,9 +156,11 @@ def _bundle_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _bundle(options: argparse.Namespace) -> None:
+    from sonyc_tasks.files import held_folder
     from training.systems.multiview.bundled_model import bundle
 
-    log.info("%s", bundle(options.work, options.codec))
+    with held_folder(options.work):
+        log.info("%s", bundle(options.work, options.codec))
 
 
 def _demo_arguments(parser: argparse.ArgumentParser) -> None:
