@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from sonyc_tasks.files import explained
+from sonyc_tasks.errors import explained
 
 # Commands import what they need when they run, so that --help answers at once.
 

@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from sonyc_tasks.errors import errors_named, first_line
 from sonyc_tasks.locks import LOCK, held, is_at, try_lock
 
 #: How names of files in the making begin.
@@ -44,14 +45,14 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     Raises:
         OSError: It cannot be written; the error has the name of ``path``.
     """
-    with _naming(path):
+    with errors_named(path):
         make_folder(path.parent)
         if (folder := os.path.abspath(path.parent)) not in _swept:
             sweep(path.parent)
             _swept.add(folder)
         part, file = _locked_file(path)
     try:
-        with _naming(path):
+        with errors_named(path):
             yield part
             if durable:
                 sync(part)
@@ -207,42 +208,6 @@ def file_digest(path: str | Path) -> str:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of an exception's message, or the exception's type if the message is empty."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
-
-
-def explained(error: Exception) -> str:
-    """One sentence about ``error`` for the user: our own as it is, one of the system with its file and the way out."""
-    if not isinstance(error, OSError) or error.errno is None:
-        return str(error)
-    place = error.filename if error.filename is not None else "the output"
-    what = {
-        errno.ENOSPC: f"the disk of {place} is full; make room",
-        errno.EDQUOT: f"your quota on the disk of {place} is used up; make room",
-        errno.EFBIG: f"{place} would be larger than files may be here; raise that limit, or give another place",
-        errno.EROFS: f"{place} is on a disk that can only be read; give another place",
-        errno.EACCES: f"you may not read or write {place}; change its permissions, or give another place",
-        errno.EPERM: f"you may not change {place}; change its permissions, or give another place",
-        errno.ENOENT: f"{place} does not exist; restore it",
-    }.get(error.errno)
-    if what is None:
-        return f"{place}: {error.strerror}; see what is wrong there, and run the same command again"
-    return f"{what}, and run the same command again"
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Give an error of the system inside, which often comes without a name, that of ``path``."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno is None or not (error.filename is None or TEMPORARY in str(error.filename)):
-            raise
-        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
 
 
 def _locked_file(path: Path) -> tuple[Path, int]:

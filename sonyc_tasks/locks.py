@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from sonyc_tasks.errors import errors_named
+
 try:
     import fcntl
 except ImportError:  # on Windows there are no such locks
@@ -32,18 +34,21 @@ _own = threading.local()
 def held(lock: Path, what: Path) -> Iterator[None]:
     """Hold the lock file ``lock`` while ``what`` is written; wait for it, with a warning that says who has it.
 
-    The file exists only as long as it is held. A thread that holds it already goes on.
+    The file exists only as long as it is held. A thread that holds it already goes on. An error of the system that has
+    no file's name, such as a full disk in the middle of a file, gets that of ``what``.
     """
     new = not lock.parent.is_dir()
     names: set[str] = _own.__dict__.setdefault("names", set())
     name = os.path.realpath(lock)
     file = None if name in names else _waited_for(lock, what)
     if file is None:
-        yield
+        with errors_named(what):
+            yield
         return
     names.add(name)
     try:
-        yield
+        with errors_named(what):
+            yield
     finally:
         names.discard(name)
         lock.unlink(missing_ok=True)

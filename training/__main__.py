@@ -9,7 +9,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from sonyc_tasks.files import explained
+from sonyc_tasks.errors import explained
 from training.registry import registered
 
 # The codec imports TensorBoard, which imports TensorFlow where it is installed, which logs.

@@ -91,8 +91,8 @@ def embed_table(
     division = division or Division()
     found = find_recordings(paths)
     processes.connect()
-    stack = ExitStack()
-    try:
+    with ExitStack() as stack:
+        stack.callback(processes.disconnect)
         embedder = load_model(model, view=view, precision=precision)
         settings = _settings(embedder, model, division)
         if processes.rank() == 0:
@@ -120,9 +120,6 @@ def embed_table(
             parts.remove()
         else:
             broken = {}
-    finally:
-        stack.close()
-        processes.disconnect()
     return Summary(sum(one.embedded for one in state), sum(one.kept for one in state), broken, rows)
 
 

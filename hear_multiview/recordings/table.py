@@ -29,7 +29,8 @@ from typing import Any
 
 import numpy as np
 
-from sonyc_tasks.files import first_line, read_json_object, replace_folder, replacing, sync
+from hear_multiview.files import first_line
+from sonyc_tasks.files import read_json_object, replace_folder, replacing, sync
 from sonyc_tasks.tasks.temporary_folder import build_dir
 
 #: Version of the layout, in the metadata.

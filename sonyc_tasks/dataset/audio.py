@@ -21,6 +21,7 @@ import soundfile
 import soxr
 
 from sonyc_tasks.dataset.containers import sample_lengths
+from sonyc_tasks.errors import errors_named
 
 #: Largest sample that is accepted; full scale is 1. Float files and lossy codecs may exceed full scale by up to 6 dB.
 OVERSHOOT = 2.0
@@ -272,6 +273,17 @@ def fit(samples: np.ndarray, length: int) -> np.ndarray:
     return np.pad(samples[:length], (0, max(0, length - len(samples))))
 
 
+def write_wav(path: Path, samples: np.ndarray, sample_rate: int) -> None:
+    """Write mono ``samples`` [sample], float or int16, as a WAV file of 16 bits, as `soundfile.write` does.
+
+    Raises:
+        OSError: It cannot be written, with the cause; libsndfile would call a full disk a "System error".
+    """
+    soundfile.write(wav := io.BytesIO(), samples, sample_rate, format="WAV", subtype="PCM_16")
+    with errors_named(path):
+        path.write_bytes(wav.getvalue())
+
+
 def write_pcm16(path: str | Path, samples: np.ndarray, sample_rate: int) -> bool:
     """Write mono float samples [sample] as a 16-bit PCM WAV file.
 
@@ -290,7 +302,7 @@ def write_pcm16(path: str | Path, samples: np.ndarray, sample_rate: int) -> bool
         raise ValueError(f"{path} cannot hold samples up to {max(-low, high) / 32768:g}; scale them to ±1")
     if low == high == 0 and np.any(samples):
         warnings.warn(f"{path}: all samples are below half a 16-bit step and become silence", stacklevel=2)
-    soundfile.write(str(path), np.clip(scaled, -32768, 32767).astype(np.int16), sample_rate, subtype="PCM_16")
+    write_wav(Path(path), np.clip(scaled, -32768, 32767).astype(np.int16), sample_rate)
     # Full scale itself rounds to one step above the largest code, which is not audible limiting.
     return high > 32768 or low < -32768
 

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from sonyc_tasks.files import file_digest, first_line
+from sonyc_tasks.errors import first_line
+from sonyc_tasks.files import file_digest
 from sonyc_tasks.launcher.embedding_record import (
     DONE,
     EmbeddingRecord,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sonyc_tasks.files import explained
+from sonyc_tasks.errors import explained
 
 
 class DoubtfulError(SystemExit):

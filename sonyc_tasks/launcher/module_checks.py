@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from sonyc_tasks.files import first_line
+from sonyc_tasks.errors import first_line
 
 #: Seconds of noise, as in hearvalidator.
 SECONDS = 2

@@ -23,10 +23,10 @@ from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
 
-import soundfile
 from numpy.random import Generator, SeedSequence, default_rng
 from tqdm import tqdm
 
+from sonyc_tasks.dataset.audio import write_wav
 from sonyc_tasks.dataset.taxonomy import CLIP_SECONDS, COLUMNS, SAMPLE_RATE
 from sonyc_tasks.files import is_empty, replace_folder, sweep
 from sonyc_tasks.locks import held
@@ -205,7 +205,7 @@ def _render(batch: _Batch) -> _Rows:
         name, key = clip_name(sensor.number, clip), (sensor.number, clip)
         events = scene_of(batch.seed, *key, batch.seconds)
         wave = record(events, sensor, stream(batch.seed, "recording", *key), batch.seconds, SAMPLE_RATE)
-        soundfile.write(batch.audio / name, wave, SAMPLE_RATE, subtype="PCM_16")
+        write_wav(batch.audio / name, wave, SAMPLE_RATE)
         for event in events:
             times = f"{event.onset:.3f}", f"{event.duration:.3f}"
             truth.append((name, sensor.number, event.coarse, event.fine, *times, f"{event.snr:.2f}"))

@@ -35,6 +35,7 @@ from training.systems.music import sounds
 #: Sensors of the generated data.
 SPLIT = SensorSplit(train=(0, 1, 2), valid=(3,), probe=(4, 5, 6, 7))
 MODULE = "hear_multiview.references.random_projection"
+_TINY_ENCODER = {"channels": [4, 4, 4, 8], "strides": [2, 2, 2, 1], "latent": 16, "projection": 16}
 
 
 def warm_up() -> None:
@@ -136,6 +137,44 @@ def _paper(folder: Path, given: Path) -> None:
         experiment.paper(folder, seeds=1, workers=1)
 
 
+def _sampling(folder: Path, given: Path) -> None:
+    from training.systems.sampling import experiment
+
+    size = experiment.Scale(
+        data={"sensors": 4, "clips_per_sensor": 20, "seconds": 1.0, "seed": 1},
+        sensors={"train": 1, "valid": 1, "probe": 2},
+        rounds={"tags": 3, "events": 3, "pitch": 3},
+        seeds=1,
+        epochs=1,
+    )
+    row = replace(recipe_named("sampling_clip"), model=_TINY_ENCODER, crop=30)
+    with patch.dict(experiment.SCALES, {"small": size}):
+        experiment.sampling(folder, workers=1, recipes=[row])
+
+
+def _separated(folder: Path, given: Path) -> None:
+    from training.systems.separated import experiment
+    from training.systems.separated import training as separator
+    from training.systems.separated.training import SeparatorConfig
+
+    network = {"n_fft": 256, "channels": [4, 6], "width": 16, "stacks": 1, "layers": 2}
+    size = experiment.Scale(
+        data={"sensors": 4, "clips_per_sensor": 20, "seconds": 1.0, "seed": 1},
+        sensors={"train": 1, "valid": 1, "probe": 2},
+        rounds=3,
+        separator=SeparatorConfig(steps=16, takes=1, batch=2, seconds=0.25, network=network),
+        judged=4,
+        seeds=1,
+        epochs=1,
+    )
+    row = replace(recipe_named("separated_late"), model={**_TINY_ENCODER, "width": 16})
+    with ExitStack() as stack:
+        stack.enter_context(patch.dict(experiment.SCALES, {"small": size}))
+        stack.enter_context(patch.multiple(separator, HELD_OUT_TAKES=1, VALIDATION=2))
+        stack.enter_context(patch.object(experiment, "JUDGED_TAKES", 1))
+        experiment.separated(folder, workers=1, recipes=[row])
+
+
 def jobs(address: str) -> list[Job]:
     """All jobs; the archive of `download` is served at ``address``."""
     of_heareval = r"^(small/)?(seed\d/)?(embeddings|logs)/|lightning|^logs"
@@ -155,7 +194,9 @@ def jobs(address: str) -> list[Job]:
         Job("sounds", _sounds),
         *(Job(f"embed {suffix}", partial(_embed, suffix=suffix)) for suffix in (".parquet", ".npy", ".zarr")),
         Job("launcher", _launcher, volatile=results, foreign=of_heareval, cheap=False),
-        Job("music", _music, volatile=results, foreign=of_heareval, cheap=False),
-        Job("paper", _paper, volatile=results, foreign=of_heareval, cheap=False),
+        *(
+            Job(name, run, volatile=results, foreign=of_heareval, cheap=False)
+            for name, run in (("music", _music), ("sampling", _sampling), ("separated", _separated), ("paper", _paper))
+        ),
     ]
     return found

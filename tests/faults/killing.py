@@ -18,11 +18,13 @@ import pickle
 import re
 import shutil
 import signal
+import subprocess
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +34,7 @@ import soundfile
 import torch
 from safetensors import safe_open
 
-from sonyc_tasks.files import explained
+from sonyc_tasks.errors import explained
 
 #: Names of what is never a result: in none of these may a finished job leave anything.
 UNFINISHED = re.compile(r"\.writing-|\.part(ial)?$|-in-progress-|\.lock$|\.tmp|\.unpacking|\.new$|\.replaced$|\.parts$")
@@ -70,14 +72,14 @@ class Trial:
         self.job, self.given, self.place = job, given, place
         self.wrong: list[str] = []
         self._runs = 0
-        reference = self._fresh("reference")
+        self.reference = self._fresh("reference")
         begun = time.monotonic()
-        code, self.changes = run(job, reference, given)
+        code, self.changes = run(job, self.reference, given)
         self.seconds = time.monotonic() - begun
-        self.expected = contents(job, reference)
+        self.expected = contents(job, self.reference)
         if code:
-            self.wrong.append(f"{job.name}: the undisturbed run fails, see {reference}.log")
-        self._check_left(reference, "undisturbed")
+            self.wrong.append(f"{job.name}: the undisturbed run fails, see {self.reference}.log")
+        self._check_left(self.reference, "undisturbed")
 
     def killed(self, kills: int, rng: np.random.Generator) -> int:
         """Kill the job up to so many times in one folder, then let it end; how often it was killed."""
@@ -106,11 +108,37 @@ class Trial:
         change = int(rng.integers(1, self.changes + 1))
         code, _ = run(self.job, folder, self.given, change=change, full=True)
         history = f"full disk at change {change} → {code}"
-        if code not in (0, SAID):
-            self.wrong.append(f"{self.job.name}, {history}: not one sentence, see {folder}.log")
-        self.wrong += [f"{self.job.name}, {history}: {bad}" for bad in broken(self.job, folder, self.expected)]
+        self._check_refusal(folder, code, history)
         self._ends_well(folder, history)
         return code == SAID
+
+    def small_disk(self, rng: np.random.Generator) -> bool:
+        """Let the job write to a real disk that is too small, then to the same one when it has space again; whether it
+        came to its end.
+
+        As above, and here it may be any library that is refused the space, in the middle of a file.
+        """
+        folder, share = self._fresh("small"), float(rng.uniform(0.02, 0.95))
+        size = sum(path.stat().st_size for path in self.reference.rglob("*") if path.is_file())
+        with _mounted(folder, max(int(share * size), 8192)) as remount:
+            code, _ = run(self.job, folder, self.given)
+            history = f"a disk of {share:.2f} of the result's size → {code}"
+            self._check_refusal(folder, code, history)
+            remount("size=4g")
+            self._ends_well(folder, history)
+        return code == SAID
+
+    def read_only(self) -> None:
+        """Let the job meet a file system that can only be read, then the same one when it can be written."""
+        folder = self._fresh("read-only")
+        with _mounted(folder, 2**32) as remount:
+            remount("ro")
+            code, _ = run(self.job, folder, self.given)
+            self._check_refusal(folder, code, "read-only")
+            if code == 0:
+                self.wrong.append(f"{self.job.name}, read-only: says that it is done")
+            remount("rw")
+            self._ends_well(folder, "read-only")
 
     def together(self, rng: np.random.Generator) -> None:
         """Two of the job at once, in one folder."""
@@ -129,6 +157,11 @@ class Trial:
         folder.mkdir(parents=True)
         return folder
 
+    def _check_refusal(self, folder: Path, code: int, history: str) -> None:
+        if code not in (0, SAID):
+            self.wrong.append(f"{self.job.name}, {history}: not one sentence, see {folder}.log")
+        self.wrong += [f"{self.job.name}, {history}: {bad}" for bad in broken(self.job, folder, self.expected)]
+
     def _ends_well(self, folder: Path, history: str) -> None:
         code, _ = run(self.job, folder, self.given)
         if code:
@@ -141,11 +174,34 @@ class Trial:
             self.wrong.append(f"{self.job.name}, {history}: differs in {differs[:5]} ({len(differs)}), see {folder}")
         self._check_left(folder, history)
         if not self.wrong:
-            shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)  # which leaves the folder that a disk is mounted on
 
     def _check_left(self, folder: Path, history: str) -> None:
         if left := [name for name in everything(folder) if UNFINISHED.search(name)]:
             self.wrong.append(f"{self.job.name}, {history}: leaves {left[:5]}")
+
+
+def may_mount() -> bool:
+    """Whether this process may mount file systems, as root on Linux."""
+    with tempfile.TemporaryDirectory() as folder, suppress(OSError, subprocess.CalledProcessError):
+        with _mounted(Path(folder), 8192):
+            pass
+        return True
+    return False
+
+
+@contextmanager
+def _mounted(folder: Path, size: int) -> Iterator[Callable[[str], None]]:
+    """A file system in memory of so many bytes on ``folder``; yields what mounts it again with other options."""
+
+    def mount(*options: str) -> None:
+        subprocess.run(["mount", *options, "-t", "tmpfs", "tmpfs", str(folder)], check=True, capture_output=True)
+
+    mount("-o", f"size={size},mode=0755")
+    try:
+        yield lambda option: mount("-o", f"remount,{option}")
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def everything(folder: Path) -> list[str]:

@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 
 from sonyc_tasks import files
+from sonyc_tasks.errors import explained
 from sonyc_tasks.files import (
     TEMPORARY,
-    explained,
-    first_line,
     held_folder,
     is_empty,
     make_folder,
@@ -108,10 +107,6 @@ def test_objects_of_json_are_read_and_others_named(tmp_path: Path) -> None:
             read_json_object(path, "do that")
     path.write_text('{"a": 1}')
     assert read_json_object(path) == {"a": 1}
-
-
-def test_the_first_line_of_an_error() -> None:
-    assert [first_line(error) for error in (ValueError("a\nb"), ValueError(""))] == ["a", "ValueError"]
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="reads the names of open files from /proc")
@@ -255,7 +250,9 @@ def test_a_disk_that_is_found_to_be_full_when_it_is_synced(tmp_path: Path, monke
 def test_a_file_beyond_the_limit_of_the_process(tmp_path: Path, python: Python) -> None:
     code = f"""
 import resource, signal
-from sonyc_tasks.files import *
+from pathlib import Path
+from sonyc_tasks.errors import explained
+from sonyc_tasks.files import write_atomic
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, {resource.getrlimit(resource.RLIMIT_FSIZE)[1]}))
 try:
@@ -266,11 +263,6 @@ except OSError as error:
     done = python("-c", code, cwd=tmp_path)
     assert "x.txt" in done.stdout, done.stderr
     assert list(tmp_path.iterdir()) == []
-
-
-def test_our_own_sentences_stay_as_they_are() -> None:
-    assert explained(OSError("the disk of x is too small; make room")) == "the disk of x is too small; make room"
-    assert explained(ValueError("x")) == "x"
 
 
 def test_the_second_waits_and_says_for_whom(tmp_path: Path) -> None:

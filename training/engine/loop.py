@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from sonyc_tasks.files import first_line
+from sonyc_tasks.errors import first_line
 from training.data.prefetch import prefetch
 from training.distributed import BatchShard, all_reduce_mean, barrier, is_main
 from training.engine.run_folder import RunFolder

@@ -22,7 +22,7 @@ import torch
 
 from hear_multiview import checkpoint
 from hear_multiview.encoders.linear import product_for, set_product
-from sonyc_tasks.files import first_line
+from sonyc_tasks.errors import first_line
 from training.data.batches import Batch, batches, draw_examples, number_of_batches
 from training.data.records import ORIGINAL, ByKind
 from training.data.store import LatentStore

@@ -11,11 +11,12 @@ import soxr
 import torch
 
 from hear_multiview.audio import loudness
+from hear_multiview.files import first_line
 from hear_multiview.recordings.places import Stretch
 from hear_multiview.recordings.search import Hit
 from hear_multiview.recordings.table import Table
 from sonyc_tasks.dataset.audio import cancelling
-from sonyc_tasks.files import first_line, write_atomic
+from sonyc_tasks.files import write_atomic
 from sonyc_tasks.page import render
 from sonyc_tasks.page.sound import encode
 

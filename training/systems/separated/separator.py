@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from hear_multiview import weight_file
 from hear_multiview.encoders.convolutional import ChannelNorm
-from hear_multiview.files import first_line, replacing
+from hear_multiview.files import replacing
+from sonyc_tasks.errors import first_line
 
 SAMPLE_RATE = 16_000
 #: Seconds of a clip that are separated at a time, besides what the network sees to either side.

@@ -1,0 +1,52 @@
+"""What the user reads about an error: one sentence, with the file's name."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+#: What the system's errors about files mean, and the way out.
+_MEANING = {
+    errno.ENOSPC: "the disk of {} is full; make room",
+    errno.EDQUOT: "your quota on the disk of {} is used up; make room",
+    errno.EFBIG: "{} would be larger than files may be here; raise that limit, or give another place",
+    errno.EROFS: "{} is on a disk that can only be read; give another place",
+    errno.EIO: "the disk of {} fails; give another place",
+    errno.EACCES: "you may not read or write {}; change its permissions, or give another place",
+    errno.EPERM: "you may not change {}; change its permissions, or give another place",
+    errno.ENOENT: "{} does not exist; restore it",
+}
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what a library says about ``error``, or the error's type if that is nothing; for a sentence of
+    ours, so without its full stop, and not longer than 200 characters."""
+    return (str(error).strip().split("\n", 1)[0] or type(error).__name__).rstrip(".")[:200]
+
+
+def explained(error: Exception) -> str:
+    """One sentence about ``error`` for the user: our own as it is, one of the system with its file and the way out."""
+    if not isinstance(error, OSError) or error.errno is None:
+        return str(error)
+    place = error.filename if error.filename is not None else "the output"
+    if (meaning := _MEANING.get(error.errno)) is None:
+        return f"{place}: {error.strerror}; see what is wrong there, and run the same command again"
+    return f"{meaning.format(place)}, and run the same command again"
+
+
+@contextmanager
+def errors_named(path: Path) -> Iterator[None]:
+    """Give an error of the system about a file, if it has no name or that of a hidden file of ours, that of ``path``.
+
+    An error of writing to an open file has no name, and those of a network have none either; they are left alone.
+    """
+    try:
+        yield
+    except OSError as error:
+        hidden = error.filename is not None and Path(os.fsdecode(error.filename)).name.startswith(".")
+        if hidden or (error.filename is None and error.errno in _MEANING):
+            raise OSError(error.errno, os.strerror(error.errno or 0), str(path)) from error
+        raise

@@ -1,0 +1,51 @@
+"""What the user reads about an error, and that it has a file's name."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sonyc_tasks.dataset.audio import write_wav
+from sonyc_tasks.errors import errors_named, explained, first_line
+from sonyc_tasks.files import held_folder
+
+
+def test_the_first_line_of_an_error() -> None:
+    given = (ValueError("a\nb"), ValueError(""), ValueError("It fails."), ValueError("x" * 300))
+    assert [first_line(error) for error in given] == ["a", "ValueError", "It fails", "x" * 200]
+
+
+def test_our_own_sentences_stay_as_they_are() -> None:
+    assert explained(OSError("the disk of x is too small; make room")) == "the disk of x is too small; make room"
+    assert explained(ValueError("x")) == "x"
+
+
+def test_an_error_of_the_disk_without_a_name_gets_that_of_the_folder_that_is_held(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No space") as caught, held_folder(tmp_path / "store"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert str(tmp_path / "store") in explained(caught.value)
+
+
+@pytest.mark.parametrize("filename", ["x.wav", "/data/x.wav"])
+def test_an_error_that_has_a_name_keeps_it(tmp_path: Path, filename: str) -> None:
+    with pytest.raises(PermissionError) as caught, errors_named(tmp_path):
+        raise PermissionError(errno.EACCES, "no", filename)
+    assert caught.value.filename == filename
+
+
+def test_an_error_of_the_network_is_not_one_of_a_file(tmp_path: Path) -> None:
+    with pytest.raises(ConnectionResetError) as caught, errors_named(tmp_path):
+        raise ConnectionResetError(errno.ECONNRESET, "reset")
+    assert caught.value.filename is None
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a device that is always full, of Linux")
+def test_a_sound_that_finds_the_disk_full_in_the_middle_says_so() -> None:
+    with pytest.raises(OSError, match="No space") as caught:
+        write_wav(Path("/dev/full"), np.zeros(48_000), 48_000)
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, "/dev/full")
