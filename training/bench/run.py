@@ -77,10 +77,24 @@ def bench(out: Path | None, *, gpu: bool = False, families: Mapping[str, Family]
 
 
 def machine(gpu: bool) -> str:
-    """Describe this machine in one line: architecture, GPU or cores with their load, torch version, date."""
+    """Describe this machine in one line: processor or GPU, cores with their load, torch version, date."""
     busy = f", load {os.getloadavg()[0]:.1f} at the end" if hasattr(os, "getloadavg") else ""
-    where = torch.cuda.get_device_name() if gpu and torch.cuda.is_available() else f"{cores()} cores{busy}"
-    return f"{platform.machine()}, {where}, torch {torch.__version__.split('+')[0]}, {time.strftime('%Y-%m-%d')}."
+    where = f"{processor()}, {cores()} cores{busy}"
+    if gpu and torch.cuda.is_available():
+        where = torch.cuda.get_device_name()
+    return f"{where}, torch {torch.__version__.split('+')[0]}, {time.strftime('%Y-%m-%d')}."
+
+
+def processor() -> str:
+    """Name the processor and which of the instructions it has that this project's speed depends on, as far as Linux
+    tells; elsewhere its architecture."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.machine()
+    found = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    known = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in found.get("flags", "").split()]
+    return " ".join((platform.machine(), found.get("model name", ""), *known)).strip()
 
 
 def write_between(path: Path, name: str, text: str | None) -> None:
