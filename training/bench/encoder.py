@@ -74,6 +74,25 @@ def encoder_rows(size: dict[str, Any] = OFFICIAL, clip: float = 10.0, repeats: i
     return rows
 
 
+def short_clips_rows(
+    size: dict[str, Any] = OFFICIAL, clips: int = 32, clip: float = 1.0, repeats: int = 3
+) -> list[Row]:
+    """Measure many short clips in one call, as a data set of them is embedded, in fp32 and in bf16."""
+    with tempfile.TemporaryDirectory() as name:
+        common: dict[str, Any] = {"folder": name, "clips": clips}
+        prepare(Path(name), size, clip)
+        contenders = [(stock, common), *((ours, {**common, "precision": kind}) for kind in ("fp32", "bf16"))]
+        took, *found = measure_interleaved(contenders, repeats)
+    rows = []
+    for precision, one, times in zip(("fp32", "bf16"), found, (4, 9), strict=True):
+        ratio, least = took["seconds"] / one["seconds"], clips * flop(size, clip) / one["best"]
+        what = f"{clips} clips of {clip:g} s in one call, CPU, {precision}"
+        seconds = f"{took['seconds']:.2f} s", f"{one['seconds']:.2f} s"
+        share = least / one["seconds"]
+        rows.append(Row(what, *seconds, ratio, f"{least:.2f} s", share, f"at least {times} x", ratio >= times))
+    return rows
+
+
 def prepare(folder: Path, size: dict[str, Any], clip: float) -> None:
     """Write weights and audio for all contenders.
 

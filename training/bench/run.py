@@ -13,7 +13,7 @@ import torch
 
 from sonyc_tasks.files import write_atomic
 from training.bench.cache import cache_rows
-from training.bench.encoder import encoder_rows
+from training.bench.encoder import encoder_rows, short_clips_rows
 from training.bench.gpu import gpu_rows
 from training.bench.memory import memory_rows
 from training.bench.paper import paper_rows
@@ -32,6 +32,7 @@ Family = Callable[[], list[Row]]
 CPU: Mapping[str, Family] = {
     "start-up": startup_rows,
     "encoder": encoder_rows,
+    "short clips": short_clips_rows,
     "cache": cache_rows,
     "recordings": recordings_rows,
     "pretraining": pretraining_rows,

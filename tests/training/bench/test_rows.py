@@ -64,6 +64,12 @@ def test_encoder() -> None:
     assert 1e-4 < errors[1] <= 5e-2  # bf16 keeps 8 bits, and rounds in each of some 30 layers
 
 
+def test_short_clips() -> None:
+    rows = encoder.short_clips_rows(TINY, clips=3, clip=0.25, repeats=1)
+    assert [row.what for row in rows] == [f"3 clips of 0.25 s in one call, CPU, {kind}" for kind in ("fp32", "bf16")]
+    assert all(row.ratio is not None and row.ratio > 0 and row.share is not None and row.share > 0 for row in rows)
+
+
 def test_the_encoders_flop_are_those_of_its_layers() -> None:
     """Counted by hand for the official size: a block has three units of 7 + 1 taps and a convolution of 2 strides."""
     samples, by_hand = 862 * 512, 0
