@@ -41,12 +41,17 @@ def explained(error: Exception) -> str:
 def errors_named(path: Path) -> Iterator[None]:
     """Give an error of the system about a file, if it has no name or that of a hidden file of ours, that of ``path``.
 
-    An error of writing to an open file has no name, and those of a network have none either; they are left alone.
+    An error of writing to an open file has no name, and those of a network have none either; they are left alone. zarr
+    2.18 hides an error of making a folder in a KeyError.
     """
     try:
         yield
-    except OSError as error:
-        hidden = error.filename is not None and Path(os.fsdecode(error.filename)).name.startswith(".")
-        if hidden or (error.filename is None and error.errno in _MEANING):
-            raise OSError(error.errno, os.strerror(error.errno or 0), str(path)) from error
-        raise
+    except (OSError, KeyError) as raised:
+        error = raised if isinstance(raised, OSError) else raised.__cause__
+        if not isinstance(error, OSError):
+            raise
+        name = None if error.filename is None else os.fsdecode(error.filename)
+        unnamed = error.errno in _MEANING if name is None else Path(name).name.startswith(".")
+        if raised is error and not unnamed:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno or 0), str(path) if unnamed else name) from raised

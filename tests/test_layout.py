@@ -45,6 +45,7 @@ def allowed(importer: str, target: str) -> bool:
     if importer == "hear_multiview.files" and target.split(".")[:2] in (
         ["sonyc_tasks", "files"],
         ["sonyc_tasks", "locks"],
+        ["sonyc_tasks", "errors"],
     ):
         return True
     if own != "training":

@@ -38,6 +38,14 @@ def test_an_error_that_has_a_name_keeps_it(tmp_path: Path, filename: str) -> Non
     assert caught.value.filename == filename
 
 
+def test_an_error_of_the_system_behind_one_of_zarr(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="Read-only") as caught, errors_named(tmp_path):
+        raise KeyError(".zarray") from OSError(errno.EROFS, os.strerror(errno.EROFS), "store/frames")
+    assert caught.value.filename == "store/frames"
+    with pytest.raises(KeyError), errors_named(tmp_path):
+        raise KeyError("x")
+
+
 def test_an_error_of_the_network_is_not_one_of_a_file(tmp_path: Path) -> None:
     with pytest.raises(ConnectionResetError) as caught, errors_named(tmp_path):
         raise ConnectionResetError(errno.ECONNRESET, "reset")

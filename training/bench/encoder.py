@@ -81,8 +81,8 @@ def short_clips_rows(
     with tempfile.TemporaryDirectory() as name:
         common: dict[str, Any] = {"folder": name, "clips": clips}
         prepare(Path(name), size, clip)
-        contenders = [(stock, common), *((ours, {**common, "precision": kind}) for kind in ("fp32", "bf16"))]
-        took, *found = measure_interleaved(contenders, repeats)
+        fp32, bf16 = ((ours, {**common, "precision": kind}) for kind in ("fp32", "bf16"))
+        took, *found = measure_interleaved([(stock, common), fp32, bf16], repeats)
     rows = []
     for precision, one, times in zip(("fp32", "bf16"), found, (4, 9), strict=True):
         ratio, least = took["seconds"] / one["seconds"], clips * flop(size, clip) / one["best"]
