@@ -22,11 +22,12 @@ from hear_multiview.api import as_loaded, load_model
 from hear_multiview.embedder import Embedder
 from hear_multiview.recordings.reading import Recording, find_recordings, identify, open_recording
 from hear_multiview.recordings.table import Rows
+from sonyc_tasks.processes import cores
 
 #: Clips of one length that a GPU embeds at a time.
 BATCH_CLIPS = 16
 #: Threads that read recordings, by default.
-WORKERS = min(4, os.cpu_count() or 1)
+WORKERS = min(4, cores())
 
 
 @dataclass(frozen=True)

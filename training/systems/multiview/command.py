@@ -94,8 +94,8 @@ def _paper_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _paper(options: argparse.Namespace) -> None:
     from sonyc_tasks.dataset.splits import SensorSplit
+    from sonyc_tasks.processes import cores
     from training.distributed import held_by_main
-    from training.probes.heareval_jobs import cores
     from training.systems.multiview.experiment import paper
 
     device = own_device(options.device)

@@ -19,7 +19,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     from sonyc_tasks.files import held_folder
-    from training.probes.heareval_jobs import cores
+    from sonyc_tasks.processes import cores
     from training.systems.music.experiment import music
 
     with held_folder(options.out / options.scale):
