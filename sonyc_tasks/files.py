@@ -210,9 +210,8 @@ def file_digest(path: str | Path) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an exception's message, or the exception's type if the message is empty."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    """Return the first line of what a library says, for a sentence of ours; its type if it says nothing."""
+    return (str(error).strip().split("\n", 1)[0] or type(error).__name__).rstrip(".")[:200]
 
 
 def explained(error: Exception) -> str:

@@ -23,8 +23,7 @@ from hear_multiview import __version__, hub
 from hear_multiview.api import BUNDLED, load_model
 from hear_multiview.device import usable_device
 from hear_multiview.embedder import Embedder
-from hear_multiview.files import held, sweep
-from hear_multiview.files import sha256 as file_sha256
+from hear_multiview.files import file_digest, held, sweep
 from hear_multiview.recordings import processes
 from hear_multiview.recordings.embed import WORKERS, Division, Kept, Piece, embed_each
 from hear_multiview.recordings.parts import Parts, require_same_settings
@@ -213,7 +212,7 @@ def _settings(model: Embedder, address: str, division: Division) -> dict[str, An
     """What rows depend on, apart from the recording."""
     front = model.frontend
     return {
-        "checkpoint_sha256": file_sha256(hub.local(address) if address else BUNDLED),
+        "checkpoint_sha256": file_digest(hub.local(address) if address else BUNDLED),
         "frontend": front.name,
         "frontend_sha256": front.digest,
         "view": model.view,

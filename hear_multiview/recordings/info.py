@@ -10,7 +10,7 @@ from typing import Any
 from hear_multiview import checkpoint, hub
 from hear_multiview.api import BUNDLED
 from hear_multiview.encoders.base import Encoder, Pool
-from hear_multiview.files import sha256
+from hear_multiview.files import file_digest
 
 #: What a scene embedding is, by how frame embeddings are pooled.
 SCENES: dict[Pool, str] = {
@@ -45,7 +45,7 @@ def _described(saved: checkpoint.Checkpoint, file: Path, name: str) -> str:
     arguments = {"kind": "mlp", **card["encoder"]}
     lines = {
         "checkpoint": name,
-        "sha256": sha256(file),
+        "sha256": file_digest(file),
         "front end": f"{front['name']}, sha256 {front['sha256']}",
         "sample rate": _with_unit(front.get("sample_rate"), "Hz"),
         "frames": _frames(front, encoder),
