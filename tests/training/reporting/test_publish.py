@@ -94,7 +94,7 @@ def test_the_small_codec_is_named_with_its_note() -> None:
 
 @pytest.mark.parametrize(
     ("method", "paper"),
-    [("multiview", "2510.02500"), ("supervised", "2510.02500"), ("multiview_vae", "2411.02711"), ("designed_pairs", "")],
+    [("single_view", "2510.02500"), ("multiview_vae", "2411.02711"), ("designed_pairs", "")],
 )
 def test_only_a_method_of_a_paper_is_said_to_follow_one(method: str, paper: str) -> None:
     text = card_with(recipe={**checkpoint.load(BUNDLED).card["recipe"], "method": method})
