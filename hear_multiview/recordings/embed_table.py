@@ -162,7 +162,7 @@ class _Run:
                     continue
                 self.parts.drop()
                 if not self.skip_errors:
-                    raise ValueError(item.reason)
+                    raise ValueError(f"{item.reason} (with --on-error skip, all others are embedded nevertheless)")
                 state.broken[item.path] = item.reason
         return state
 

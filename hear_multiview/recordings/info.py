@@ -53,7 +53,7 @@ def _described(saved: checkpoint.Checkpoint, file: Path, name: str) -> str:
         "views": ", ".join(_sized(view, sizes[view]) for view in card["views"]),
         "scenes": _scenes(card["views"], sizes, encoder.pool),
         "trained on": card.get("data"),
-        "sensors": _split(card.get("split")),
+        "groups": _split(card.get("split")),
         "recipe": _recipe(card.get("recipe"), card.get("seed")),
         "metrics": _metrics(card.get("metrics")),
         "versions": _pairs(card.get("versions")),
@@ -104,7 +104,7 @@ def _pairs(values: Mapping[str, Any] | None) -> str:
 
 
 def _split(split: Mapping[str, Any] | None) -> str:
-    """How many sensors or groups of each part; a split that is something else as it is."""
+    """How many groups, such as sensors, of each part; a split that is something else as it is."""
     parts = split or {}
     counted = {name: len(value) if isinstance(value, list | dict) else value for name, value in parts.items()}
     return ", ".join(f"{value} {name}" for name, value in counted.items())

@@ -142,6 +142,7 @@ def test_broken_recordings_stop_the_run_or_are_listed(
     first = next(path for path in find_recordings([tmp_path / "mixed"]) if path in broken)
     error = capsys.readouterr().err
     assert first in error
+    assert "--on-error skip" in error
     assert error.count("\n") == 1
     assert not out.exists()
     assert main([*arguments, "--on-error", "skip"]) == 1

@@ -72,7 +72,8 @@ def _latents(options: argparse.Namespace) -> None:
     frames = store.lengths(range(len(store.clips))).sum()
     log.info("%s: %d clips, %d frames", store.path, len(store.clips), frames)
     log.info("next: python -m training pretrain --store %s", options.store)
-    log.info("and tasks on other sensors: python -m sonyc_tasks build %s --split %s", options.data, beside)
+    build = f"python -m sonyc_tasks build {options.data} --split {beside} --sample-rate {frontend.sample_rate}"
+    log.info("and tasks on other sensors: %s", build)
 
 
 def _paper_arguments(parser: argparse.ArgumentParser) -> None:
