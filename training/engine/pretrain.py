@@ -26,7 +26,7 @@ from hear_multiview.encoders.linear import product_for, set_product
 from sonyc_tasks.files import first_line
 from training.data.batches import Batch, batches, draw_examples, number_of_batches
 from training.data.records import ORIGINAL, ByKind
-from training.data.store import LatentStore
+from training.data.store import LatentStore, deviations
 from training.data.views import Examples
 from training.distributed import all_reduce_mean, held_by_main, main_process_first, world_size
 from training.engine.loop import Job, epoch_seed, fit_together
@@ -202,7 +202,7 @@ def _standardising_model(recipe: Recipe, store: LatentStore, examples: dict[str,
         frames = torch.cat([torch.cat(batch.views).flatten(0, 1) for batch in first]).double()
         moments = torch.stack([frames.mean(0), frames.square().mean(0)])
         all_reduce_mean([moments])
-        mean, scale = moments[0].float(), (moments[1] - moments[0].square()).sqrt().float()
+        mean, scale = moments[0].float(), torch.from_numpy(deviations(*moments.numpy())).float()
     else:
         mean, scale = store.statistics(np.unique(train.clips).tolist())
     model.encoder.mean, model.encoder.scale = mean, scale
