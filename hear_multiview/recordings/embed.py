@@ -193,7 +193,7 @@ def embed_each(
             return Failure(path, str(error))
         if recording.audio.shape[1] < (shortest := _shortest(model)):
             length = f"{shortest / model.sample_rate:.2g} s"
-            return Failure(path, f"{path} is shorter than half a frame, {length}; leave it out")
+            return Failure(path, f"{path} is shorter than half a frame of the front end, {length}; leave it out")
         return recording
 
     batches = _Batches(model, division)

@@ -26,7 +26,7 @@ def _latents_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--frontend-weights", type=Path, metavar="FILE", help="descript-audio-codec's format; a HEAR module has its own"
     )
-    parser.add_argument("--precision", default="fp32", metavar="NAME", help="fp32 or bf16 (%(default)s)")
+    parser.add_argument("--precision", default="fp32", metavar="NAME", help="fp32, or bf16 for a codec (%(default)s)")
     _split_argument(parser)
     for part in ("train", "valid", "probe"):
         parser.add_argument(f"--{part}-sensors", type=int, metavar="N", help=f"{part} sensors to draw")
