@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hear_multiview.encoders.patches import PatchEncoder
+from hear_multiview.encoders import make_encoder
 from hear_multiview.encoders.private_shared import PrivateSharedEncoder, mlp
 from training.data.batches import Batch
 from training.distributed import WHOLE, BatchShard
@@ -196,7 +196,7 @@ class DesignedPairs(nn.Module):
             sizes: arguments of `hear_multiview.encoders.patches.PatchEncoder`.
         """
         super().__init__()
-        self.encoder = PatchEncoder(dim, **sizes)
+        self.encoder = make_encoder("patches", dim=dim, **sizes)
         self.heads = nn.ModuleDict(
             {
                 name: nn.Sequential(nn.BatchNorm1d(2 * size), nn.Linear(2 * size, projection))
