@@ -28,7 +28,7 @@ def _run(options: argparse.Namespace) -> None:
 
 COMMANDS: dict[str, Command] = {
     "music": Command(
-        "disentangle music sounds, the sibling system",
+        "disentangle music sounds (arXiv 2411.02711)",
         "Generates sounds, trains the multi-view variational autoencoder and its ablation, probes timbre and "
         "frequency, measures mutual information, and writes OUT/<scale>/page.html. Resumes where it was stopped.",
         _arguments,

@@ -35,7 +35,7 @@ def _run(options: argparse.Namespace) -> None:
 
 COMMANDS: dict[str, Command] = {
     "sampling": Command(
-        "contrast clips, frames and pitches, the sibling system",
+        "contrast clips, frames and pitches (arXiv 2505.18984)",
         "Generates streets or reads your own recordings, trains an encoder with each sampling strategy, probes tags, "
         "events, pitch, sources and sensors, and writes OUT/<scale>/page.html. Resumes where it was stopped.",
         _arguments,
