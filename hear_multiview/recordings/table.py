@@ -204,13 +204,15 @@ class _Group:
 def _grouped(rows: Iterable[Rows], total: int, path: Path) -> Iterator[_Group]:
     """All ``rows`` in groups of `GROUP_ROWS`, only the last one shorter: the same however they come."""
     waiting: list[Rows] = []
-    seen = 0
+    held = seen = 0  # rows that are waiting, and rows that have gone
     for some in rows:
         for first in range(0, len(some.start), GROUP_ROWS):
             part = slice(first, first + GROUP_ROWS)
             waiting.append(Rows(some.path, some.sha256, some.start[part], some.end[part], some.embeddings[part]))
-            if sum(len(part.start) for part in waiting) >= GROUP_ROWS:
+            held += len(waiting[-1].start)
+            if held >= GROUP_ROWS:
                 group, waiting = _cut(waiting)
+                held -= len(group)
                 seen += len(group)
                 yield group
     if waiting:
