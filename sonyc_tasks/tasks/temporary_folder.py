@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sonyc_tasks import locks
-from sonyc_tasks.files import BUILD_LOCK, IN_PROGRESS, sweep
+from sonyc_tasks.files import BUILD_LOCK, IN_PROGRESS, WORK, sweep
 
 
 @contextmanager
@@ -34,8 +34,8 @@ def build_dir(target: Path, place: Path | None = None) -> Iterator[Path]:
     sweep(place)
     folder, lock = _locked_folder(target, place)
     try:
-        (folder / "work").mkdir()
-        yield folder / "work"
+        (folder / WORK).mkdir()
+        yield folder / WORK
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         if lock is not None:

@@ -287,7 +287,7 @@ def test_two_processes_share_the_work(write: Write, tmp_path: Path) -> None:
 
 def test_what_a_killed_process_left_is_removed_where_nothing_is_left_to_do(write: Write, out: Path) -> None:
     embed_table([write("x.wav")], out, division=WINDOWS)
-    (left := out.with_name(f".{out.name}-in-progress-abc")).mkdir()
+    (left := out.with_name(f".{out.name}-in-progress-abcdefgh")).mkdir()
     (left / "lock").touch()
     assert embed_table([write("x.wav")], out, division=WINDOWS).embedded == 0
     assert not left.exists()

@@ -45,8 +45,8 @@ def test_the_next_one_removes_what_a_killed_process_left_and_nothing_else(tmp_pa
     kept = [tmp_path / ".tasks-in-progress", tmp_path / "tasks-in-progress-x"]
     for folder in kept:
         folder.mkdir()
-    (tmp_path / ".tasks-in-progress-old").mkdir()  # of a version without locks
-    (tmp_path / ".others-in-progress-old").mkdir()
+    (tmp_path / ".tasks-in-progress-oldfolds").mkdir()  # of a version without locks
+    (tmp_path / ".others-in-progress-oldfolds").mkdir()
     command = [sys.executable, "-c", BUILDER]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": tmp_path}
     builders = [subprocess.Popen(command, **pipes) for _ in range(2)]  # type: ignore[call-overload]
@@ -68,10 +68,10 @@ def test_the_next_one_removes_what_a_killed_process_left_and_nothing_else(tmp_pa
 
 def test_nothing_is_removed_where_there_are_no_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locks, "fcntl", None)
-    (tmp_path / ".tasks-in-progress-other").mkdir()
+    (tmp_path / ".tasks-in-progress-others__").mkdir()
     with build_dir(tmp_path / "tasks") as work:
         assert work.is_dir()
-    assert names(tmp_path) == [".tasks-in-progress-other"]
+    assert names(tmp_path) == [".tasks-in-progress-others__"]
 
 
 def test_many_at_a_time_never_take_each_others_folder(tmp_path: Path) -> None:

@@ -271,6 +271,6 @@ def test_a_dry_run_that_is_killed_leaves_its_folder_as_it_was(tmp_path: Path, mo
             publish(BUNDLED, REPO, dry_run=tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / f"{TEMPORARY}abc").write_text("half")
+    (tmp_path / "out" / f"{TEMPORARY}0123456789ab").write_text("half")
     publish(BUNDLED, REPO, dry_run=tmp_path / "out")
     assert len(list((tmp_path / "out").iterdir())) == 2

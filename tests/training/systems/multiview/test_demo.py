@@ -114,7 +114,7 @@ def test_a_failing_heareval_names_its_log(tmp_path: Path) -> None:
 
 
 def test_a_demo_that_was_being_deleted_is_still_a_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / f"{TEMPORARY}abc").write_text("{")
+    (tmp_path / f"{TEMPORARY}0123456789ab").write_text("{")
     demo._start_afresh_if_changed(tmp_path, {"size": 1})
     for name in ("a", "z"):
         (tmp_path / name).mkdir()
