@@ -226,8 +226,9 @@ def held_store(path: Path | str) -> Iterator[None]:
         yield
         return
     with held_folder(Path(root)):
-        for part in Path(root).rglob("*.partial"):
-            part.unlink()
+        for arrays in ("frames", "checksum", "length", "renditions"):  # elsewhere, others may lie
+            for part in Path(root, arrays).rglob("*.partial"):
+                part.unlink()
         yield
 
 
