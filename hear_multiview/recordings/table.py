@@ -17,7 +17,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -400,13 +399,6 @@ def _write_zarr(path: Path, groups: Iterable[_Group], total: int, dim: int, meta
             embeddings[start:stop] = group.embeddings
             start = stop
         replace_folder(part, path)
-
-
-def remove_table(path: Path) -> None:
-    """Delete the table ``path``, where there is one."""
-    for part in companions(path):
-        shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
-    shutil.rmtree(_finished(path), ignore_errors=True)
 
 
 _Write = Callable[[Path, Iterable[_Group], int, int, dict[str, Any]], None]

@@ -13,6 +13,7 @@ from hear_multiview.encoders.private_shared import VIEWS
 from sonyc_tasks.files import TEMPORARY
 from sonyc_tasks.scores.results import read_scores
 from sonyc_tasks.tasks.validate.task import errors_of, validate_task
+from training.engine.run_folder import check_or_write_manifest
 from training.probes import heareval_jobs
 from training.systems.multiview import demo
 
@@ -104,6 +105,15 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=re.escape(str(tmp_path))):
         demo.demo(tmp_path)
     assert (tmp_path / "thesis.tex").read_text() == "precious"
+
+
+def test_another_experiment_is_left_alone(tmp_path: Path) -> None:
+    """Runs and experiments have a record of the same name."""
+    check_or_write_manifest(tmp_path / "made-of.json", {"latent store": "abc", "precision": "fp32"})
+    (tmp_path / "checkpoint.safetensors").write_text("hours of work")
+    with pytest.raises(ValueError, match=re.escape(str(tmp_path))):
+        demo.demo(tmp_path)
+    assert (tmp_path / "checkpoint.safetensors").read_text() == "hours of work"
 
 
 def test_a_failing_heareval_names_its_log(tmp_path: Path) -> None:
