@@ -28,7 +28,16 @@ from hear_multiview.recordings import processes
 from hear_multiview.recordings.embed import WORKERS, Division, Kept, Piece, embed_each
 from hear_multiview.recordings.parts import Parts, require_same_settings
 from hear_multiview.recordings.reading import find_recordings
-from hear_multiview.recordings.table import GROUP_ROWS, Rows, Table, check_format, finish_table, open_table, write_table
+from hear_multiview.recordings.table import (
+    GROUP_ROWS,
+    Rows,
+    Table,
+    check_format,
+    companions,
+    finish_table,
+    open_table,
+    write_table,
+)
 from sonyc_tasks.dataset.audio import duration
 
 log = logging.getLogger(__name__)
@@ -230,6 +239,8 @@ def _existing(out: Path, settings: Mapping[str, Any]) -> Table | None:
     """The table that is there, if it was made with the same settings."""
     finish_table(out)
     if not out.exists():
+        if others := [path for path in companions(out) if path.exists()]:
+            raise ValueError(f"{others[0]} would be overwritten, and is of no table {out}; give another --out")
         return None
     table = open_table(out)
     require_same_settings(table.metadata, settings, f"the table {out}", "give another --out, or delete it")

@@ -180,6 +180,16 @@ def test_rows_made_in_different_ways_are_not_mixed(
         embed_table([path], other, **{**made, **change})
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".json"])
+def test_files_beside_a_table_that_are_not_its_own_are_not_overwritten(
+    write: Write, tmp_path: Path, suffix: str
+) -> None:
+    (mine := tmp_path / f"sensors{suffix}").write_text("mine")
+    with pytest.raises(ValueError, match=mine.name):
+        embed_table([write("x.wav")], tmp_path / "sensors.npy")
+    assert mine.read_text() == "mine"
+
+
 def test_a_run_in_which_nothing_was_done_leaves_nothing(write: Write, out: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.wav").write_bytes(b"")
     for paths, division in (([tmp_path / "broken.wav"], None), ([write("x.wav")], Division("window", 1e-3, 1e-3))):
