@@ -47,9 +47,8 @@ def load_model(
             or a download; for a HEAR module what its ``load_model`` takes. A checkpoint accepts only the weights that
             it was trained on.
         precision: ``fp32``, or ``bf16`` to run the front end in bfloat16. The latents' relative error then depends
-            on the weights: about 1 % for seeded ones of the official codec's size, about 6 % for the small
-            codec's. Log-mel frames and a
-            HEAR module run in fp32 only.
+            on the weights: about 1 % for seeded ones of the official codec's size, about 6 % for the small codec's.
+            Log-mel frames and a HEAR module run in fp32 only.
         pool: how frame embeddings become a scene embedding: ``mean``, ``max``, or ``statistics``, which is the mean
             and the standard deviation and has twice as many dimensions. None is what the encoder was trained for, and
             the mean for ``view="frontend"``.
@@ -106,8 +105,8 @@ def get_scene_embeddings(audio: Tensor, model: Embedder) -> Tensor:
         the other clips of the batch.
 
     Raises:
-        ValueError: audio that is not a floating-point [clip, sample] tensor, is empty, shorter than half a frame, or
-            not finite.
+        ValueError: audio that is not a floating-point [clip, sample] tensor, is empty, shorter than half a frame of
+            the front end, or not finite.
     """
     with as_loaded(model):
         return torch.cat([model.scene(clips) for clips in _batches(audio, model)])
@@ -157,8 +156,8 @@ def _batches(audio: Tensor, model: Embedder) -> tuple[Tensor, ...]:
     if samples < (shortest := math.ceil(model.frontend.hop / 2)):
         layout = f" (shape {tuple(audio.shape)} looks like [sample, channel])" if clips > samples else ""
         raise ValueError(
-            f"audio of {samples} samples is shorter than half a frame{layout}; give at least {shortest} samples "
-            f"at {model.sample_rate} Hz, as [clip, sample]"
+            f"audio of {samples} samples is shorter than half a frame of the front end{layout}; give at least "
+            f"{shortest} samples at {model.sample_rate} Hz, as [clip, sample]"
         )
     finite = torch.stack([torch.isfinite(clip).all() for clip in audio])
     if not finite.all():

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from hear_multiview.audio.streamed import Audio
-from hear_multiview.encoders.base import Encoder, views_of
+from hear_multiview.encoders.base import POOLS, Encoder, views_of
 from hear_multiview.encoders.streaming import embed_chunks
 from hear_multiview.frame_cache import FrameCache
 from hear_multiview.frontends.base import FrontEnd
@@ -55,6 +55,8 @@ class Embedder(nn.Module):
         else:
             raise ValueError(f"unknown view {view!r}; choose from {', '.join(views_of(encoder))}")
         self.pool = pool or own
+        if self.pool not in POOLS:
+            raise ValueError(f"unknown pool {self.pool!r}; choose from {', '.join(POOLS)}")
         self.timestamp_embedding_size = sum(self._sizes)
         self.scene_embedding_size = self.timestamp_embedding_size * (2 if self.pool == "statistics" else 1)
         self.register_buffer("_device_anchor", torch.empty(0), persistent=False)  # a front end may have no tensors

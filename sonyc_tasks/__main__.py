@@ -20,6 +20,8 @@ from sonyc_tasks.errors import explained
 # Commands import what they need when they run, so that --help answers at once.
 
 Run = Callable[..., int]
+#: What to do with a data set: tasks at the rate of the bundled model.
+_NEXT = "next: python -m sonyc_tasks build {} --tasks-dir tasks --sample-rate 16000"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -81,7 +83,7 @@ def _check(parser: argparse.ArgumentParser) -> Run:
     Reads DIR/annotations.csv and the header of every audio file, and the samples if the header is not enough. Lists
     files that are missing, extra, ambiguous, unreadable, truncated, at another sample rate or off scale, and recordings
     that exist under several names. Writes nothing; the exit status is 1 if there is a problem.
-    Next: python -m sonyc_tasks build DIR --tasks-dir tasks
+    Next: python -m sonyc_tasks build DIR --tasks-dir tasks --sample-rate 16000
     """
     parser.add_argument("dir", metavar="DIR", type=Path, help="data set in the layout of SONYC-UST-V2")
 
@@ -92,7 +94,7 @@ def _check(parser: argparse.ArgumentParser) -> Run:
         print(report.table())
         if not report.sound:
             raise ValueError(report.advice())
-        print(f"next: python -m sonyc_tasks build {dir} --tasks-dir tasks")
+        print(_NEXT.format(dir))
         return 0
 
     return run
@@ -102,7 +104,7 @@ def _synthesize(parser: argparse.ArgumentParser) -> Run:
     """Generate a small data set in the layout of SONYC-UST.
 
     Writes OUT/annotations.csv and OUT/audio/*.wav: synthetic, labelled street sound from several sensors in the layout
-    of SONYC-UST-V2. Reads nothing. Next: python -m sonyc_tasks build OUT --tasks-dir tasks
+    of SONYC-UST-V2. Reads nothing. Next: python -m sonyc_tasks build OUT --tasks-dir tasks --sample-rate 16000
     """
     parser.add_argument("out", metavar="OUT", type=Path, help="folder to write")
     parser.add_argument("--sensors", type=int, default=20, metavar="N", help="number of sensors (%(default)s)")
@@ -116,7 +118,7 @@ def _synthesize(parser: argparse.ArgumentParser) -> Run:
         from sonyc_tasks.synthesis import synthesize
 
         synthesize(out, clips_per_sensor=clips, **settings)
-        print(f"next: python -m sonyc_tasks build {out} --tasks-dir tasks")
+        print(_NEXT.format(out))
         return 0
 
     return run
@@ -155,7 +157,8 @@ def _add_build_options(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[44_100],
         metavar="HZ",
-        help="of the audio in the tasks; give several for modules with different rates (44100)",
+        help="of the audio in the tasks, such as 16000 for the bundled model; give several for modules with different "
+        "rates (44100)",
     )
     option("--seconds", type=float, metavar="S", help="length of every clip (the most common length)")
     option(

@@ -11,6 +11,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 import uuid
@@ -24,8 +25,11 @@ from sonyc_tasks.locks import LOCK, held, is_at, try_lock
 
 #: How names of files in the making begin.
 TEMPORARY = ".writing-"
-#: What names of folders in the making have in them, and the lock in such a folder (`tasks.temporary_folder`).
-IN_PROGRESS, BUILD_LOCK = "-in-progress-", "lock"
+#: What names of folders in the making have in them, and all that is in such a folder (`tasks.temporary_folder`).
+IN_PROGRESS, BUILD_LOCK, WORK = "-in-progress-", "lock", "work"
+#: Their whole names: somebody's own `.writing-notes.txt` is none of ours.
+_FILE = re.compile(rf"{re.escape(TEMPORARY)}[0-9a-f]{{12}}(\..*)?")
+_FOLDER = re.compile(rf"\..+{IN_PROGRESS}[a-z0-9_]{{8}}")
 #: Folders in which this process has looked for what killed processes left.
 _swept: set[str] = set()
 
@@ -76,10 +80,18 @@ def sweep(folder: Path) -> None:
     """Remove files and folders in the making from ``folder`` whose process is dead."""
     with suppress(FileNotFoundError, NotADirectoryError, PermissionError), os.scandir(folder) as entries:
         for name in [entry.name for entry in entries]:
-            if name.startswith(TEMPORARY):
+            if _FILE.fullmatch(name):
                 _remove_dead(folder / name, folder / name)
-            elif name.startswith(".") and IN_PROGRESS in name:
+            elif _FOLDER.fullmatch(name) and _is_build(folder / name):
                 _remove_dead(folder / name, folder / name / BUILD_LOCK)
+
+
+def _is_build(folder: Path) -> bool:
+    """Whether ``folder`` has nothing in it but what a build folder has."""
+    try:
+        return {*os.listdir(folder)} <= {BUILD_LOCK, WORK}
+    except OSError:  # somebody else has removed it
+        return False
 
 
 def _remove_dead(path: Path, lock: Path) -> None:
@@ -98,7 +110,7 @@ def is_empty(folder: Path) -> bool:
     """Whether ``folder`` does not exist, or holds nothing but locks and what killed processes left."""
     if not folder.exists():
         return True
-    return folder.is_dir() and all(path.name == LOCK or path.name.startswith(TEMPORARY) for path in folder.iterdir())
+    return folder.is_dir() and all(path.name == LOCK or _FILE.fullmatch(path.name) for path in folder.iterdir())
 
 
 def replace_folder(new: Path, path: Path) -> None:

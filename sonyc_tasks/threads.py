@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from tqdm import tqdm
+
+from sonyc_tasks.processes import cores
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -24,7 +25,7 @@ def map_on_threads(
         title: Title of the progress bar, which is only shown on a terminal.
         workers: Number of threads; by default one per core.
     """
-    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+    with ThreadPoolExecutor(workers or cores()) as pool:
         futures = [pool.submit(work, item) for item in items]
         try:
             for future in tqdm(futures, desc=title, unit="clip", disable=None, leave=False):

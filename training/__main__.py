@@ -1,4 +1,4 @@
-"""``python -m training``: latents, pretraining, whole papers, the report page, and a demo of it all."""
+"""Latents, pretraining, whole papers, the report page, and a demo of it all."""
 
 from __future__ import annotations
 

@@ -22,10 +22,12 @@ class Method:
         build: takes ``dim`` (of a front-end frame), ``sizes`` (classes by kind of label, and ``group``: how many
             train) and the recipe's ``model`` arguments by keyword; returns the model.
         disentangled: whether the encoder's parts mean something each; if not, only all of them together are served.
+        paper: the arXiv number of the paper that describes it; empty for a method of our own.
     """
 
     build: Callable[..., nn.Module]
     disentangled: bool = False
+    paper: str = ""
 
     def views(self, parts: Any) -> list[str]:
         """Views of the embedding that a checkpoint offers, for an encoder with ``parts``."""

@@ -38,9 +38,14 @@ def make_encoder(kind: str = "mlp", **arguments: Any) -> Encoder:
     """An encoder of the ``kind`` with these ``arguments``, untrained.
 
     Raises:
-        ValueError: an unknown kind.
+        ValueError: an unknown kind, or an unknown way of pooling.
         TypeError: arguments that it does not take.
     """
     if kind not in ENCODERS:
         raise ValueError(f"unknown encoder {kind!r}; choose from {', '.join(ENCODERS)}")
-    return ENCODERS[kind](**arguments)
+    from hear_multiview.encoders.base import POOLS
+
+    encoder = ENCODERS[kind](**arguments)
+    if encoder.pool not in POOLS:
+        raise ValueError(f"unknown pool {encoder.pool!r}; choose from {', '.join(POOLS)}")
+    return encoder

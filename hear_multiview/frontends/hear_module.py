@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from hear_multiview import weight_file
 from hear_multiview.audio.streamed import Audio
-from hear_multiview.files import first_line, sha256
+from hear_multiview.files import file_digest, first_line
 from hear_multiview.frontends.base import PREFIX
 
 #: Length of the faint noise that shows how the module's frames are spaced; hearvalidator's is as long.
@@ -218,5 +218,5 @@ def _digest(name: str, model: nn.Module, weights: Path | None) -> str:
             digest.update(f"\n{key} {value.dtype} {tuple(value.shape)}\n".encode())
             digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     if weights is not None:
-        digest.update(f"\nfile {sha256(weights)}".encode())
+        digest.update(f"\nfile {file_digest(weights)}".encode())
     return digest.hexdigest()

@@ -22,11 +22,12 @@ from hear_multiview.api import as_loaded, load_model
 from hear_multiview.embedder import Embedder
 from hear_multiview.recordings.reading import Recording, find_recordings, identify, open_recording
 from hear_multiview.recordings.table import Rows
+from sonyc_tasks.processes import cores
 
 #: Clips of one length that a GPU embeds at a time.
 BATCH_CLIPS = 16
 #: Threads that read recordings, by default.
-WORKERS = min(4, os.cpu_count() or 1)
+WORKERS = min(4, cores())
 
 
 @dataclass(frozen=True)
@@ -192,7 +193,7 @@ def embed_each(
             return Failure(path, str(error))
         if recording.audio.shape[1] < (shortest := _shortest(model)):
             length = f"{shortest / model.sample_rate:.2g} s"
-            return Failure(path, f"{path} is shorter than half a frame, {length}; leave it out")
+            return Failure(path, f"{path} is shorter than half a frame of the front end, {length}; leave it out")
         return recording
 
     batches = _Batches(model, division)

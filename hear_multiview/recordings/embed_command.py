@@ -21,7 +21,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     option("--hop", type=float, metavar="S", help="from one window to the next (the window's length)")
     option("--frames", action="store_true", help="one row per frame of the model")
     option("--device", default="cpu", metavar="NAME", help="cpu or cuda (%(default)s)")
-    option("--precision", default="fp32", metavar="NAME", help="fp32 or bf16 (%(default)s)")
+    option("--precision", default="fp32", metavar="NAME", help="fp32, or bf16 for a codec (%(default)s)")
     option("--workers", type=int, metavar="N", help="threads that read recordings (one per core, at most 4)")
     option(
         "--on-error",

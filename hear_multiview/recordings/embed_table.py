@@ -23,13 +23,21 @@ from hear_multiview import __version__, hub
 from hear_multiview.api import BUNDLED, load_model
 from hear_multiview.device import usable_device
 from hear_multiview.embedder import Embedder
-from hear_multiview.files import held, sweep
-from hear_multiview.files import sha256 as file_sha256
+from hear_multiview.files import file_digest, held, sweep
 from hear_multiview.recordings import processes
 from hear_multiview.recordings.embed import WORKERS, Division, Kept, Piece, embed_each
 from hear_multiview.recordings.parts import Parts, require_same_settings
 from hear_multiview.recordings.reading import find_recordings
-from hear_multiview.recordings.table import GROUP_ROWS, Rows, Table, check_format, finish_table, open_table, write_table
+from hear_multiview.recordings.table import (
+    GROUP_ROWS,
+    Rows,
+    Table,
+    check_format,
+    companions,
+    finish_table,
+    open_table,
+    write_table,
+)
 from sonyc_tasks.dataset.audio import duration
 
 log = logging.getLogger(__name__)
@@ -160,7 +168,7 @@ class _Run:
                     continue
                 self.parts.drop()
                 if not self.skip_errors:
-                    raise ValueError(item.reason)
+                    raise ValueError(f"{item.reason} (with --on-error skip, all others are embedded nevertheless)")
                 state.broken[item.path] = item.reason
         return state
 
@@ -210,7 +218,7 @@ def _settings(model: Embedder, address: str, division: Division) -> dict[str, An
     """What rows depend on, apart from the recording."""
     front = model.frontend
     return {
-        "checkpoint_sha256": file_sha256(hub.local(address) if address else BUNDLED),
+        "checkpoint_sha256": file_digest(hub.local(address) if address else BUNDLED),
         "frontend": front.name,
         "frontend_sha256": front.digest,
         "view": model.view,
@@ -228,6 +236,8 @@ def _existing(out: Path, settings: Mapping[str, Any]) -> Table | None:
     """The table that is there, if it was made with the same settings."""
     finish_table(out)
     if not out.exists():
+        if others := [path for path in companions(out) if path.exists()]:
+            raise ValueError(f"{others[0]} would be overwritten, and is of no table {out}; give another --out")
         return None
     table = open_table(out)
     require_same_settings(table.metadata, settings, f"the table {out}", "give another --out, or delete it")

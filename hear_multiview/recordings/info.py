@@ -10,7 +10,7 @@ from typing import Any
 from hear_multiview import checkpoint, hub
 from hear_multiview.api import BUNDLED
 from hear_multiview.encoders.base import Encoder, Pool
-from hear_multiview.files import sha256
+from hear_multiview.files import file_digest
 
 #: What a scene embedding is, by how frame embeddings are pooled.
 SCENES: dict[Pool, str] = {
@@ -45,7 +45,7 @@ def _described(saved: checkpoint.Checkpoint, file: Path, name: str) -> str:
     arguments = {"kind": "mlp", **card["encoder"]}
     lines = {
         "checkpoint": name,
-        "sha256": sha256(file),
+        "sha256": file_digest(file),
         "front end": f"{front['name']}, sha256 {front['sha256']}",
         "sample rate": _with_unit(front.get("sample_rate"), "Hz"),
         "frames": _frames(front, encoder),
@@ -53,7 +53,7 @@ def _described(saved: checkpoint.Checkpoint, file: Path, name: str) -> str:
         "views": ", ".join(_sized(view, sizes[view]) for view in card["views"]),
         "scenes": _scenes(card["views"], sizes, encoder.pool),
         "trained on": card.get("data"),
-        "sensors": _split(card.get("split")),
+        "groups": _split(card.get("split")),
         "recipe": _recipe(card.get("recipe"), card.get("seed")),
         "metrics": _metrics(card.get("metrics")),
         "versions": _pairs(card.get("versions")),
@@ -104,7 +104,7 @@ def _pairs(values: Mapping[str, Any] | None) -> str:
 
 
 def _split(split: Mapping[str, Any] | None) -> str:
-    """How many sensors or groups of each part; a split that is something else as it is."""
+    """How many groups, such as sensors, of each part; a split that is something else as it is."""
     parts = split or {}
     counted = {name: len(value) if isinstance(value, list | dict) else value for name, value in parts.items()}
     return ", ".join(f"{value} {name}" for name, value in counted.items())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hear_multiview.files import sha256
+from hear_multiview.files import file_digest
 from hear_multiview.recordings.search import view_columns
 from hear_multiview.recordings.table import Table
 
@@ -85,7 +85,7 @@ def _checkpoint(table: Table, model: str | None) -> Path:
     file = hub.local(source) if source else BUNDLED
     if not file.is_file():
         raise FileNotFoundError(f"checkpoint {file} of {table.file} does not exist; give its place as --model")
-    if (digest := sha256(file)) != made["checkpoint_sha256"]:
+    if (digest := file_digest(file)) != made["checkpoint_sha256"]:
         raise ValueError(
             f"checkpoint {file} has sha256 {digest[:12]}…, and {table.file} was made by one with "
             f"{made['checkpoint_sha256'][:12]}…; give that one as --model, or embed the recordings again"

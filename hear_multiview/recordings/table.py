@@ -17,7 +17,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -205,13 +204,15 @@ class _Group:
 def _grouped(rows: Iterable[Rows], total: int, path: Path) -> Iterator[_Group]:
     """All ``rows`` in groups of `GROUP_ROWS`, only the last one shorter: the same however they come."""
     waiting: list[Rows] = []
-    seen = 0
+    held = seen = 0  # rows that are waiting, and rows that have gone
     for some in rows:
         for first in range(0, len(some.start), GROUP_ROWS):
             part = slice(first, first + GROUP_ROWS)
             waiting.append(Rows(some.path, some.sha256, some.start[part], some.end[part], some.embeddings[part]))
-            if sum(len(part.start) for part in waiting) >= GROUP_ROWS:
+            held += len(waiting[-1].start)
+            if held >= GROUP_ROWS:
                 group, waiting = _cut(waiting)
+                held -= len(group)
                 seen += len(group)
                 yield group
     if waiting:
@@ -399,13 +400,6 @@ def _write_zarr(path: Path, groups: Iterable[_Group], total: int, dim: int, meta
             embeddings[start:stop] = group.embeddings
             start = stop
         replace_folder(part, path)
-
-
-def remove_table(path: Path) -> None:
-    """Delete the table ``path``, where there is one."""
-    for part in companions(path):
-        shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
-    shutil.rmtree(_finished(path), ignore_errors=True)
 
 
 _Write = Callable[[Path, Iterable[_Group], int, int, dict[str, Any]], None]

@@ -166,7 +166,9 @@ def iter_rows(file: Path) -> Iterator[tuple[str, int, str, int, list[int]]]:
             raise ValueError(f"{file} is empty; download it again")
         missing = [column for column in _NEEDED if column not in header]
         if missing:
-            raise ValueError(f"{file} lacks the columns {', '.join(missing)}; download SONYC-UST-V2's file again")
+            raise ValueError(
+                f"{file} lacks the columns {', '.join(missing)}; add them, or download SONYC-UST-V2's file again"
+            )
         sensor, name, annotator, *presence = (header.index(column) for column in _NEEDED)
         for line, row in enumerate(reader, start=2):  # no field of this file spans lines
             where = f"{file}:{line}"

@@ -30,7 +30,7 @@ FLOAT_SUBTYPES = ("FLOAT", "DOUBLE")
 
 _SAMPLE_RATES = (1_000, 1_000_000)  # Hz; the cost of resampling depends on the ratio of two rates
 _BLOCK = 1 << 20  # samples of all channels together
-_AGAIN = "download or convert it again, or leave it out of the data set"
+_AGAIN = "download or convert it again, or leave it out"
 # No codec of libsndfile compresses more: 65,535 frames of digital silence take 14 bytes of FLAC.
 _FRAMES_PER_BYTE = 8192
 
@@ -426,7 +426,7 @@ def _peak(samples: np.ndarray) -> float:
 
 def _peak_fault(peak: float) -> str | None:
     if not np.isfinite(peak):
-        return "has NaN or infinite samples; convert it again, or leave it out of the data set"
+        return "has NaN or infinite samples; convert it again, or leave it out"
     if peak > OVERSHOOT:
         return (
             f"has samples up to {peak:g}, but full scale is 1; divide every file of the data set by the same number "

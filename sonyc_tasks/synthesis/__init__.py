@@ -14,7 +14,6 @@ others are made, or on the number of processes.
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -30,6 +29,7 @@ from sonyc_tasks.dataset.audio import write_wav
 from sonyc_tasks.dataset.taxonomy import CLIP_SECONDS, COLUMNS, SAMPLE_RATE
 from sonyc_tasks.files import is_empty, replace_folder, sweep
 from sonyc_tasks.locks import held
+from sonyc_tasks.processes import cores, die_with_parent
 from sonyc_tasks.synthesis.annotators import VOLUNTEERS, Context, Listener, annotate, clip_time, make_volunteer
 from sonyc_tasks.synthesis.scenes import Event, draw_scene, record
 from sonyc_tasks.synthesis.sensors import Sensor, make_sensor, padded_length
@@ -176,12 +176,12 @@ _Rows = tuple[list[Sequence[object]], list[Sequence[object]]]
 
 def _render_all(batches: list[_Batch], workers: int | None) -> Iterator[_Rows]:
     """Write the audio of all batches, and yield their rows in order."""
-    workers = min(workers or os.cpu_count() or 1, len(batches))
+    workers = min(workers or cores(), len(batches))
     if workers == 1:
         yield from map(_render, batches)
         return
     # Spawned, not forked: a fork of a process that runs threads (PyTorch, BLAS) can hang.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), die_with_parent) as pool:
         yield from pool.map(_render, batches)
 
 

@@ -28,10 +28,10 @@ from typing import Any, TypedDict
 
 from sonyc_tasks.dataset import audio
 from sonyc_tasks.dataset.duplicates import listed
-from sonyc_tasks.files import file_digest, make_folder, read_json_object, replace_folder
+from sonyc_tasks.files import file_digest, make_folder, read_json_object, replace_folder, sweep
 from sonyc_tasks.locks import held
 from sonyc_tasks.tasks.probe_batches import lone_rows
-from sonyc_tasks.tasks.temporary_folder import build_dir, sweep
+from sonyc_tasks.tasks.temporary_folder import build_dir
 from sonyc_tasks.tasks.validate.audio import between_splits
 from sonyc_tasks.tasks.validate.task import errors_of, validate_task
 from sonyc_tasks.threads import map_on_threads
@@ -173,7 +173,7 @@ def _written(
     rates = sorted({*wanted, *(existing or {}).get("sample_rates", ())})
     record = _record(task, {clip: sources[clip] for _, clip in placed}, rates, workers)
     if existing == record and all(_wav(final, r, split, clip).is_file() for r in rates for split, clip in placed):
-        sweep(tasks_dir, place)
+        sweep(place)
         return WriteReport(final, clips=len(placed), reused=True)
 
     with build_dir(tasks_dir, place) as work:

@@ -177,6 +177,6 @@ def test_a_file_in_place_of_the_folder_is_named(noise: Noise, cached: Stream, fo
 
 def test_what_a_killed_process_left_is_removed_where_every_clip_is_there(folder: Path) -> None:
     folder.mkdir()
-    (folder / f"{TEMPORARY}abc.frames").write_bytes(b"half")
+    (folder / f"{TEMPORARY}0123456789ab.frames").write_bytes(b"half")
     FrameCache(folder)
     assert list(folder.iterdir()) == []

@@ -312,12 +312,34 @@ def test_a_folder_that_was_made_for_the_lock_only_is_removed(tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_only_looks_like_ours_is_left_alone(tmp_path: Path) -> None:
+    """Outputs lie in folders that hold other things, such as the current one."""
+    mine = [
+        tmp_path / f"{TEMPORARY}notes.txt",
+        tmp_path / ".work-in-progress-mythesis" / "a",
+        tmp_path / ".x-in-progress",
+    ]
+    for path in (
+        *mine,
+        tmp_path / ".book-in-progress-chapter1" / "lock",
+        tmp_path / ".book-in-progress-chapter1" / "a",
+    ):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("mine")
+    before = sorted(tmp_path.rglob("*"))
+    assert not is_empty(tmp_path)
+    with held_folder(tmp_path):
+        pass
+    sweep(tmp_path)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_holding_a_folder_removes_what_killed_processes_left_in_it(tmp_path: Path) -> None:
     """A command that finds everything done writes nothing, and would leave it for ever."""
-    (tmp_path / f"{TEMPORARY}abc.json").write_text("{")
-    for name in (".data-in-progress-abc", ".without-lock-in-progress-abc"):
+    (tmp_path / f"{TEMPORARY}0123456789ab.json").write_text("{")
+    for name in (".data-in-progress-abcdefgh", ".without-lock-in-progress-abcdefgh"):
         (tmp_path / name / "work").mkdir(parents=True)
-    (tmp_path / ".data-in-progress-abc" / "lock").touch()
+    (tmp_path / ".data-in-progress-abcdefgh" / "lock").touch()
     with build_dir(tmp_path / "other") as alive, held_folder(tmp_path):
         assert alive.is_dir()
         assert sorted(path.name for path in tmp_path.iterdir()) == sorted([".lock", alive.parent.name])

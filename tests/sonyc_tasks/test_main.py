@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from hear_multiview import load_model
 from sonyc_tasks.__main__ import main
 from sonyc_tasks.dataset.taxonomy import COARSE
 
@@ -126,7 +127,9 @@ def test_synthesize_passes_its_options_on(
     monkeypatch.setitem(sys.modules, "sonyc_tasks.synthesis", stand_in)
     assert run("synthesize", tmp_path / "x", "--sensors", 3, "--clips", 4, "--seconds", 1.5, "--seed", 7) == 0
     assert calls == [((tmp_path / "x",), {"sensors": 3, "clips_per_sensor": 4, "seconds": 1.5, "seed": 7})]
-    assert capsys.readouterr().out == f"next: python -m sonyc_tasks build {tmp_path / 'x'} --tasks-dir tasks\n"
+    out = capsys.readouterr().out
+    assert out.startswith(f"next: python -m sonyc_tasks build {tmp_path / 'x'} --tasks-dir tasks")
+    assert int(out.split("--sample-rate ")[1]) == load_model().sample_rate, "else the next command fails"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -91,8 +92,10 @@ def test_a_store_at_an_address(
     synthesize(Path("data"), sensors=4, clips_per_sensor=4, seconds=0.2, seed=1, workers=1, progress=False)
     sensors = ["--train-sensors", "1", "--valid-sensors", "1", "--probe-sensors", "2", "--min-probe-clips", "3"]
     address = f"memory://{tmp_path.name}/latents"
-    assert main(["latents", "data", "--store", address, *sensors]) == 0
-    assert f"next: python -m training pretrain --store {address}\n" in capsys.readouterr().out
+    assert main(["latents", "data", "--store", address, "--frontend", "log_mel", *sensors]) == 0
+    out = capsys.readouterr().out
+    assert f"next: python -m training pretrain --store {address}\n" in out
+    assert re.search("build data .*--sample-rate 16000", out), "tasks at the rate of the front end"
     split, partition = SensorSplit.load("split.json"), LatentStore(address).about.partition
     assert (split.train, split.valid, split.probe) == (partition.train, partition.valid, partition.probe)
     assert main(["pretrain", "--recipe", "demo", "--store", address]) == 0

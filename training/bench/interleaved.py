@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from typing import Any
 
-from training.probes.heareval_jobs import die_with_parent
+from sonyc_tasks.processes import die_with_parent
 
 #: Prefixes of environment variables that the Makefile or a tuning user sets, but a new user does not.
 TUNED = ("MALLOC_", "OMP_", "MKL_", "KMP_", "GOMP_", "ONEDNN_", "DNNL_", "HEAR_MULTIVIEW_", "TQDM_", "LD_PRELOAD")

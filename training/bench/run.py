@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from sonyc_tasks.files import write_atomic
+from sonyc_tasks.processes import cores
 from training.bench.cache import cache_rows
 from training.bench.encoder import encoder_rows, short_clips_rows
 from training.bench.gpu import gpu_rows
@@ -24,7 +25,6 @@ from training.bench.sampling import sampling_rows
 from training.bench.separation import separation_rows
 from training.bench.startup import startup_rows
 from training.bench.storage import storage_rows
-from training.probes.heareval_jobs import cores
 
 log = logging.getLogger(__name__)
 

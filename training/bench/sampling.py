@@ -132,7 +132,7 @@ def from_files(folder: str, batch: int) -> Repeat:
     Returns:
         A `Repeat` giving the seconds for an example.
     """
-    from training.probes.heareval_jobs import cores
+    from sonyc_tasks.processes import cores
 
     train, model = _trainer("sampling_clip_pitch")
     _use_default_layout(model.encoder)

@@ -182,10 +182,7 @@ class LatentStore:
                 squares += np.square(frames).sum(0)
         count = self.lengths(clips).sum()
         mean = total / count
-        deviation = np.sqrt(np.maximum(squares / count - mean**2, 0))
-        # A dimension that never moves carries nothing; scaled by one instead of zero it stays nothing.
-        deviation[deviation < 1e-6 * max(deviation.max(), 1e-30)] = 1.0
-        return torch.from_numpy(mean).float(), torch.from_numpy(deviation).float()
+        return torch.from_numpy(mean).float(), torch.from_numpy(deviations(mean, squares / count)).float()
 
     @cached_property
     def labels(self) -> dict[str, Tensor]:
@@ -208,6 +205,16 @@ class LatentStore:
         return arrays.read(clips, starts, frames)
 
 
+def deviations(mean: np.ndarray, mean_square: np.ndarray) -> np.ndarray:
+    """Standard deviation of each dimension from the means of its values and of their squares, all float64 [dim].
+
+    A dimension that never moves carries nothing; scaled by one instead of zero it stays nothing.
+    """
+    deviation = np.sqrt(np.maximum(mean_square - mean**2, 0))
+    deviation[deviation < 1e-6 * max(deviation.max(), 1e-30)] = 1.0
+    return deviation
+
+
 @contextmanager
 def held_store(path: Path | str) -> Iterator[None]:
     """Hold the store at ``path`` while it is created or filled; on object storage, which has no locks, nothing.
@@ -219,8 +226,9 @@ def held_store(path: Path | str) -> Iterator[None]:
         yield
         return
     with held_folder(Path(root)):
-        for part in Path(root).rglob("*.partial"):
-            part.unlink()
+        for arrays in ("frames", "checksum", "length", "renditions"):  # elsewhere, others may lie
+            for part in Path(root, arrays).rglob("*.partial"):
+                part.unlink()
         yield
 
 

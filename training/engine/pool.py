@@ -17,10 +17,10 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from sonyc_tasks.processes import die_with_parent
 from training.data.store import LatentStore
 from training.distributed import is_main
 from training.engine.pretrain import pretrain_together, run_folder, same_batches
-from training.probes.heareval_jobs import die_with_parent
 from training.recipes import Recipe
 
 #: Seconds between two looks at the progress of the runs.

@@ -20,12 +20,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from hear_multiview import checkpoint
+from hear_multiview import __version__, checkpoint
+from hear_multiview.encoders import make_encoder
 from hear_multiview.encoders.linear import product_for, set_product
 from sonyc_tasks.errors import first_line
 from training.data.batches import Batch, batches, draw_examples, number_of_batches
 from training.data.records import ORIGINAL, ByKind
-from training.data.store import LatentStore
+from training.data.store import LatentStore, deviations
 from training.data.views import Examples
 from training.distributed import all_reduce_mean, held_by_main, main_process_first, world_size
 from training.engine.loop import Job, epoch_seed, fit_together
@@ -173,20 +174,22 @@ def _is_finished(recipe: Recipe, folder: RunFolder) -> bool:
     return True
 
 
-def save_untrained(recipe: Recipe, store: LatentStore, path: Path, *, seed: int = 0) -> Path:
-    """Write the checkpoint of ``recipe``'s model as `pretrain` finds it before the first step, unless it is there.
+def save_untrained(trained: Path, path: Path, *, seed: int = 0) -> None:
+    """Write the encoder of the checkpoint ``trained`` as it was before the first step, unless ``path`` is there.
 
-    It has the statistics of the training frames and the weights that ``seed`` draws: what training adds is what a
-    trained checkpoint of that recipe and seed has beyond this one.
-
-    Returns:
-        ``path``.
+    It has the same standardisation, and the weights that ``seed`` draws: what training adds is what a checkpoint of
+    that seed has beyond this one.
     """
-    if not path.exists():
-        model = _standardising_model(recipe, store, draw_examples(store, recipe, seed), seed)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        checkpoint.save(path, model.state_dict(), _card(recipe, store, model.encoder, seed, {}, {}))
-    return path
+    if path.exists():
+        return
+    saved = checkpoint.load(trained)
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        encoder = make_encoder(**saved.card["encoder"])
+    kept = {f"encoder.{name}": saved.tensors[f"encoder.{name}"] for name in ("mean", "scale")}
+    drawn = {f"encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}
+    card = {key: saved.card[key] for key in ("frontend", "encoder", "views")}
+    checkpoint.save(path, {**drawn, **kept}, card)
 
 
 def _standardising_model(recipe: Recipe, store: LatentStore, examples: dict[str, Examples], seed: int) -> Any:
@@ -199,7 +202,7 @@ def _standardising_model(recipe: Recipe, store: LatentStore, examples: dict[str,
         frames = torch.cat([torch.cat(batch.views).flatten(0, 1) for batch in first]).double()
         moments = torch.stack([frames.mean(0), frames.square().mean(0)])
         all_reduce_mean([moments])
-        mean, scale = moments[0].float(), (moments[1] - moments[0].square()).sqrt().float()
+        mean, scale = moments[0].float(), torch.from_numpy(deviations(*moments.numpy())).float()
     else:
         mean, scale = store.statistics(np.unique(train.clips).tolist())
     model.encoder.mean, model.encoder.scale = mean, scale
@@ -297,7 +300,7 @@ def _card(
     arithmetic: Mapping[str, str],
 ) -> dict[str, Any]:
     """What a checkpoint says of itself; see `hear_multiview.checkpoint`."""
-    packages = ("hear_multiview", "torch", "descript-audio-codec", "numpy")
+    packages = ("torch", "descript-audio-codec", "numpy")
     return {
         "frontend": dict(store.about.frontend),
         "encoder": encoder.arguments,
@@ -308,5 +311,6 @@ def _card(
         "arithmetic": dict(arithmetic),
         "data": store.about.data,
         "split": vars(store.about.partition),
-        "versions": {package: version(package) for package in packages},
+        # Of the code that runs, which pip forgets about where it is installed from a working copy that has moved on.
+        "versions": {"hear_multiview": __version__, **{package: version(package) for package in packages}},
     }

@@ -6,12 +6,10 @@ work is not repeated: heareval marks what is done, and the launcher records what
 
 from __future__ import annotations
 
-import ctypes
 import json
 import logging
 import os
 import shlex
-import signal
 import subprocess
 import sys
 import time
@@ -28,6 +26,7 @@ from sonyc_tasks.files import file_digest
 from sonyc_tasks.heareval import NO_TENSORFLOW
 from sonyc_tasks.launcher.embedding_record import DONE, EmbeddingRecord, differences, module_version, task_digest
 from sonyc_tasks.launcher.prediction_guard import PROBED, probed
+from sonyc_tasks.processes import cores, die_with_parent
 
 log = logging.getLogger(__name__)
 
@@ -227,23 +226,6 @@ def _run(
             process.terminate()
 
 
-_C_LIBRARY = ctypes.CDLL(None) if sys.platform == "linux" else None
-
-
-def die_with_parent() -> None:
-    """Have Linux kill this child process when its parent dies, even by SIGKILL; a no-op elsewhere.
-
-    An orphan would keep writing into the folder of a restarted parent.
-    """
-    if _C_LIBRARY is not None:
-        _C_LIBRARY.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-
-
 def _split_files(task: Path) -> list[Path]:
     metadata = json.loads((task / "task_metadata.json").read_text())
     return [task / f"{split}.json" for split in metadata["splits"]]
-
-
-def cores() -> int:
-    """Return the number of CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

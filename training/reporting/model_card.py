@@ -16,7 +16,9 @@ from jinja2 import StrictUndefined, Template
 from hear_multiview import hub
 from hear_multiview.checkpoint import Checkpoint
 from hear_multiview.frontends.dac import weights as codec_weights
+from sonyc_tasks.files import file_digest
 from sonyc_tasks.scores.text_tables import markdown_table
+from training.registry import registered
 
 #: How the commands that make sound say so in a card's ``data``.
 _GENERATED = re.compile(r"^generated\b|\(generated\)")
@@ -50,7 +52,8 @@ def published_card(checkpoint: Checkpoint, sha256: str, repo: str) -> str:
     """
     card = checkpoint.card
     sensors = {part: ", ".join(map(str, card["split"][part])) or "none" for part in ("train", "valid", "probe")}
-    small_codec = card["frontend"]["sha256"] == codec_weights.sha256(codec_weights.BUNDLE)
+    method = card["recipe"]["method"]
+    small_codec = card["frontend"]["sha256"] == file_digest(codec_weights.BUNDLE)
     text = Path(__file__).with_name("model_card.md.j2").read_text(encoding="utf-8")
     return Template(text, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True).render(
         repo=repo,
@@ -60,6 +63,8 @@ def published_card(checkpoint: Checkpoint, sha256: str, repo: str) -> str:
         views=card["views"],
         front=card["frontend"],
         codec_note=codec_weights.bundle_note() if small_codec else "",
+        method=method,
+        paper=registered("methods")[method].paper if method in registered("methods") else "",
         record=training_record(card),
         sensors="; ".join(f"{part} {numbers}" for part, numbers in sensors.items()),
         versions=versions(card),

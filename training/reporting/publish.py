@@ -8,8 +8,7 @@ from pathlib import Path
 from jinja2 import UndefinedError
 
 from hear_multiview import checkpoint, hub
-from hear_multiview.frontends.dac.weights import sha256
-from sonyc_tasks.files import is_empty, replace_folder
+from sonyc_tasks.files import file_digest, is_empty, replace_folder
 from sonyc_tasks.tasks.temporary_folder import build_dir
 from training.reporting.model_card import published_card
 
@@ -37,7 +36,7 @@ def publish(path: Path, repo: str, *, private: bool = False, dry_run: Path | Non
         raise ValueError(f"{repo!r} is not the name of a repository; give org/name")
     saved = checkpoint.load(path)
     try:
-        card = published_card(saved, sha256(path), repo)
+        card = published_card(saved, file_digest(path), repo)
         card.encode()  # JSON can hold half a character
     except (KeyError, TypeError, ValueError, AttributeError, UndefinedError) as error:
         raise ValueError(

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from hear_multiview import weight_file
-from hear_multiview.files import first_line, held, sha256
+from hear_multiview.files import file_digest, first_line, held
 from hear_multiview.frontends.dac import encoder as codec_encoder
 from hear_multiview.frontends.dac.download import download
 
@@ -96,7 +96,7 @@ def read_dac(path: Path, *, official: bool) -> CodecWeights:
     try:
         arguments = dict(stored["metadata"]["kwargs"])
         state: dict[str, Tensor] = stored["state_dict"]
-        weights = CodecWeights(arguments, _encoder_part(state), sha256(path))
+        weights = CodecWeights(arguments, _encoder_part(state), file_digest(path))
         expected = codec_encoder.shapes(arguments["encoder_dim"], arguments["encoder_rates"], weights.dim)
         found = {name: tuple(tensor.shape) for name, tensor in weights.encoder.items()}
     except (KeyError, TypeError, AttributeError) as error:
@@ -131,7 +131,7 @@ def read_bundle(path: Path = BUNDLE) -> CodecWeights:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"the bundled codec {path} is damaged ({error}); install the package again") from error
-    return CodecWeights(arguments, tensors, sha256(path))
+    return CodecWeights(arguments, tensors, file_digest(path))
 
 
 def bundle_note(path: Path = BUNDLE) -> str:

@@ -53,7 +53,7 @@ def groupings(paths: Sequence[str], start: np.ndarray, embeddings: np.ndarray) -
 
 def by_folder(paths: Sequence[str]) -> Grouping:
     """Group by the first folder in which the paths differ; the smallest beyond `MAX_GROUPS` are one group."""
-    names = folders(paths)
+    names = ["no subfolder" if name == "." else name for name in folders(paths)]
     counts = Counter(names)
     kept = sorted(counts)
     if len(kept) > MAX_GROUPS:

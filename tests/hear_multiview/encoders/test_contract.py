@@ -11,8 +11,10 @@ import torch
 from torch import nn
 
 from hear_multiview import checkpoint
+from hear_multiview.embedder import Embedder
 from hear_multiview.encoders import ENCODERS, make_encoder
 from hear_multiview.encoders.base import Encoder, embed, views_of
+from hear_multiview.frontends import load_frontend
 
 SETTINGS: list[dict[str, Any]] = [
     {"kind": "mlp", "dim": 8, "width": 16, "depth": 1},
@@ -135,6 +137,11 @@ def test_what_is_refused() -> None:
         make_encoder("lstm", dim=4)
     with pytest.raises(ValueError, match="'mean'"):
         make_encoder("conv2d", dim=4, frequency="mean")
+    for kind in ("conv1d", "patches"):  # else it would be served as the mean
+        with pytest.raises(ValueError, match=r"'median'.*statistics"):
+            make_encoder(kind, dim=4, pool="median")
+    with pytest.raises(ValueError, match=r"'median'.*statistics"):
+        Embedder(load_frontend("log_mel"), None, "frontend", pool="median")
     with pytest.raises(ValueError, match=r"2 layers .* 1 strides"):
         make_encoder("conv1d", dim=4, channels=[2, 2], strides=[1])
 

@@ -142,6 +142,7 @@ def test_broken_recordings_stop_the_run_or_are_listed(
     first = next(path for path in find_recordings([tmp_path / "mixed"]) if path in broken)
     error = capsys.readouterr().err
     assert first in error
+    assert "--on-error skip" in error
     assert error.count("\n") == 1
     assert not out.exists()
     assert main([*arguments, "--on-error", "skip"]) == 1
@@ -177,6 +178,16 @@ def test_rows_made_in_different_ways_are_not_mixed(
         embed_table([path, tmp_path / "broken.wav"], other, **made)
     with pytest.raises(ValueError, match=other.name):  # of a run that is not finished
         embed_table([path], other, **{**made, **change})
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".json"])
+def test_files_beside_a_table_that_are_not_its_own_are_not_overwritten(
+    write: Write, tmp_path: Path, suffix: str
+) -> None:
+    (mine := tmp_path / f"sensors{suffix}").write_text("mine")
+    with pytest.raises(ValueError, match=mine.name):
+        embed_table([write("x.wav")], tmp_path / "sensors.npy")
+    assert mine.read_text() == "mine"
 
 
 def test_a_run_in_which_nothing_was_done_leaves_nothing(write: Write, out: Path, tmp_path: Path) -> None:
@@ -286,7 +297,7 @@ def test_two_processes_share_the_work(write: Write, tmp_path: Path) -> None:
 
 def test_what_a_killed_process_left_is_removed_where_nothing_is_left_to_do(write: Write, out: Path) -> None:
     embed_table([write("x.wav")], out, division=WINDOWS)
-    (left := out.with_name(f".{out.name}-in-progress-abc")).mkdir()
+    (left := out.with_name(f".{out.name}-in-progress-abcdefgh")).mkdir()
     (left / "lock").touch()
     assert embed_table([write("x.wav")], out, division=WINDOWS).embedded == 0
     assert not left.exists()

@@ -32,6 +32,7 @@ def test_the_bundled_checkpoint_is_described_without_an_argument(capsys: pytest.
     assert card["frontend"]["sha256"] in said["front end"]
     assert str(card["frontend"]["sample_rate"]) in said["sample rate"]
     assert card["data"] in said["trained on"]
+    assert "sensors" not in said, "sensors are drawn in training; what the split divides are groups"
     assert f"{card['metrics']['valid']['total']:.4f}" in said["metrics"]
     for package, version in card["versions"].items():
         assert f"{package} {version}" in said["versions"]

@@ -18,7 +18,7 @@ import torch
 import hear_multiview
 from hear_multiview.__main__ import main
 from hear_multiview.api import BUNDLED
-from hear_multiview.files import sha256
+from hear_multiview.files import file_digest
 from hear_multiview.recordings.embed import Division
 from hear_multiview.recordings.embed_table import embed_table
 from hear_multiview.recordings.pages import listening
@@ -56,7 +56,7 @@ def embedded(make_table: MakeTable, paths: list[str], view: str = "joint") -> Ta
         hear_multiview.get_scene_embeddings(audio, model).numpy(),
         paths,
         view=view,
-        checkpoint_sha256=sha256(BUNDLED),
+        checkpoint_sha256=file_digest(BUNDLED),
         frontend=model.frontend.name,
         frontend_sha256=model.frontend.digest,
         precision="fp32",

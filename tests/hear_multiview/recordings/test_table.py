@@ -41,6 +41,20 @@ def recordings(rng: np.random.Generator, lengths: tuple[int, ...], dim: int) -> 
     ]
 
 
+def test_the_work_for_a_row_does_not_grow_with_their_number(tmp_path: Path) -> None:
+    class Counted(np.ndarray):
+        asked = 0
+
+        def __len__(self) -> int:
+            Counted.asked += 1
+            return super().__len__()
+
+    rows, start = 3000, np.zeros(1).view(Counted)
+    single = (Rows("a.wav", "0" * 64, start, start, np.zeros((1, 2), np.float32)) for _ in range(rows))
+    write_table(tmp_path / "x.npy", single, total=rows, dim=2, metadata=METADATA)
+    assert rows <= Counted.asked < 20 * rows
+
+
 @pytest.mark.parametrize("lengths", [(1,), (3, 0, 1, 2), (30, 7)])
 def test_every_format_gives_back_what_was_written(
     path: Path, lengths: tuple[int, ...], monkeypatch: pytest.MonkeyPatch

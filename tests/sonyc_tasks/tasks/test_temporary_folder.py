@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from sonyc_tasks import locks
-from sonyc_tasks.tasks.temporary_folder import build_dir, sweep
+from sonyc_tasks.files import sweep
+from sonyc_tasks.tasks.temporary_folder import build_dir
 
 #: Builds in a folder for ./tasks until it is killed.
 BUILDER = """
@@ -41,10 +42,11 @@ def test_a_temporary_folder_is_beside_its_target_and_vanishes(tmp_path: Path) ->
 
 def test_the_next_one_removes_what_a_killed_process_left_and_nothing_else(tmp_path: Path) -> None:
     pytest.importorskip("fcntl")
-    kept = [tmp_path / ".tasks-in-progress", tmp_path / ".tasks2-in-progress-abc", tmp_path / "tasks-in-progress-x"]
+    kept = [tmp_path / ".tasks-in-progress", tmp_path / "tasks-in-progress-x"]
     for folder in kept:
         folder.mkdir()
-    (tmp_path / ".tasks-in-progress-old").mkdir()  # of a version without locks
+    (tmp_path / ".tasks-in-progress-oldfolds").mkdir()  # of a version without locks
+    (tmp_path / ".others-in-progress-oldfolds").mkdir()
     command = [sys.executable, "-c", BUILDER]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": tmp_path}
     builders = [subprocess.Popen(command, **pipes) for _ in range(2)]  # type: ignore[call-overload]
@@ -56,7 +58,7 @@ def test_the_next_one_removes_what_a_killed_process_left_and_nothing_else(tmp_pa
         with build_dir(tmp_path / "tasks") as work:
             assert not killed.parent.exists()
             assert (alive / "half.wav").is_file()
-            sweep(tmp_path / "tasks")
+            sweep(tmp_path)
             assert work.is_dir()
     finally:
         for builder in builders:
@@ -66,10 +68,10 @@ def test_the_next_one_removes_what_a_killed_process_left_and_nothing_else(tmp_pa
 
 def test_nothing_is_removed_where_there_are_no_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locks, "fcntl", None)
-    (tmp_path / ".tasks-in-progress-other").mkdir()
+    (tmp_path / ".tasks-in-progress-others__").mkdir()
     with build_dir(tmp_path / "tasks") as work:
         assert work.is_dir()
-    assert names(tmp_path) == [".tasks-in-progress-other"]
+    assert names(tmp_path) == [".tasks-in-progress-others__"]
 
 
 def test_many_at_a_time_never_take_each_others_folder(tmp_path: Path) -> None:
@@ -81,7 +83,7 @@ def test_many_at_a_time_never_take_each_others_folder(tmp_path: Path) -> None:
         for _ in range(60):
             with build_dir(tmp_path / "tasks") as work:
                 (work / "half").write_text("x")
-                sweep(tmp_path / "tasks")
+                sweep(tmp_path)
                 if not (work / "half").is_file():
                     lost.append(work)
 

@@ -387,8 +387,10 @@ def test_extraction_computes_each_rendition_once(tmp_path: Path, read_whole: Who
 def test_what_zarr_was_writing_when_it_was_killed_is_removed(tmp_path: Path) -> None:
     store = filled(tmp_path / "s")
     (left := tmp_path / "s" / "frames" / "1.0.0.abc.partial").write_bytes(b"half")
+    (mine := tmp_path / "s" / "download.partial").write_bytes(b"mine")
     with held_store(tmp_path / "s"):
         assert not left.exists()
+        assert mine.exists()
     assert LatentStore(tmp_path / "s").digest == store.digest
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,15 @@ def test_the_small_codec_is_named_with_its_note() -> None:
     assert SMALL_CODEC in text
     assert codec_weights.bundle_note() in text
     assert OFFICIAL_CODEC in text
+
+
+@pytest.mark.parametrize(
+    ("method", "paper"),
+    [("single_view", "2510.02500"), ("multiview_vae", "2411.02711"), ("designed_pairs", "")],
+)
+def test_only_a_method_of_a_paper_is_said_to_follow_one(method: str, paper: str) -> None:
+    text = card_with(recipe={**checkpoint.load(BUNDLED).card["recipe"], "method": method})
+    assert re.findall(r"arXiv ([\d.]+\d), whose method it follows", text) == ([paper] if paper else [])
 
 
 def test_sensors_that_are_numbers_are_listed() -> None:
@@ -261,6 +271,6 @@ def test_a_dry_run_that_is_killed_leaves_its_folder_as_it_was(tmp_path: Path, mo
             publish(BUNDLED, REPO, dry_run=tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / f"{TEMPORARY}abc").write_text("half")
+    (tmp_path / "out" / f"{TEMPORARY}0123456789ab").write_text("half")
     publish(BUNDLED, REPO, dry_run=tmp_path / "out")
     assert len(list((tmp_path / "out").iterdir())) == 2

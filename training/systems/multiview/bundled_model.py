@@ -13,7 +13,7 @@ from hear_multiview import checkpoint
 from hear_multiview.api import BUNDLED
 from hear_multiview.frontends import load_frontend
 from hear_multiview.frontends.dac import weights as codec_weights
-from sonyc_tasks.files import replacing, write_atomic
+from sonyc_tasks.files import file_digest, replacing, write_atomic
 from sonyc_tasks.scores.text_tables import markdown_table
 from training.data.store import LatentStore
 from training.engine.pretrain import pretrain
@@ -68,7 +68,7 @@ def model_card() -> str:
         BUNDLED: "the model: private/shared encoder on log-mel frames",
         codec_weights.BUNDLE: "encoder of a small descript-audio-codec, half precision: the front end `demo`",
     }
-    rows = [(f"`{path.name}`", what, f"`{codec_weights.sha256(path)}`") for path, what in contents.items()]
+    rows = [(f"`{path.name}`", what, f"`{file_digest(path)}`") for path, what in contents.items()]
     return f"""# The bundled model
 
 `hear_multiview.load_model()` without a path loads the first of these two files, offline.

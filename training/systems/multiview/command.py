@@ -26,7 +26,7 @@ def _latents_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--frontend-weights", type=Path, metavar="FILE", help="descript-audio-codec's format; a HEAR module has its own"
     )
-    parser.add_argument("--precision", default="fp32", metavar="NAME", help="fp32 or bf16 (%(default)s)")
+    parser.add_argument("--precision", default="fp32", metavar="NAME", help="fp32, or bf16 for a codec (%(default)s)")
     _split_argument(parser)
     for part in ("train", "valid", "probe"):
         parser.add_argument(f"--{part}-sensors", type=int, metavar="N", help=f"{part} sensors to draw")
@@ -72,7 +72,8 @@ def _latents(options: argparse.Namespace) -> None:
     frames = store.lengths(range(len(store.clips))).sum()
     log.info("%s: %d clips, %d frames", store.path, len(store.clips), frames)
     log.info("next: python -m training pretrain --store %s", options.store)
-    log.info("and tasks on other sensors: python -m sonyc_tasks build %s --split %s", options.data, beside)
+    build = f"python -m sonyc_tasks build {options.data} --split {beside} --sample-rate {frontend.sample_rate}"
+    log.info("and tasks on other sensors: %s", build)
 
 
 def _paper_arguments(parser: argparse.ArgumentParser) -> None:
@@ -94,8 +95,8 @@ def _paper_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _paper(options: argparse.Namespace) -> None:
     from sonyc_tasks.dataset.splits import SensorSplit
+    from sonyc_tasks.processes import cores
     from training.distributed import held_by_main
-    from training.probes.heareval_jobs import cores
     from training.systems.multiview.experiment import paper
 
     device = own_device(options.device)

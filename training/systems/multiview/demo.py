@@ -16,7 +16,7 @@ from hear_multiview.encoders.private_shared import VIEWS
 from hear_multiview.frontends import load_frontend
 from hear_multiview.frontends.dac import weights as codec_weights
 from sonyc_tasks.dataset.annotations import read_clips
-from sonyc_tasks.files import is_empty, write_atomic
+from sonyc_tasks.files import file_digest, is_empty, read_json_object, write_atomic
 from sonyc_tasks.locks import LOCK
 from sonyc_tasks.scores.results import read_scores
 from sonyc_tasks.scores.score import score_table
@@ -123,13 +123,15 @@ def _about(store: LatentStore) -> list[str]:
 
 def _start_afresh_if_changed(folder: Path, made_of: dict[str, Any]) -> None:
     """Delete an earlier demo with other settings, weights or version; raise if the folder is something else."""
-    made_of = {**made_of, "codec": codec_weights.sha256(codec_weights.BUNDLE), "version": hear_multiview.__version__}
+    made_of = {**made_of, "codec": file_digest(codec_weights.BUNDLE), "version": hear_multiview.__version__}
     record = folder / "made-of.json"
     wanted = json.dumps(made_of, sort_keys=True)
     if not is_empty(folder):
-        if not record.exists():
+        # Runs and other experiments have a record of this name, too; that of a demo says these things.
+        found = read_json_object(record, "choose another folder") if record.exists() else {}
+        if found.keys() != made_of.keys():
             raise ValueError(f"{folder} contains something else than a demo; choose another folder")
-        if record.read_text() == wanted:
+        if found == json.loads(wanted):
             return
         log.info(f"{folder} was made with other settings; it is deleted and made again")
         for path in folder.iterdir():

@@ -5,7 +5,6 @@ Scene i depends on its number only, so that more scenes begin with the same ones
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
@@ -20,6 +19,7 @@ from tqdm import tqdm
 from hear_multiview.frontends.base import FrontEnd
 from sonyc_tasks.dataset.audio import write_pcm16
 from sonyc_tasks.files import replacing
+from sonyc_tasks.processes import cores, die_with_parent
 from sonyc_tasks.synthesis import signals as dsp
 from sonyc_tasks.synthesis.signals import Wave
 from sonyc_tasks.synthesis.sources import SOURCES
@@ -69,7 +69,7 @@ def dry_scenes(folder: Path, count: int, seed: int) -> dict[str, Path]:
     with ExitStack() as stack:
         apply: Callable[..., Iterable[None]] = map
         if len(missing) > _FEW:  # starting processes takes seconds
-            pool = stack.enter_context(ProcessPoolExecutor(os.cpu_count(), get_context("spawn")))
+            pool = stack.enter_context(ProcessPoolExecutor(cores(), get_context("spawn"), die_with_parent))
             apply = partial(pool.map, chunksize=_FEW)
         made = apply(partial(_write, folder, seed), missing)
         for _ in tqdm(made, desc="scenes", total=len(missing), unit="scene", disable=not missing):

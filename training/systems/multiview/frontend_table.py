@@ -14,13 +14,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
 
-from hear_multiview import checkpoint, load_model
+from hear_multiview import load_model
 from hear_multiview.api import BUNDLED
 from hear_multiview.embedder import Embedder
-from hear_multiview.encoders import make_encoder
 from hear_multiview.frame_cache import FrameCache
 from hear_multiview.frontends.dac import weights as codec_weights
 from sonyc_tasks.dataset.annotations import Clip, read_clips
@@ -34,6 +32,7 @@ from sonyc_tasks.scores.text_tables import markdown_table
 from sonyc_tasks.tasks.sonyc import SENSOR_TASK, SOURCE_TASK, sensor_task, source_task, wav_name, with_paper_grid
 from sonyc_tasks.tasks.task_folder import write_task
 from training.codec.bundle import seeded_codec
+from training.engine.pretrain import save_untrained
 from training.probes import heareval_jobs
 from training.probes.frame_probe import frame_probe, frame_statistics
 from training.probes.heareval_jobs import Submission
@@ -90,8 +89,7 @@ def submissions(folder: Path, codec: Path | None = None) -> dict[str, Submission
     if not (folder / UNTRAINED_CODEC_FILE).exists():
         with replacing(folder / UNTRAINED_CODEC_FILE) as part:
             seeded_codec().save(str(part), package=False)
-    if not (folder / UNTRAINED_FILE).exists():
-        write_untrained(folder / UNTRAINED_FILE)
+    save_untrained(BUNDLED, folder / UNTRAINED_FILE)
     of_codec = {"view": "frontend", "frontend": "demo"}
     rows = {
         **{name: Submission(module) for name, module in REFERENCES.items()},
@@ -107,20 +105,6 @@ def submissions(folder: Path, codec: Path | None = None) -> dict[str, Submission
         options = {"view": "frontend", "frontend": "dac_44khz", "frontend_weights": official}
         rows["official codec, frontend"] = Submission(options=options)
     return rows
-
-
-def write_untrained(path: Path, seed: int = 0) -> None:
-    """Write the bundled model with the weights that ``seed`` draws, and the bundled one's standardisation."""
-    bundled = checkpoint.load(BUNDLED)
-    trained = bundled.encoder()
-    with torch.random.fork_rng([]):
-        torch.manual_seed(seed)
-        encoder = make_encoder(**bundled.card["encoder"])
-    encoder.mean.copy_(trained.mean)
-    encoder.scale.copy_(trained.scale)
-    tensors = {f"encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}
-    card = {key: bundled.card[key] for key in ("frontend", "encoder", "views")}
-    checkpoint.save(path, tensors, card)
 
 
 def fold_tasks(clips: Sequence[Clip], tasks_dir: Path, folds: int = 5, seed: int = 0) -> None:

@@ -1,6 +1,6 @@
-"""Methods of the paper (arXiv 2510.02500, sections 2 and 3): the multi-view autoencoder and its baselines.
+"""Methods of the paper (arXiv 2510.02500, sections 2 and 3), and the one of the bundled model, which is our own.
 
-All of them train the same `PrivateSharedEncoder`.
+The paper's are the multi-view autoencoder and its baselines. All of them train the same `PrivateSharedEncoder`.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hear_multiview.encoders.patches import PatchEncoder
+from hear_multiview.encoders import make_encoder
 from hear_multiview.encoders.private_shared import PrivateSharedEncoder, mlp
 from training.data.batches import Batch
 from training.distributed import WHOLE, BatchShard
 from training.methods import Method
 from training.objectives.contrastive import ContrastiveOutput
 from training.systems.multiview.views import SCENES, SENSORS
+
+PAPER = "2510.02500"
 
 
 @dataclass(frozen=True)
@@ -194,7 +196,7 @@ class DesignedPairs(nn.Module):
             sizes: arguments of `hear_multiview.encoders.patches.PatchEncoder`.
         """
         super().__init__()
-        self.encoder = PatchEncoder(dim, **sizes)
+        self.encoder = make_encoder("patches", dim=dim, **sizes)
         self.heads = nn.ModuleDict(
             {
                 name: nn.Sequential(nn.BatchNorm1d(2 * size), nn.Linear(2 * size, projection))
@@ -226,9 +228,9 @@ def _supervised(dim: int, sizes: Mapping[str, int], **model: int) -> SupervisedE
 
 
 METHODS: dict[str, Method] = {
-    "multiview": Method(lambda dim, _, **model: MultiViewAutoencoder(dim, **model), disentangled=True),
-    "single_view": Method(lambda dim, _, **model: SingleViewAutoencoder(dim, **model)),
-    "contrastive": Method(lambda dim, _, **model: ContrastiveEncoder(dim, **model)),
-    "supervised": Method(_supervised),
+    "multiview": Method(lambda dim, _, **model: MultiViewAutoencoder(dim, **model), disentangled=True, paper=PAPER),
+    "single_view": Method(lambda dim, _, **model: SingleViewAutoencoder(dim, **model), paper=PAPER),
+    "contrastive": Method(lambda dim, _, **model: ContrastiveEncoder(dim, **model), paper=PAPER),
+    "supervised": Method(_supervised, paper=PAPER),
     "designed_pairs": Method(lambda dim, _, **model: DesignedPairs(dim, **model), disentangled=True),
 }

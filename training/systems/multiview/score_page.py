@@ -32,6 +32,6 @@ def score_page(out: Path, tasks_dir: Path, embeddings: Path, runs: Path) -> Path
         figures.append(("Losses of every run.", curves))
     first = next(iter(results))
     models = [place for place in sorted(embeddings.iterdir()) if split_model_name(place.name)[0] == first]
-    about = [f"Scores from {embeddings}, training runs from {runs}; map and clips: {first}."]
+    about = [f"Scores are from the folder {embeddings}, training runs from {runs}; map and clips are of {first}."]
     gallery = load_gallery(tasks_dir, models)
     return write_page(out, "hear_multiview: scores", about, [("Scores of the views", scores)], figures, gallery)

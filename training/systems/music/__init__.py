@@ -1,1 +1,1 @@
-"""The sibling system: disentangled music sounds by a multi-view variational autoencoder (arXiv 2411.02711)."""
+"""Disentangled music sounds by a multi-view variational autoencoder (arXiv 2411.02711)."""

@@ -19,7 +19,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     from sonyc_tasks.files import held_folder
-    from training.probes.heareval_jobs import cores
+    from sonyc_tasks.processes import cores
     from training.systems.music.experiment import music
 
     with held_folder(options.out / options.scale):
@@ -28,7 +28,7 @@ def _run(options: argparse.Namespace) -> None:
 
 COMMANDS: dict[str, Command] = {
     "music": Command(
-        "disentangle music sounds, the sibling system",
+        "disentangle music sounds (arXiv 2411.02711)",
         "Generates sounds, trains the multi-view variational autoencoder and its ablation, probes timbre and "
         "frequency, measures mutual information, and writes OUT/<scale>/page.html. Resumes where it was stopped.",
         _arguments,

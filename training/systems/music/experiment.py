@@ -22,9 +22,8 @@ from tqdm import tqdm
 from hear_multiview.embedder import Embedder
 from hear_multiview.encoders.base import embed
 from hear_multiview.frontends import load_frontend
-from hear_multiview.frontends.dac.weights import sha256
 from sonyc_tasks.dataset.audio import read_mono
-from sonyc_tasks.files import write_atomic
+from sonyc_tasks.files import file_digest, write_atomic
 from sonyc_tasks.tasks.sonyc import with_paper_grid
 from sonyc_tasks.tasks.task_folder import Task, write_task
 from training.data.extraction import extract
@@ -246,7 +245,7 @@ def measure_run(run: Path, frames: Tensor, probes: Sequence[Sound], seed: int) -
     """
     cached = run / "measures.json"
     made_of = {
-        "checkpoint": sha256(run / "checkpoint.safetensors"),
+        "checkpoint": file_digest(run / "checkpoint.safetensors"),
         "probes": hashlib.sha256(frames.numpy().tobytes()).hexdigest(),
         "seed": seed,
     }

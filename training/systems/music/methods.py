@@ -81,5 +81,5 @@ class MultiViewVAE(nn.Module):
 
 
 METHODS: dict[str, Method] = {
-    "multiview_vae": Method(lambda dim, _, **model: MultiViewVAE(dim, **model), disentangled=True),
+    "multiview_vae": Method(lambda dim, _, **model: MultiViewVAE(dim, **model), disentangled=True, paper="2411.02711"),
 }

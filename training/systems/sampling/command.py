@@ -25,7 +25,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     from sonyc_tasks.files import held_folder
-    from training.probes.heareval_jobs import cores
+    from sonyc_tasks.processes import cores
     from training.systems.sampling.experiment import sampling
 
     workers = options.workers or cores()
@@ -35,7 +35,7 @@ def _run(options: argparse.Namespace) -> None:
 
 COMMANDS: dict[str, Command] = {
     "sampling": Command(
-        "contrast clips, frames and pitches, the sibling system",
+        "contrast clips, frames and pitches (arXiv 2505.18984)",
         "Generates streets or reads your own recordings, trains an encoder with each sampling strategy, probes tags, "
         "events, pitch, sources and sensors, and writes OUT/<scale>/page.html. Resumes where it was stopped.",
         _arguments,

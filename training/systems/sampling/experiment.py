@@ -26,7 +26,7 @@ from sonyc_tasks.dataset.annotations import read_clips
 from training.data.records import Clip
 from training.data.unlabelled import extract_clips, generated_streets, recordings, sensor_clips
 from training.engine.pool import run_jobs
-from training.engine.pretrain import save_untrained
+from training.engine.pretrain import CHECKPOINT, run_folder, save_untrained
 from training.engine.run_folder import check_or_write_manifest
 from training.probes.generated_sounds import KINDS
 from training.probes.generated_tasks import GRIDS, write_all_tasks
@@ -137,7 +137,8 @@ def sampling(
     log.info(f"\n[4/6] pretraining: {len(chosen)} recipes, {count} seed{'s' * (count > 1)}")
     run_jobs([(r, seed) for seed in range(count) for r in chosen], store.path, folder / "runs", workers=workers)
     for seed in range(count):
-        save_untrained(chosen[0], store, untrained(folder, seed), seed=seed)
+        trained = run_folder(folder / "runs", chosen[0], seed) / CHECKPOINT
+        save_untrained(trained, untrained(folder, seed), seed=seed)
 
     log.info("\n[5/6] hear-eval-kit, unmodified: embeddings of every row, then probes")
     probe(folder, chosen, count)

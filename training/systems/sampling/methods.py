@@ -168,4 +168,6 @@ def _head(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.LayerNorm(inputs), nn.Tanh(), nn.Linear(inputs, outputs))
 
 
-METHODS: dict[str, Method] = {"sampling": Method(lambda dim, _, **model: SamplingEncoder(dim, **model))}
+METHODS: dict[str, Method] = {
+    "sampling": Method(lambda dim, _, **model: SamplingEncoder(dim, **model), paper="2505.18984")
+}

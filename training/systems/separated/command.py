@@ -19,7 +19,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     from sonyc_tasks.files import held_folder
-    from training.probes.heareval_jobs import cores
+    from sonyc_tasks.processes import cores
     from training.systems.separated.experiment import separated
 
     with held_folder(options.out / options.scale):
@@ -28,7 +28,7 @@ def _run(options: argparse.Namespace) -> None:
 
 COMMANDS: dict[str, Command] = {
     "separated": Command(
-        "a mixture and its separated sources as views, the sibling system",
+        "train on a mixture and its separated sources (arXiv 2105.02132)",
         "Trains a separator on generated mixtures, separates generated streets with three of its states, trains an "
         "encoder on mixtures and channels, probes tags, sources and sensors, and writes OUT/<scale>/page.html. Resumes "
         "where it was stopped.",

@@ -83,4 +83,6 @@ class SeparatedEncoder(nn.Module):
         )
 
 
-METHODS: dict[str, Method] = {"separated": Method(lambda dim, _, **model: SeparatedEncoder(dim, **model))}
+METHODS: dict[str, Method] = {
+    "separated": Method(lambda dim, _, **model: SeparatedEncoder(dim, **model), paper="2105.02132")
+}

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 import torch
 
+from hear_multiview.files import file_digest
 from hear_multiview.frontends import load_frontend
 from hear_multiview.frontends.dac import weights as codec_weights
-from hear_multiview.frontends.dac.weights import read_bundle, read_dac, sha256
+from hear_multiview.frontends.dac.weights import read_bundle, read_dac
 from training.codec.bundle import seeded_codec
 
 
@@ -35,7 +36,7 @@ def changed(path: Path, folder: Path, **kwargs: Any) -> Path:
 def test_official_file(official_codec_file: Path) -> None:
     weights = read_dac(official_codec_file, official=True)
     assert (weights.dim, weights.hop, weights.sample_rate) == (1024, 512, 44_100)
-    assert weights.digest == sha256(official_codec_file)
+    assert weights.digest == file_digest(official_codec_file)
     assert sum(tensor.numel() for tensor in weights.encoder.values()) == pytest.approx(22.3e6, rel=0.01)
 
 
@@ -146,7 +147,7 @@ def test_the_codecs_own_cache_comes_before_a_download(
 ) -> None:
     monkeypatch.setattr(codec_weights, "CACHE", official_codec_file)
     monkeypatch.setattr(codec_weights, "URL", "http://127.0.0.1:9/unreachable")
-    assert load_frontend("dac_44khz").digest == sha256(official_codec_file)
+    assert load_frontend("dac_44khz").digest == file_digest(official_codec_file)
 
 
 def test_downloaded_into_the_cache(

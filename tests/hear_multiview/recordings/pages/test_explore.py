@@ -19,7 +19,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 
 from hear_multiview.__main__ import main
 from hear_multiview.api import BUNDLED
-from hear_multiview.files import sha256
+from hear_multiview.files import file_digest
 from hear_multiview.recordings.pages.explore import NEIGHBOURS, draw, explore, gather
 from hear_multiview.recordings.table import Rows, Table, open_table, write_table
 
@@ -136,7 +136,7 @@ def test_the_command(
 ) -> None:
     soundfile.write(tmp_path / "a.wav", np.zeros(100), 8000)
     arguments = ["--out", str(tmp_path / "page.html")]
-    made = {"checkpoint_sha256": sha256(BUNDLED)}
+    made = {"checkpoint_sha256": file_digest(BUNDLED)}
     table = make_table(np.eye(3), [str(tmp_path / "a.wav")] * 3, kind="window", **made)
     assert main(["explore", str(table.file), *arguments, "--rows", "2"]) == 0
     assert str(tmp_path / "page.html") in capsys.readouterr().out

@@ -12,6 +12,7 @@ from hear_multiview.recordings.pages.groups import Grouping, by_cluster, by_fold
 def test_folders_and_what_is_left_of_many(monkeypatch: pytest.MonkeyPatch) -> None:
     found = by_folder(["d/b/1.wav", "d/a/2.wav", "d/b/3.wav"])
     assert [found.labels[k] for k in found.of] == ["b", "a", "b"]
+    assert "." not in by_folder(["d/1.wav", "d/a/2.wav"]).labels, "a dot says nothing in a legend"
     monkeypatch.setattr(groups, "MAX_GROUPS", 3)
     found = by_folder([f"{name}/x.wav" for name in "abbccccde"])
     assert [found.labels[k] for k in found.of][1:7] == list("bbcccc")

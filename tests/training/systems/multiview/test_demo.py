@@ -13,6 +13,7 @@ from hear_multiview.encoders.private_shared import VIEWS
 from sonyc_tasks.files import TEMPORARY
 from sonyc_tasks.scores.results import read_scores
 from sonyc_tasks.tasks.validate.task import errors_of, validate_task
+from training.engine.run_folder import check_or_write_manifest
 from training.probes import heareval_jobs
 from training.systems.multiview import demo
 
@@ -106,6 +107,15 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "thesis.tex").read_text() == "precious"
 
 
+def test_another_experiment_is_left_alone(tmp_path: Path) -> None:
+    """Runs and experiments have a record of the same name."""
+    check_or_write_manifest(tmp_path / "made-of.json", {"latent store": "abc", "precision": "fp32"})
+    (tmp_path / "checkpoint.safetensors").write_text("hours of work")
+    with pytest.raises(ValueError, match=re.escape(str(tmp_path))):
+        demo.demo(tmp_path)
+    assert (tmp_path / "checkpoint.safetensors").read_text() == "hours of work"
+
+
 def test_a_failing_heareval_names_its_log(tmp_path: Path) -> None:
     (tmp_path / "tasks" / "broken").mkdir(parents=True)
     (tmp_path / "tasks" / "broken" / "task_metadata.json").write_text('{"splits": []}')
@@ -114,7 +124,7 @@ def test_a_failing_heareval_names_its_log(tmp_path: Path) -> None:
 
 
 def test_a_demo_that_was_being_deleted_is_still_a_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / f"{TEMPORARY}abc").write_text("{")
+    (tmp_path / f"{TEMPORARY}0123456789ab").write_text("{")
     demo._start_afresh_if_changed(tmp_path, {"size": 1})
     for name in ("a", "z"):
         (tmp_path / name).mkdir()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,12 +12,13 @@ import numpy as np
 import pytest
 import torch
 
-from hear_multiview import load_model
+from hear_multiview import checkpoint, load_model
 from hear_multiview.frontends import load_frontend
 from sonyc_tasks.dataset.audio import read_mono
 from training.data.augmentations import Draws, augmented
 from training.data.batches import Batch, batches, draw_examples
-from training.data.records import Clip
+from training.data.records import Clip, Partition
+from training.data.store import LatentStore
 from training.engine.pretrain import _schedule, pretrain
 from training.systems.multiview import augmentations as module
 from training.systems.multiview.augmentations import sensor
@@ -142,6 +144,21 @@ def test_training_separates_the_halves(tmp_path: Path) -> None:
     frames = model.encoder.standardise(torch.cat(batch.views)).flatten(0, 1)  # type: ignore[union-attr]
     assert frames.mean(0).abs().mean() < 0.5
     assert 0.6 < frames.std(0).mean() < 1.5
+
+
+def test_a_band_in_which_nothing_is_ever_heard_is_not_divided_by_zero(
+    tmp_path: Path, make_store: Callable[..., LatentStore]
+) -> None:
+    clips = [Clip(str(k), k // 6) for k in range(8)]
+    frames = [np.random.default_rng(k).normal(size=(50, 6)) for k in range(8)]
+    for of_clip in frames:
+        of_clip[:, 2] = -18.0
+    store = make_store(tmp_path / "store", clips, frames, Partition((0,), (1,)), dim=6)
+    run = pretrain(replace(RECIPE, augmentations={}, epochs=1), store, tmp_path / "runs")
+    encoder = checkpoint.load(run.checkpoint).encoder()
+    assert encoder.mean[2] == -18
+    assert encoder.scale[2] == 1
+    assert (encoder.scale > 0.5).all()
 
 
 def test_labels_of_rows_follow_the_order_of_views() -> None:

@@ -103,6 +103,6 @@ def test_a_sound_that_was_cut_short_is_made_again(tmp_path: Path) -> None:
 
 
 def test_a_folder_in_which_the_first_file_was_begun_is_not_something_else(tmp_path: Path) -> None:
-    (tmp_path / f"{TEMPORARY}abc.txt").write_text("4")
+    (tmp_path / f"{TEMPORARY}0123456789ab.txt").write_text("4")
     assert len(sounds.generate(tmp_path, 2, 5)) == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["000000.wav", "000001.wav", "seed.txt"]
