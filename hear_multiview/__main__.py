@@ -6,9 +6,9 @@ import argparse
 import logging
 import os
 import sys
-import warnings
 from collections.abc import Sequence
 
+from hear_multiview.files import exit_status
 from hear_multiview.recordings import embed_command, explore_command, info_command, search_command
 from hear_multiview.recordings.command import Command
 
@@ -24,27 +24,11 @@ COMMANDS: dict[str, Command] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one subcommand; the exit status is 0, or 1 with one line on stderr that says what to change.
-
-    It is 130 after Ctrl-C.
-    """
+    """Run one subcommand; return its `exit_status`."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout, force=True)
     logging.getLogger("hear_multiview").setLevel(logging.INFO)
-    with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)  # type: ignore[assignment]
-        warnings.filterwarnings("ignore", category=FutureWarning)
-        warnings.filterwarnings("ignore", category=DeprecationWarning)
-        try:
-            return options.run(options)
-        except (ValueError, OSError) as error:
-            from hear_multiview.files import explained
-
-            print(f"error: {explained(error)}", file=sys.stderr)
-            return 1
-        except KeyboardInterrupt:
-            print("stopped; run the same command again to resume", file=sys.stderr)
-            return 130
+    return exit_status(lambda: options.run(options))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -10,12 +10,11 @@ import argparse
 import inspect
 import logging
 import sys
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from sonyc_tasks.errors import explained
+from sonyc_tasks.errors import exit_status
 
 # Commands import what they need when they run, so that --help answers at once.
 
@@ -25,18 +24,11 @@ _NEXT = "next: python -m sonyc_tasks build {} --tasks-dir tasks --sample-rate 16
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return the exit status: 0, or 1 with one line on stderr that says what to change."""
+    """Run one command; return its `exit_status`."""
     options = vars(_parser().parse_args(arguments))
     run: Run = options.pop("run")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout, force=True)
-    with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
-        try:
-            return run(**options)
-        except (ValueError, OSError, ModuleNotFoundError) as error:
-            extras = "; run pip install '.[eval,train]'" if isinstance(error, ModuleNotFoundError) else ""
-            print(f"error: {explained(error)}{extras}", file=sys.stderr)
-            return 1
+    return exit_status(lambda: run(**options))
 
 
 def _parser() -> argparse.ArgumentParser:

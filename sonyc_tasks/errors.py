@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+import sys
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,6 +37,31 @@ def explained(error: Exception) -> str:
     if (meaning := _MEANING.get(error.errno)) is None:
         return f"{place}: {error.strerror}; see what is wrong there, and run the same command again"
     return f"{meaning.format(place)}, and run the same command again"
+
+
+def exit_status(run: Callable[[], int | None]) -> int:
+    """Run a command and return its exit status: its own, 1 with one sentence on stderr, or 130 after Ctrl-C.
+
+    Warnings are one line each. A reader of the output that has gone, as in ``| head``, ends the command without a word.
+    """
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)  # type: ignore[assignment]
+        for category in (FutureWarning, DeprecationWarning):
+            warnings.filterwarnings("ignore", category=category)
+        try:
+            status = run()
+            sys.stdout.flush()
+            return status or 0
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would complain when it ends
+            return 1
+        except (ValueError, OSError, ModuleNotFoundError) as error:
+            extras = "; run pip install '.[eval,train]'" if isinstance(error, ModuleNotFoundError) else ""
+            print(f"error: {explained(error)}{extras}", file=sys.stderr)
+            return 1
+        except KeyboardInterrupt:
+            print("stopped; run the same command again to resume", file=sys.stderr)
+            return 130
 
 
 @contextmanager

@@ -6,10 +6,9 @@ import argparse
 import logging
 import os
 import sys
-import warnings
 from collections.abc import Sequence
 
-from sonyc_tasks.errors import explained
+from sonyc_tasks.errors import exit_status
 from training.registry import registered
 
 # The codec imports TensorBoard, which imports TensorFlow where it is installed, which logs.
@@ -20,28 +19,16 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one subcommand; the exit status is 0, or 1 with one line on stderr that says what to change.
-
-    It is 130 after Ctrl-C.
-    """
+    """Run one subcommand; return its `exit_status`."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout, force=True)
     for package in ("training", "sonyc_tasks", "hear_multiview"):
         logging.getLogger(package).setLevel(logging.INFO)
-    with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)  # type: ignore[assignment]
-        warnings.filterwarnings("ignore", category=FutureWarning)
-        warnings.filterwarnings("ignore", category=DeprecationWarning)
-        try:
-            options = _parser().parse_args(arguments)
-            options.run(options)
-        except (ValueError, OSError, ModuleNotFoundError) as error:
-            extras = "; pip install '.[eval,train]' has it" if isinstance(error, ModuleNotFoundError) else ""
-            print(f"error: {explained(error)}{extras}", file=sys.stderr)
-            return 1
-        except KeyboardInterrupt:
-            print("stopped; run the same command again to resume", file=sys.stderr)
-            return 130
-    return 0
+    return exit_status(lambda: _run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> None:
+    options = _parser().parse_args(arguments)
+    options.run(options)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sonyc_tasks.dataset.audio import write_wav
-from sonyc_tasks.errors import errors_named, explained, first_line
+from sonyc_tasks.errors import errors_named, exit_status, explained, first_line
 from sonyc_tasks.files import held_folder
 
 
@@ -57,3 +59,32 @@ def test_a_sound_that_finds_the_disk_full_in_the_middle_says_so() -> None:
     with pytest.raises(OSError, match="No space") as caught:
         write_wav(Path("/dev/full"), np.zeros(48_000), 48_000)
     assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, "/dev/full")
+
+
+def test_the_exit_status_of_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    def fails(error: BaseException) -> int:
+        raise error
+
+    assert [exit_status(lambda: 0), exit_status(lambda: None), exit_status(lambda: 3)] == [0, 0, 3]
+    assert exit_status(lambda: fails(ValueError("x is odd; make it even"))) == 1
+    assert exit_status(lambda: fails(ModuleNotFoundError("No module named 'x'"))) == 1
+    assert exit_status(lambda: fails(KeyboardInterrupt())) == 130
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 3
+    assert "x is odd" in told[0]
+    assert "pip install" in told[1]
+    with pytest.raises(RuntimeError):
+        exit_status(lambda: fails(RuntimeError("a fault of ours")))
+
+
+def test_a_reader_that_has_gone_ends_a_command_quietly(python: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    code = """
+import os, sys
+from sonyc_tasks.errors import exit_status
+reader, writer = os.pipe()
+os.close(reader)
+os.dup2(writer, 1)
+sys.exit(exit_status(lambda: print("a line")))
+"""
+    done = python("-c", code)
+    assert (done.returncode, done.stderr) == (1, "")
