@@ -8,7 +8,6 @@ import os
 import sys
 from collections.abc import Sequence
 
-from hear_multiview.files import exit_status
 from hear_multiview.recordings import embed_command, explore_command, info_command, search_command
 from hear_multiview.recordings.command import Command
 
@@ -26,6 +25,8 @@ COMMANDS: dict[str, Command] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand; return its `exit_status`."""
     options = _parser().parse_args(arguments)
+    from hear_multiview.files import exit_status  # after --help, which has to answer at once
+
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout, force=True)
     logging.getLogger("hear_multiview").setLevel(logging.INFO)
     return exit_status(lambda: options.run(options))

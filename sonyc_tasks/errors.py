@@ -56,7 +56,7 @@ def exit_status(run: Callable[[], int | None]) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would complain when it ends
             return 1
         except (ValueError, OSError, ModuleNotFoundError) as error:
-            extras = "; run pip install '.[eval,train]'" if isinstance(error, ModuleNotFoundError) else ""
+            extras = "; pip install '.[eval,train]' has it" if isinstance(error, ModuleNotFoundError) else ""
             print(f"error: {explained(error)}{extras}", file=sys.stderr)
             return 1
         except KeyboardInterrupt:
