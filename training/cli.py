@@ -203,7 +203,7 @@ COMMANDS: dict[str, Command] = {
     ),
     "bench": Command(
         "measure speed and memory beside the stock library and the machine",
-        "Measures each part alternately with its reference, in under 10 minutes on 2 cores, and prints a table.",
+        "Measures each part alternately with its reference, in about 20 minutes on 2 cores, and prints a table.",
         _bench_arguments,
         _bench,
     ),
