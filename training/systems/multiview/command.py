@@ -207,8 +207,8 @@ COMMANDS: dict[str, Command] = {
     ),
     "bundle": Command(
         "make the model that load_model() serves without a path",
-        "Generates sound, trains the encoder on log-mel frames, and puts it and a card into the package. 10 to "
-        "20 minutes on 2 cores.",
+        "Generates sound, trains the encoder on log-mel frames, and puts it and a card into the package. About "
+        "4 minutes on 2 cores.",
         _bundle_arguments,
         _bundle,
     ),
