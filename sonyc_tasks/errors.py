@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 #: What the system's errors about files mean, and the way out.
@@ -52,16 +53,26 @@ def exit_status(run: Callable[[], int | None]) -> int:
             status = run()
             sys.stdout.flush()
             return status or 0
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would complain when it ends
-            return 1
         except (ValueError, OSError, ModuleNotFoundError) as error:
+            if isinstance(error, BrokenPipeError) and _reader_has_gone():
+                return 1
             extras = "; pip install '.[eval,train]' has it" if isinstance(error, ModuleNotFoundError) else ""
             print(f"error: {explained(error)}{extras}", file=sys.stderr)
             return 1
         except KeyboardInterrupt:
             print("stopped; run the same command again to resume", file=sys.stderr)
             return 130
+
+
+def _reader_has_gone() -> bool:
+    """Whether it is the output that nobody reads any more, and not a pipe to a worker or a connection."""
+    with suppress(OSError, AttributeError):  # an output that is no file, and Windows, which cannot tell
+        output, pipe = sys.stdout.fileno(), select.poll()
+        pipe.register(output, 0)
+        if any(event & select.POLLERR for _, event in pipe.poll(0)):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), output)  # or Python would complain when it ends
+            return True
+    return False
 
 
 @contextmanager

@@ -68,11 +68,13 @@ def test_the_exit_status_of_a_command(capsys: pytest.CaptureFixture[str]) -> Non
     assert [exit_status(lambda: 0), exit_status(lambda: None), exit_status(lambda: 3)] == [0, 0, 3]
     assert exit_status(lambda: fails(ValueError("x is odd; make it even"))) == 1
     assert exit_status(lambda: fails(ModuleNotFoundError("No module named 'x'"))) == 1
+    assert exit_status(lambda: fails(BrokenPipeError(errno.EPIPE, "a worker has died"))) == 1
     assert exit_status(lambda: fails(KeyboardInterrupt())) == 130
     told = capsys.readouterr().err.splitlines()
-    assert len(told) == 3
+    assert len(told) == 4
     assert "x is odd" in told[0]
     assert "pip install" in told[1]
+    assert "a worker has died" in told[2]
     with pytest.raises(RuntimeError):
         exit_status(lambda: fails(RuntimeError("a fault of ours")))
 
