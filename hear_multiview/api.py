@@ -13,7 +13,7 @@ from torch import Tensor
 
 from hear_multiview import checkpoint, hub
 from hear_multiview.embedder import Embedder
-from hear_multiview.encoders.base import POOLS
+from hear_multiview.encoders.pooling import POOLS
 from hear_multiview.frame_cache import FrameCache
 from hear_multiview.frontends import load_frontend, names
 from hear_multiview.frontends.base import PRECISIONS, PREFIX, FrontEnd
@@ -50,8 +50,8 @@ def load_model(
             on the weights: about 1 % for seeded ones of the official codec's size, about 6 % for the small codec's.
             Log-mel frames and a HEAR module run in fp32 only.
         pool: how frame embeddings become a scene embedding: ``mean``, ``max``, or ``statistics``, which is the mean
-            and the standard deviation and has twice as many dimensions. None is what the encoder was trained for, and
-            the mean for ``view="frontend"``.
+            and the standard deviation and has twice as many dimensions. None is what each part of the encoder was
+            trained for, and the mean for ``view="frontend"``.
 
     Returns:
         An `Embedder` in eval mode on the CPU; move it with ``.to(device)``, it never moves itself. Where the
@@ -92,7 +92,7 @@ def load_model(
 
 
 def get_scene_embeddings(audio: Tensor, model: Embedder) -> Tensor:
-    """One embedding per clip: its frame embeddings pooled as ``model.pool`` says.
+    """One embedding per clip: its frame embeddings pooled over time as ``model.pools`` says, part by part.
 
     Args:
         audio: [clip, sample], floating point, mono at ``model.sample_rate``, nominally in [-1, 1]. With a codec, each

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
 
 from hear_multiview.audio.streamed import Audio
-from hear_multiview.encoders.base import POOLS, Encoder, views_of
+from hear_multiview.encoders.base import Encoder, views_of
+from hear_multiview.encoders.pooling import Pool, Pooling, known_pool, pooled_sizes
 from hear_multiview.encoders.streaming import embed_chunks
 from hear_multiview.frame_cache import FrameCache
 from hear_multiview.frontends.base import FrontEnd
@@ -24,7 +25,8 @@ class Embedder(nn.Module):
         scene_embedding_size, timestamp_embedding_size: the number of dimensions of an embedding.
         frontend, encoder, view: its parts; ``encoder`` is None only for ``view == "frontend"`` without a checkpoint.
         stride: front-end frames per frame embedding.
-        pool: how frame embeddings become a scene embedding, one of `POOLS`.
+        sizes: name to number of dimensions of each part of a frame embedding.
+        pools: name to how the frames of that part become its share of a scene embedding.
         cache: where front-end frames are kept, or None.
     """
 
@@ -38,7 +40,7 @@ class Embedder(nn.Module):
         cache: FrameCache | None = None,
         pool: str | None = None,
     ) -> None:
-        """Join the parts. ``pool`` None is the encoder's own, the mean for the view ``frontend``."""
+        """Join front end and encoder. ``pool`` None is each part's own, and the mean for the view ``frontend``."""
         super().__init__()
         if encoder is None and view != "frontend":
             raise ValueError(f"view {view!r} needs an encoder; give a checkpoint")
@@ -46,19 +48,19 @@ class Embedder(nn.Module):
         self.encoder = encoder
         self.view = view
         self.cache = cache
+        self.sizes: dict[str, int]
         self.sample_rate = frontend.sample_rate
+        own: Mapping[str, Pool] = {"frontend": "mean"}
         if encoder is None or view == "frontend":
-            self.stride, own, self._sizes = 1, "mean", [frontend.dim]
+            self.stride, self.sizes = 1, {view: frontend.dim}
         elif view in views_of(encoder):
-            self.stride, own = encoder.stride, encoder.pool
-            self._sizes = [size for name, size in encoder.parts.items() if view in ("joint", name)]
+            self.stride, own = encoder.stride, encoder.pools
+            self.sizes = {name: size for name, size in encoder.parts.items() if view in ("joint", name)}
         else:
             raise ValueError(f"unknown view {view!r}; choose from {', '.join(views_of(encoder))}")
-        self.pool = pool or own
-        if self.pool not in POOLS:
-            raise ValueError(f"unknown pool {self.pool!r}; choose from {', '.join(POOLS)}")
-        self.timestamp_embedding_size = sum(self._sizes)
-        self.scene_embedding_size = self.timestamp_embedding_size * (2 if self.pool == "statistics" else 1)
+        self.pools = {name: known_pool(pool) if pool else own[name] for name in self.sizes}
+        self.timestamp_embedding_size = sum(self.sizes.values())
+        self.scene_embedding_size = sum(pooled_sizes(self.sizes, self.pools).values())
         self.register_buffer("_device_anchor", torch.empty(0), persistent=False)  # a front end may have no tensors
         self.eval()
 
@@ -84,29 +86,12 @@ class Embedder(nn.Module):
         return embed_chunks(self.encoder, frames, self.view)
 
     def scene(self, audio: Audio) -> Tensor:
-        """[clip, sample] to the mean, maximum or statistics of its frame embeddings, float32 [clip, size].
-
-        Statistics are the mean and standard deviation of the first part, then of the next, so that a part of the joint
-        embedding is one range of it. Sums are in float64, so that 20 minutes lose nothing against 1 second.
-        """
-        if self.pool == "max":
-            largest = [z.amax(dim=1) for z, _ in self.stream(audio)]
-            return torch.stack(largest).amax(dim=0)
-        statistics = self.pool == "statistics"
-        total = torch.zeros(len(audio), self.timestamp_embedding_size, dtype=torch.float64, device=audio.device)
-        squares = torch.zeros_like(total)
-        count = 0
+        """[clip, sample] to its frame embeddings pooled over time, float32 [clip, size]; a part is one range of it."""
+        poolings = [Pooling(pool) for pool in self.pools.values()]
         for z, _ in self.stream(audio):
-            total += z.sum(dim=1, dtype=torch.float64)
-            if statistics:
-                squares += z.double().square().sum(dim=1)
-            count += z.shape[1]
-        mean = total / count
-        if not statistics:
-            return mean.float()
-        deviation = (squares / count - mean**2).clamp(min=0).sqrt()
-        both = zip(mean.split(self._sizes, dim=1), deviation.split(self._sizes, dim=1), strict=True)
-        return torch.cat([torch.cat(of_part, dim=1) for of_part in both], dim=1).float()
+            for pooling, part in zip(poolings, z.split(list(self.sizes.values()), dim=2), strict=True):
+                pooling.add(part)
+        return torch.cat([pooling.scene() for pooling in poolings], dim=1)
 
     def frames(self, audio: Audio) -> tuple[Tensor, Tensor]:
         """[clip, sample] to every frame embedding, float32 [clip, frame, size], and their times in milliseconds,

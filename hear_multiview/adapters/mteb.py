@@ -29,7 +29,7 @@ class MultiviewEncoder:
 
         front, encoder = self.model.frontend, self.model.encoder
         revision = hashlib.sha256(
-            f"{__version__} {front.name} {front.digest} {front.precision} {self.model.pool}".encode()
+            f"{__version__} {front.name} {front.digest} {front.precision} {self.model.pools}".encode()
         )
         for tensor in encoder.state_dict().values() if encoder is not None else ():
             revision.update(tensor.cpu().numpy().tobytes())

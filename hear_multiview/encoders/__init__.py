@@ -43,9 +43,9 @@ def make_encoder(kind: str = "mlp", **arguments: Any) -> Encoder:
     """
     if kind not in ENCODERS:
         raise ValueError(f"unknown encoder {kind!r}; choose from {', '.join(ENCODERS)}")
-    from hear_multiview.encoders.base import POOLS
+    from hear_multiview.encoders.pooling import known_pool
 
     encoder = ENCODERS[kind](**arguments)
-    if encoder.pool not in POOLS:
-        raise ValueError(f"unknown pool {encoder.pool!r}; choose from {', '.join(POOLS)}")
+    for pool in encoder.pools.values():
+        known_pool(pool)
     return encoder

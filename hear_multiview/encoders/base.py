@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-#: How frame embeddings [frame, size] become a scene embedding: their ``mean`` or ``max`` over time, [size]; or their
-#: ``statistics``, mean and standard deviation side by side, [2 · size] (statistics pooling, Snyder et al. 2018).
-Pool = Literal["mean", "max", "statistics"]
-POOLS: tuple[Pool, ...] = get_args(Pool)
+from hear_multiview.encoders.pooling import Pool
 
 
 class Encoder(Protocol):
@@ -37,8 +34,8 @@ class Encoder(Protocol):
         """How many input frames an output frame sees on either side of those that it stands for."""
 
     @property
-    def pool(self) -> Pool:
-        """How the frames of a clip become its scene embedding."""
+    def pools(self) -> Mapping[str, Pool]:
+        """How the frames of each part become its share of a scene embedding, in the order of the parts."""
 
     @property
     def arguments(self) -> Mapping[str, Any]:

@@ -13,8 +13,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from hear_multiview.encoders.base import Pool
 from hear_multiview.encoders.linear import Linear
+from hear_multiview.encoders.pooling import Pool
 
 
 class ChannelNorm(nn.LayerNorm):
@@ -64,7 +64,7 @@ class Conv2dEncoder(nn.Module):
         super().__init__()
         if frequency not in ("flatten", "max"):
             raise ValueError(f"unknown frequency {frequency!r}; choose flatten or max")
-        self.frequency, self.pool, self.parts = frequency, pool, {"embedding": latent}
+        self.frequency, self.parts, self.pools = frequency, {"embedding": latent}, {"embedding": pool}
         sizes = {"dim": dim, "channels": list(channels), "strides": list(strides), "latent": latent}
         self.arguments = {"kind": "conv2d", **sizes, "frequency": frequency, "pool": pool}
         self.stride, self.context = _reach(strides)
@@ -110,7 +110,7 @@ class Conv1dEncoder(nn.Module):
     ) -> None:
         """As for `Conv2dEncoder`; ``dim``: of a front-end frame."""
         super().__init__()
-        self.pool, self.parts = pool, {"embedding": latent}
+        self.parts, self.pools = {"embedding": latent}, {"embedding": pool}
         sizes = {"dim": dim, "channels": list(channels), "strides": list(strides), "latent": latent}
         self.arguments = {"kind": "conv1d", **sizes, "pool": pool}
         self.stride, self.context = _reach(strides)

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from hear_multiview.encoders.base import Pool
 from hear_multiview.encoders.linear import Linear
+from hear_multiview.encoders.pooling import Pool
 
 #: Frames from one output to the next, by the five halvings of EfficientNet, and on either side of these in a window.
 STRIDE = CONTEXT = 32
@@ -63,7 +63,7 @@ class EfficientNetEncoder(nn.Module):
             raise ValueError(
                 f"encoder efficientnet_b0 needs torchvision ({error}); install the extra `efficientnet`"
             ) from error
-        self.frequency, self.pool, self.parts = frequency, pool, {"embedding": latent}
+        self.frequency, self.parts, self.pools = frequency, {"embedding": latent}, {"embedding": pool}
         self.arguments = {
             "kind": "efficientnet_b0", "dim": dim, "latent": latent, "frequency": frequency, "pool": pool
         }  # fmt: skip

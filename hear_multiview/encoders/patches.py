@@ -11,8 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from hear_multiview.encoders.base import Pool
 from hear_multiview.encoders.linear import Linear
+from hear_multiview.encoders.pooling import Pool
 from hear_multiview.encoders.private_shared import mlp
 
 
@@ -38,6 +38,7 @@ class PatchEncoder(nn.Module):
         window: int = 63,
         width: int = 512,
         pool: Pool = "statistics",
+        shared_pool: Pool | None = None,
     ) -> None:
         """Make an untrained encoder.
 
@@ -48,6 +49,7 @@ class PatchEncoder(nn.Module):
             window: frames whose mean counts as what stays, odd: as many before a frame as after it.
             width: of the MLPs' one hidden layer.
             pool: how frames become a scene embedding.
+            shared_pool: the same for the shared part only; None is ``pool``.
 
         Raises:
             ValueError: a patch has an odd number of frames, or the window an even one.
@@ -59,10 +61,11 @@ class PatchEncoder(nn.Module):
                 raise ValueError(f"{name} is {count}; give an even number, 2 or more")
         if window < 1 or window % 2 == 0:
             raise ValueError(f"window is {window}; give an odd number of frames")
-        self.pool, self.window = pool, window
+        self.window = window
         self.parts = {"private": private, "shared": shared}
+        self.pools = {"private": pool, "shared": shared_pool or pool}
         self.arguments = {"kind": "patches", "dim": dim, **self.parts, **frames, "window": window}
-        self.arguments |= {"width": width, "pool": pool}
+        self.arguments |= {"width": width, "pool": pool, "shared_pool": shared_pool}
         self.context = window // 2 + max(frames.values()) // 2 - 1
         self.register_buffer("mean", torch.zeros(dim))
         self.register_buffer("scale", torch.ones(dim))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import torch
 from torch import Tensor, nn
 
-from hear_multiview.encoders.base import Pool
 from hear_multiview.encoders.linear import Linear
+from hear_multiview.encoders.pooling import Pool
 
 #: What an embedding may be (`views_of` this encoder): both halves, one of them, or the front end's own output.
 VIEWS = ("joint", "private", "shared", "frontend")
@@ -40,7 +43,7 @@ class PrivateSharedEncoder(nn.Module):
     mean: Tensor
     scale: Tensor
     stride, context = 1, 0
-    pool: Pool = "mean"
+    pools: Mapping[str, Pool] = MappingProxyType({"private": "mean", "shared": "mean"})
 
     def __init__(self, dim: int, width: int = 512, depth: int = 2, latent: int | None = None) -> None:
         """Make an untrained encoder.

@@ -9,7 +9,8 @@ from typing import Any
 
 from hear_multiview import checkpoint, hub
 from hear_multiview.api import BUNDLED
-from hear_multiview.encoders.base import Encoder, Pool
+from hear_multiview.encoders.base import Encoder
+from hear_multiview.encoders.pooling import Pool, pooled_sizes
 from hear_multiview.files import file_digest
 
 #: What a scene embedding is, by how frame embeddings are pooled.
@@ -51,7 +52,7 @@ def _described(saved: checkpoint.Checkpoint, file: Path, name: str) -> str:
         "frames": _frames(front, encoder),
         "encoder": f"{arguments.pop('kind')}, {_pairs(arguments)}; {_parameters(encoder)} parameters",
         "views": ", ".join(_sized(view, sizes[view]) for view in card["views"]),
-        "scenes": _scenes(card["views"], sizes, encoder.pool),
+        "scenes": _scenes(card["views"], encoder, front.get("dim")),
         "trained on": card.get("data"),
         "groups": _split(card.get("split")),
         "recipe": _recipe(card.get("recipe"), card.get("seed")),
@@ -68,14 +69,18 @@ def view_sizes(encoder: Encoder, frontend_dim: int | None) -> dict[str, int | No
     return {"joint": sum(parts.values()), **parts, "frontend": frontend_dim}
 
 
-def _scenes(views: Sequence[str], sizes: Mapping[str, int | None], pool: Pool) -> str:
+def _scenes(views: Sequence[str], encoder: Encoder, frontend_dim: int | None) -> str:
     """How a scene embedding of each view is made, and its number of dimensions; the front end's own is the mean."""
-    by_pool: dict[Pool, list[str]] = {}
+    parts = pooled_sizes(encoder.parts, encoder.pools)
+    sizes = {"joint": sum(parts.values()), **parts, "frontend": frontend_dim}
+    by_pool: dict[str, list[str]] = {}
     for view in views:
-        of_view: Pool = "mean" if view == "frontend" else pool
-        scene = (sizes[view] or 0) * (2 if of_view == "statistics" else 1)
-        by_pool.setdefault(of_view, []).append(_sized(view, scene))
-    return "; ".join(f"{', '.join(named)}: {SCENES[of]}" for of, named in by_pool.items())
+        pools: set[Pool] = {"mean"} if view == "frontend" else set(encoder.pools.values())
+        if view in encoder.pools:
+            pools = {encoder.pools[view]}
+        how = SCENES[pools.pop()] if len(pools) == 1 else "its parts side by side"
+        by_pool.setdefault(how, []).append(_sized(view, sizes[view]))
+    return "; ".join(f"{', '.join(named)}: {how}" for how, named in by_pool.items())
 
 
 def _sized(view: str, size: int | None) -> str:

@@ -31,8 +31,11 @@ def columns_for(table: Table, view: str, model: str | None = None) -> slice:
     if table.metadata["view"] != "joint":
         return view_columns(table, view, {})
     from hear_multiview import checkpoint
+    from hear_multiview.encoders.pooling import pooled_sizes
 
-    return view_columns(table, view, checkpoint.load(_checkpoint(table, model)).encoder().parts)
+    encoder = checkpoint.load(_checkpoint(table, model)).encoder()
+    of_frames = table.metadata["kind"] == "frame"
+    return view_columns(table, view, encoder.parts if of_frames else pooled_sizes(encoder.parts, encoder.pools))
 
 
 def embed_query(table: Table, view: str, file: Path, model: str | None = None) -> tuple[np.ndarray, float]:

@@ -55,7 +55,7 @@ def view_columns(table: Table, view: str, parts: Mapping[str, int]) -> slice:
     Args:
         table: the table.
         view: the view wanted.
-        parts: name to size of each part of the joint embedding, in order.
+        parts: name to size of each part of a row of a joint table, in order.
 
     Raises:
         ValueError: the table does not have that view.
@@ -69,10 +69,6 @@ def view_columns(table: Table, view: str, parts: Mapping[str, int]) -> slice:
             f"{table.file} has no view {view!r}; choose from {', '.join(known)}, or embed the recordings with "
             f"--view {view}"
         )
-    factor = table.dim // sum(parts.values())  # 2 where the rows are statistics
-    start = 0
-    for name, size in parts.items():
-        if name == view:
-            break
-        start += factor * size
-    return slice(start, start + factor * size)
+    names = list(parts)
+    start = sum(parts[name] for name in names[: names.index(view)])
+    return slice(start, start + parts[view])

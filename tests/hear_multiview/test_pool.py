@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import hear_multiview
-from hear_multiview.encoders.base import POOLS
+from hear_multiview.encoders.pooling import POOLS
 
 Noise = Callable[..., torch.Tensor]
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from hear_multiview.encoders import make_encoder
+from hear_multiview.encoders.pooling import Pool, pooled_sizes
 from hear_multiview.encoders.private_shared import PrivateSharedEncoder, mlp
 from training.data.batches import Batch
 from training.distributed import WHOLE, BatchShard
@@ -184,7 +185,7 @@ class SupervisedEncoder(nn.Module):
 
 class DesignedPairs(nn.Module):
     """Halves trained on pairs by design (see `training.systems.multiview.views`), each with a head that serves training
-    only: batch normalisation and a linear layer on the mean and standard deviation over time."""
+    only: batch normalisation and a linear layer on what the half's frames are pooled to over time."""
 
     def __init__(self, dim: int, projection: int = 128, temperature: float = 0.1, **sizes: Any) -> None:
         """Make the model, with weights drawn from torch's random state.
@@ -197,18 +198,16 @@ class DesignedPairs(nn.Module):
         """
         super().__init__()
         self.encoder = make_encoder("patches", dim=dim, **sizes)
+        sizes_of = pooled_sizes(self.encoder.parts, self.encoder.pools)
         self.heads = nn.ModuleDict(
-            {
-                name: nn.Sequential(nn.BatchNorm1d(2 * size), nn.Linear(2 * size, projection))
-                for name, size in self.encoder.parts.items()
-            }
+            {name: nn.Sequential(nn.BatchNorm1d(n), nn.Linear(n, projection)) for name, n in sizes_of.items()}
         )
         self.temperature = temperature
 
     def forward(self, batch: Batch) -> DesignedOutput:
         """Scene 1 by sensors 1 and 2, then scene 2 by the same two."""
         halves = dict(zip(self.encoder.parts, self.encoder(torch.cat(batch.views)), strict=True))
-        of_views = {name: statistics(z).split(len(batch)) for name, z in halves.items()}
+        of_views = {name: pooled(z, self.encoder.pools[name]).split(len(batch)) for name, z in halves.items()}
         projected = {
             name: self.heads[name](torch.cat([batch.shard.all_gather(z) for z in views]))
             for name, views in of_views.items()
@@ -218,9 +217,12 @@ class DesignedPairs(nn.Module):
         return DesignedOutput(projected["private"], projected["shared"], scene, sensor, self.temperature)
 
 
-def statistics(z: Tensor) -> Tensor:
-    """Mean and standard deviation over frames: [clip, frame, dim] to [clip, 2 · dim]."""
-    return torch.cat([z.mean(dim=1), z.std(dim=1, correction=0)], dim=1)
+def pooled(z: Tensor, pool: Pool) -> Tensor:
+    """A half's frames [clip, frame, dim] as a scene embedding has them, with gradients: [clip, dim or 2 · dim]."""
+    if pool == "max":
+        return z.amax(dim=1)
+    mean = z.mean(dim=1)
+    return torch.cat([mean, z.std(dim=1, correction=0)], dim=1) if pool == "statistics" else mean
 
 
 def _supervised(dim: int, sizes: Mapping[str, int], **model: int) -> SupervisedEncoder:
