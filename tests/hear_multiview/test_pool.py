@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -9,7 +10,10 @@ import pytest
 import torch
 
 import hear_multiview
-from hear_multiview.encoders.pooling import POOLS
+from hear_multiview.embedder import Embedder
+from hear_multiview.encoders import make_encoder
+from hear_multiview.encoders.pooling import POOLS, Pool
+from hear_multiview.frontends import load_frontend
 
 Noise = Callable[..., torch.Tensor]
 
@@ -38,9 +42,29 @@ def test_scenes_are_pooled_frames(pool: str, view: str, seconds: float, noise: N
 
 
 def test_the_default_is_the_encoders_own() -> None:
-    assert hear_multiview.load_model().pool == "statistics"
-    assert hear_multiview.load_model(view="frontend").pool == "mean"
-    assert hear_multiview.load_model(view="frontend", frontend="demo", pool="max").pool == "max"
+    bundled = hear_multiview.load_model()
+    assert bundled.encoder is not None
+    assert bundled.pools == bundled.encoder.pools
+    assert hear_multiview.load_model(view="frontend").pools == {"frontend": "mean"}
+    assert hear_multiview.load_model(view="frontend", frontend="demo", pool="max").pools == {"frontend": "max"}
+    assert hear_multiview.load_model(pool="max").pools == dict.fromkeys(bundled.pools, "max")
+
+
+@pytest.mark.parametrize("pools", itertools.product(POOLS, POOLS), ids="-".join)
+def test_each_part_is_pooled_in_its_own_way(pools: tuple[Pool, Pool], noise: Noise) -> None:
+    encoder = make_encoder("patches", dim=64, private=5, shared=3, width=8, pool=pools[0], shared_pool=pools[1])
+    front = load_frontend("log_mel")
+    audio = noise(2, 3.0, front.sample_rate)
+    scenes = {}
+    for view in ("joint", "private", "shared"):
+        model = Embedder(front, encoder, view)
+        scenes[view] = hear_multiview.get_scene_embeddings(audio, model).numpy()
+        assert scenes[view].shape == (2, model.scene_embedding_size)
+    for view, pool in zip(("private", "shared"), pools, strict=True):
+        frames, _ = hear_multiview.get_timestamp_embeddings(audio, Embedder(front, encoder, view))
+        expected = reference(pool, frames.double().numpy(), [frames.shape[2]])
+        np.testing.assert_allclose(scenes[view], expected, atol=2e-5, rtol=1e-5)
+    np.testing.assert_array_equal(scenes["joint"], np.concatenate([scenes["private"], scenes["shared"]], axis=1))
 
 
 def test_an_unknown_pool_is_refused() -> None:

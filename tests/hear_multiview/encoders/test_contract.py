@@ -26,6 +26,7 @@ SETTINGS: list[dict[str, Any]] = [
     {"kind": "conv1d", "dim": 32},
     {"kind": "patches", "dim": 8, "private": 6, "shared": 4, "window": 5, "width": 16},
     {"kind": "patches", "dim": 6, "private_frames": 2, "shared_frames": 6, "window": 9, "width": 8, "pool": "mean"},
+    {"kind": "patches", "dim": 8, "private": 2, "shared": 4, "window": 3, "width": 4, "shared_pool": "mean"},
     {"kind": "efficientnet_b0", "dim": 40, "latent": 5},
     {"kind": "efficientnet_b0", "dim": 33, "latent": 3, "frequency": "flatten", "pool": "mean"},
 ]
@@ -115,7 +116,9 @@ def test_frames_are_standardised_first(encoder: Encoder) -> None:
 
 
 def test_how_it_pools(encoder: Encoder, settings: dict[str, Any]) -> None:
-    assert encoder.pool == settings.get("pool", {"mlp": "mean", "patches": "statistics"}.get(settings["kind"], "max"))
+    pool = settings.get("pool", {"mlp": "mean", "patches": "statistics"}.get(settings["kind"], "max"))
+    expected = dict.fromkeys(encoder.parts, pool)
+    assert encoder.pools == expected | ({"shared": settings["shared_pool"]} if "shared_pool" in settings else {})
 
 
 def test_a_checkpoint_brings_it_back(encoder: Encoder, settings: dict[str, Any], tmp_path: Path) -> None:
@@ -140,6 +143,8 @@ def test_what_is_refused() -> None:
     for kind in ("conv1d", "patches"):  # else it would be served as the mean
         with pytest.raises(ValueError, match=r"'median'.*statistics"):
             make_encoder(kind, dim=4, pool="median")
+    with pytest.raises(ValueError, match=r"'median'.*statistics"):
+        make_encoder("patches", dim=4, shared_pool="median")
     with pytest.raises(ValueError, match=r"'median'.*statistics"):
         Embedder(load_frontend("log_mel"), None, "frontend", pool="median")
     with pytest.raises(ValueError, match=r"2 layers .* 1 strides"):

@@ -142,7 +142,7 @@ def test_views_are_those_of_the_encoder() -> None:
     encoder = seeded(kind="conv2d", dim=64)
     sizes = {view: Embedder(front, encoder, view).scene_embedding_size for view in ("joint", "embedding", "frontend")}
     assert sizes == {"joint": 256, "embedding": 256, "frontend": 64}
-    assert Embedder(front, encoder, "frontend").pool == "mean"
+    assert Embedder(front, encoder, "frontend").pools == {"frontend": "mean"}
     with pytest.raises(ValueError, match=r"'private'.*joint, embedding, frontend"):
         Embedder(front, encoder, "private")
     with pytest.raises(ValueError, match="'embedding'"):

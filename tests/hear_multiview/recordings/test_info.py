@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ import hear_multiview
 from hear_multiview import checkpoint, hub
 from hear_multiview.__main__ import COMMANDS, main
 from hear_multiview.api import BUNDLED
+from hear_multiview.encoders import make_encoder
 from hear_multiview.recordings.info import SCENES, describe
 from tests.hear_multiview.codec_checkpoint import saved_checkpoint
 
@@ -40,7 +42,26 @@ def test_the_bundled_checkpoint_is_described_without_an_argument(capsys: pytest.
         model = hear_multiview.load_model(view=view)
         assert f"{view} [{model.timestamp_embedding_size}]" in said["views"].split(", ")
         pooled = next(line for line in said["scenes"].split("; ") if f"{view} [{model.scene_embedding_size}]" in line)
-        assert pooled.endswith(f": {SCENES[model.pool]}")  # type: ignore[index]
+        pools = set(model.pools.values())
+        assert len(pools) > 1 or pooled.endswith(f": {SCENES[pools.pop()]}")
+
+
+def test_parts_that_are_pooled_in_two_ways(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {
+        "kind": "patches",
+        "dim": 64,
+        "private": 3,
+        "shared": 5,
+        "width": 4,
+        "shared_pool": "mean",
+    }
+    tensors = {f"encoder.{name}": tensor for name, tensor in make_encoder(**settings).state_dict().items()}
+    card = {**checkpoint.load(BUNDLED).card, "encoder": settings, "views": ["joint", "private", "shared", "frontend"]}
+    checkpoint.save(tmp_path / "x.safetensors", tensors, card)
+    both, private, means = lines(describe(tmp_path / "x.safetensors"))["scenes"].split("; ")
+    assert both.startswith("joint [11]: ")
+    assert private == f"private [6]: {SCENES['statistics']}"
+    assert means == f"shared [5], frontend [64]: {SCENES['mean']}"
 
 
 def test_a_checkpoint_may_be_a_path_or_on_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,9 +86,6 @@ def test_the_columns_of_a_view(make_table: MakeTable) -> None:
     assert view_columns(table, "joint", parts) == slice(None)
     assert range(5)[view_columns(table, "private", parts)] == range(3)
     assert range(5)[view_columns(table, "shared", parts)] == range(3, 5)
-    pooled = make_table(np.ones((2, 10)), ["a", "b"])  # mean and standard deviation of each part
-    assert range(10)[view_columns(pooled, "private", parts)] == range(6)
-    assert range(10)[view_columns(pooled, "shared", parts)] == range(6, 10)
     single = replace(table, metadata={"view": "private"})
     assert columns_for(single, "private") == slice(None)
     for of, view in ((table, "frontend"), (single, "shared"), (single, "joint")):
