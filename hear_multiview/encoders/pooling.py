@@ -1,4 +1,4 @@
-"""Pooling over time: the frames of a clip to one vector, a chunk of frames at a time."""
+"""Pooling over time: the frames of a clip to one vector, all at once or a chunk at a time."""
 
 from __future__ import annotations
 
@@ -28,6 +28,14 @@ def known_pool(pool: str) -> Pool:
 def pooled_sizes(sizes: Mapping[str, int], pools: Mapping[str, Pool]) -> dict[str, int]:
     """Name to size of each part of a scene embedding, from those of a frame embedding and how each is pooled."""
     return {name: size * (2 if pools[name] == "statistics" else 1) for name, size in sizes.items()}
+
+
+def pool_over_time(frames: Tensor, pool: Pool) -> Tensor:
+    """All frames of a clip at once, with gradients: [clip, frame, size] to [clip, size], or [clip, 2 · size]."""
+    if pool == "max":
+        return frames.amax(dim=1)
+    mean = frames.mean(dim=1)
+    return torch.cat([mean, frames.std(dim=1, correction=0)], dim=1) if pool == "statistics" else mean
 
 
 class Pooling:

@@ -26,14 +26,17 @@ from training.probes.linear_probe import regression
 def frame_statistics(model: Embedder, clips: Sequence[Clip]) -> np.ndarray:
     """Compute the mean and the standard deviation over time of each clip's frames.
 
+    Where a model's own scene embeddings hold deviations, of all its parts or of some, they are taken as they are.
+
     Args:
         model: model whose frame embeddings have ``dim`` dimensions.
         clips: clips to embed; their audio is resampled to the model's rate.
 
     Returns:
-        Means, then standard deviations, part by part of the embedding, float32 [clip, 2 · dim].
+        Means, then standard deviations, part by part of the embedding, float32 [clip, 2 · dim or fewer].
     """
-    model = Embedder(model.frontend, model.encoder, model.view, model.cache, pool="statistics")
+    if "statistics" not in model.pools.values():
+        model = Embedder(model.frontend, model.encoder, model.view, model.cache, pool="statistics")
     rows = []
     for clip in tqdm(clips, desc=f"frames, {model.frontend.name}, {model.view}", unit="clip", leave=False):
         audio = torch.from_numpy(read_mono(clip.path, model.sample_rate))[None]

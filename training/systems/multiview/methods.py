@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from hear_multiview.encoders import make_encoder
-from hear_multiview.encoders.pooling import Pool, pooled_sizes
+from hear_multiview.encoders.pooling import pool_over_time, pooled_sizes
 from hear_multiview.encoders.private_shared import PrivateSharedEncoder, mlp
 from training.data.batches import Batch
 from training.distributed import WHOLE, BatchShard
@@ -207,7 +207,7 @@ class DesignedPairs(nn.Module):
     def forward(self, batch: Batch) -> DesignedOutput:
         """Scene 1 by sensors 1 and 2, then scene 2 by the same two."""
         halves = dict(zip(self.encoder.parts, self.encoder(torch.cat(batch.views)), strict=True))
-        of_views = {name: pooled(z, self.encoder.pools[name]).split(len(batch)) for name, z in halves.items()}
+        of_views = {name: pool_over_time(z, self.encoder.pools[name]).split(len(batch)) for name, z in halves.items()}
         projected = {
             name: self.heads[name](torch.cat([batch.shard.all_gather(z) for z in views]))
             for name, views in of_views.items()
@@ -215,14 +215,6 @@ class DesignedPairs(nn.Module):
         example = torch.arange(len(projected["private"]) // len(batch.views), device=batch.views[0].device)
         scene, sensor = (torch.cat([2 * example + one for one in of_views]) for of_views in (SCENES, SENSORS))
         return DesignedOutput(projected["private"], projected["shared"], scene, sensor, self.temperature)
-
-
-def pooled(z: Tensor, pool: Pool) -> Tensor:
-    """A half's frames [clip, frame, dim] as a scene embedding has them, with gradients: [clip, dim or 2 · dim]."""
-    if pool == "max":
-        return z.amax(dim=1)
-    mean = z.mean(dim=1)
-    return torch.cat([mean, z.std(dim=1, correction=0)], dim=1) if pool == "statistics" else mean
 
 
 def _supervised(dim: int, sizes: Mapping[str, int], **model: int) -> SupervisedEncoder:
