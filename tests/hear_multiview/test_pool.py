@@ -12,7 +12,7 @@ import torch
 import hear_multiview
 from hear_multiview.embedder import Embedder
 from hear_multiview.encoders import make_encoder
-from hear_multiview.encoders.pooling import POOLS, Pool
+from hear_multiview.encoders.pooling import POOLS, Pool, Pooling, pool_over_time
 from hear_multiview.frontends import load_frontend
 
 Noise = Callable[..., torch.Tensor]
@@ -65,6 +65,18 @@ def test_each_part_is_pooled_in_its_own_way(pools: tuple[Pool, Pool], noise: Noi
         expected = reference(pool, frames.double().numpy(), [frames.shape[2]])
         np.testing.assert_allclose(scenes[view], expected, atol=2e-5, rtol=1e-5)
     np.testing.assert_array_equal(scenes["joint"], np.concatenate([scenes["private"], scenes["shared"]], axis=1))
+
+
+@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("chunk", [1, 7, 40])
+def test_all_at_once_and_in_chunks(pool: Pool, chunk: int) -> None:
+    frames = torch.randn(3, 40, 5, generator=torch.Generator().manual_seed(0)) + 10
+    pooling = Pooling(pool)
+    for part in frames.split(chunk, dim=1):
+        pooling.add(part)
+    expected = reference(pool, frames.double().numpy(), [5])
+    np.testing.assert_allclose(pooling.scene(), expected, rtol=1e-6)
+    np.testing.assert_allclose(pool_over_time(frames, pool), expected, rtol=1e-4)
 
 
 def test_an_unknown_pool_is_refused() -> None:

@@ -175,3 +175,12 @@ def test_labels_of_rows_follow_the_order_of_views() -> None:
         assert out.sensor[rows].tolist() == [2 * k, 2 * k + 1, 2 * k, 2 * k + 1]
         torch.testing.assert_close(out.private[rows[0]], out.private[rows[1]], atol=1e-3, rtol=1e-3)
         assert not torch.allclose(out.private[rows[0]], out.private[rows[2]], atol=1e-2)
+
+
+def test_a_head_sees_what_its_half_is_pooled_to() -> None:
+    method = DesignedPairs(4, projection=3, **SIZES, shared_pool="mean").eval()
+    assert [head[0].num_features for head in method.heads.values()] == [16, 8]  # type: ignore[index]
+    x = torch.randn(2, 20, 4)
+    out = method(Batch((x,) * 4, {}))
+    _, shared = method.encoder(x)
+    torch.testing.assert_close(out.shared[:2], method.heads["shared"](shared.mean(dim=1)))
