@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 
-def usable_device(name: str) -> str:
+def usable_device(name: str, *, auto: bool = False) -> str:
     """``name``, if this machine has that device.
+
+    Args:
+        name: as torch calls it.
+        auto: whether the command also takes ``auto``, which the message then names.
 
     Raises:
         ValueError: the device cannot be used.
@@ -13,7 +17,9 @@ def usable_device(name: str) -> str:
 
     try:
         torch.zeros(1, device=name).tolist()  # a device without data, such as meta, has nothing to give
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).split("\n", 1)[0]
-        raise ValueError(f"--device {name} cannot be used here ({reason}); use cpu, or cuda with a GPU") from None
+    except (RuntimeError, AssertionError, ModuleNotFoundError) as error:  # the last one of a device without a module
+        # What torch says of any other device is a list of all that it has ever known, or of all its backends.
+        reason = f" ({str(error).splitlines()[0]})" if name.partition(":")[0] == "cuda" else ""
+        choices = "cpu, cuda with a GPU, or auto" if auto else "cpu, or cuda with a GPU"
+        raise ValueError(f"--device {name} cannot be used here{reason}; use {choices}") from None
     return name

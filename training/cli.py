@@ -50,7 +50,8 @@ def own_device(name: str) -> str:
 
     from training.distributed import init
 
-    return usable_device(init(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name))
+    device = ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+    return usable_device(init(device), auto=True)
 
 
 def add_device(parser: argparse.ArgumentParser, default: str = "cpu") -> None:

@@ -7,8 +7,8 @@ Each system registers its methods in a dictionary `METHODS`. A model is an ``nn.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import nn
@@ -23,11 +23,15 @@ class Method:
             train) and the recipe's ``model`` arguments by keyword; returns the model.
         disentangled: whether the encoder's parts mean something each; if not, only all of them together are served.
         paper: the arXiv number of the paper that describes it; empty for a method of our own.
+        sound: what it is meant to embed, in words.
+        meant: what each part is meant to capture, in words; empty where nothing is said of them.
     """
 
     build: Callable[..., nn.Module]
     disentangled: bool = False
     paper: str = ""
+    sound: str = "sound"
+    meant: Mapping[str, str] = field(default_factory=dict)
 
     def views(self, parts: Any) -> list[str]:
         """Views of the embedding that a checkpoint offers, for an encoder with ``parts``."""

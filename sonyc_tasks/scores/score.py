@@ -1,8 +1,8 @@
 """The score table of an embedding: how well each of its views tells the source and the sensor.
 
-DSC, the disentanglement score of a part, is its score on the task that it is meant for minus the other part's score on
-that task: ``DSC private = source(z_private) - source(z_shared)`` (micro Jaccard index) and
-``DSC shared = sensor(z_shared) - sensor(z_private)`` (accuracy). Positive: the parts hold what their names say.
+DSCΔ, the disentanglement score of a part, is its score on the task that it is meant for minus the other part's score on
+that task: ``DSCΔ private = source(z_private) - source(z_shared)`` (micro Jaccard index) and
+``DSCΔ shared = sensor(z_shared) - sensor(z_private)`` (accuracy). Positive: the parts hold what their names say.
 
 The paper's numbers (arXiv 2510.02500, Table 1, source Jaccard / sensor accuracy) are for orientation only: multi-view
 at best .633 / .735, codec latents without training .583 / .684. Its probes, splits and average of the Jaccard index are

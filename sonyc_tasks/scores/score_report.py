@@ -20,7 +20,7 @@ _HEADINGS = {
 _MISSING = "—"
 _LEGEND = """\
 In brackets: 95 % interval, bootstrap over the test clips. Jaccard index at probability 0.5; a clip that has no label
-and gets none counts as 1. DSC private: source Jaccard micro, private minus shared view. DSC shared: sensor accuracy,
+and gets none counts as 1. DSCΔ private: source Jaccard micro, private minus shared view. DSCΔ shared: sensor accuracy,
 shared minus private view. Both are paired over clips."""
 
 
@@ -60,7 +60,7 @@ def _model(table: ScoreTable) -> str:
         clips = (_clips(row.source_map), _clips(row.sensor_accuracy))
         rows.append([row.view, *(_cell(getattr(row, measure)) for measure in _HEADINGS), " / ".join(clips)])
     grid = markdown_table(["view", *_HEADINGS.values(), "test clips source / sensor"], rows)
-    differences = f"DSC private {_cell(table.dsc_private, '+')}    DSC shared {_cell(table.dsc_shared, '+')}"
+    differences = f"DSCΔ private {_cell(table.dsc_private, '+')}    DSCΔ shared {_cell(table.dsc_shared, '+')}"
     return "\n\n".join([f"### {table.model}", grid, differences, *map(paragraph, table.notes)])
 
 

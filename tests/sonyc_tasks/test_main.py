@@ -113,7 +113,7 @@ def test_score(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("score", tmp_path / "embeddings", *files) == 0
     out = capsys.readouterr().out
     assert "| private | 1.000 [1.000, 1.000]" in out
-    assert "DSC private +1.000 [+1.000, +1.000]    DSC shared —" in out
+    assert "DSCΔ private +1.000 [+1.000, +1.000]    DSCΔ shared —" in out
     assert len((tmp_path / "scores.csv").read_text().splitlines()) == 1 + 8 + 1
     assert json.loads((tmp_path / "scores.json").read_text())[0]["dsc_private"]["value"] == 1
 

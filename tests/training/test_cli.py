@@ -75,13 +75,16 @@ def test_no_embeddings_to_report(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert not out.exists()
 
 
-@pytest.mark.parametrize("device", ["abacus", "meta"])
+@pytest.mark.parametrize("device", ["abacus", "meta", "tpu", "hpu"])
 def test_a_device_that_is_not_there(
     device: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], make_store: Callable[..., LatentStore]
 ) -> None:
     store = make_store(tmp_path / "s", [], [], Partition((0,), (1,)))
     error = failure(capsys, "pretrain", "--store", store.path, "--runs", tmp_path / "runs", "--device", device)
     assert error.startswith(f"error: --device {device} cannot be used here")
+    assert all(choice in error for choice in ("cpu", "cuda", "auto"))
+    assert "xla" not in error, "torch's list of devices"
+    assert "\n" not in error.strip()
     assert not (tmp_path / "runs").exists()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,7 @@ def encoder_rows(size: dict[str, Any] = OFFICIAL, clip: float = 10.0, repeats: i
         Four rows: time and FLOP/s, in fp32, then in bf16.
     """
     with tempfile.TemporaryDirectory() as name:
-        common = {"folder": name}
-        prepare(Path(name), size, clip)
-        in_fp32, in_bf16 = {**common, "precision": "fp32"}, {**common, "precision": "bf16"}
-        took, fp32, bf16 = measure_interleaved([(stock, common), (ours, in_fp32), (ours, in_bf16)], repeats)
+        took, fp32, bf16 = _measured(Path(name), size, clip, 1, repeats)
         latents = {kind: torch.load(Path(name) / f"{kind}.pt") for kind in ("stock", "fp32", "bf16")}
         work = flop(size, clip)
     exact = latents["stock"]
@@ -45,26 +43,22 @@ def encoder_rows(size: dict[str, Any] = OFFICIAL, clip: float = 10.0, repeats: i
         ("fp32", fp32, error, "largest error / standard deviation", 1e-4, 4, 0.8),
         ("bf16", bf16, relative, "relative error", 2e-2, 7, 0.6),
     ):
-        ratio = took["seconds"] / found["seconds"]
-        rate = work / found["seconds"]
+        time_row = _time_row(f"latents of {clip:g} s, CPU, {precision}", took, found, work, times)
         rows.append(
-            Row(
-                f"latents of {clip:g} s, CPU, {precision}",
-                f"{took['seconds']:.2f} s",
-                f"{found['seconds']:.2f} s, {what} {wrong:.1e}",
-                ratio,
-                f"{work / found['best']:.2f} s",
-                work / found["best"] / found["seconds"],
-                f"at least {times} x, error at most {most:g}",
-                ratio >= times and wrong <= most,
+            replace(
+                time_row,
+                ours=f"{time_row.ours}, {what} {wrong:.1e}",
+                target=f"{time_row.target}, error at most {most:g}",
+                met=time_row.met and wrong <= most,
             )
         )
+        rate = work / found["seconds"]
         rows.append(
             Row(
                 f"encoder's arithmetic, CPU, {precision}",
                 f"{work / took['seconds'] / 1e9:.0f} GFLOP/s",
                 f"{rate / 1e9:.0f} GFLOP/s",
-                ratio,
+                time_row.ratio,
                 f"{found['best'] / 1e9:.0f} GFLOP/s",
                 rate / found["best"],
                 f"at least {100 * least:.0f} % of the limit",
@@ -79,18 +73,28 @@ def short_clips_rows(
 ) -> list[Row]:
     """Measure many short clips in one call, as a data set of them is embedded, in fp32 and in bf16."""
     with tempfile.TemporaryDirectory() as name:
-        common: dict[str, Any] = {"folder": name, "clips": clips}
-        prepare(Path(name), size, clip)
-        fp32, bf16 = ((ours, {**common, "precision": kind}) for kind in ("fp32", "bf16"))
-        took, *found = measure_interleaved([(stock, common), fp32, bf16], repeats)
-    rows = []
-    for precision, one, times in zip(("fp32", "bf16"), found, (4, 9), strict=True):
-        ratio, least = took["seconds"] / one["seconds"], clips * flop(size, clip) / one["best"]
-        what = f"{clips} clips of {clip:g} s in one call, CPU, {precision}"
-        seconds = f"{took['seconds']:.2f} s", f"{one['seconds']:.2f} s"
-        share = least / one["seconds"]
-        rows.append(Row(what, *seconds, ratio, f"{least:.2f} s", share, f"at least {times} x", ratio >= times))
-    return rows
+        took, *found = _measured(Path(name), size, clip, clips, repeats)
+    work, what = clips * flop(size, clip), f"{clips} clips of {clip:g} s in one call, CPU"
+    return [
+        _time_row(f"{what}, {precision}", took, one, work, times)
+        for precision, one, times in zip(("fp32", "bf16"), found, (4, 9), strict=True)
+    ]
+
+
+def _measured(folder: Path, size: dict[str, Any], clip: float, clips: int, repeats: int) -> list[dict[str, Any]]:
+    """What `stock`, then `ours` in fp32 and in bf16 give for ``clips`` clips in one call."""
+    prepare(folder, size, clip)
+    common: dict[str, Any] = {"folder": str(folder), "clips": clips}
+    fp32, bf16 = ((ours, {**common, "precision": kind}) for kind in ("fp32", "bf16"))
+    return measure_interleaved([(stock, common), fp32, bf16], repeats)
+
+
+def _time_row(what: str, took: dict[str, Any], found: dict[str, Any], work: float, times: float) -> Row:
+    """The seconds of `stock` and of `ours` for ``work`` FLOP; the target is to be ``times`` as fast."""
+    ratio, least = took["seconds"] / found["seconds"], work / found["best"]
+    seconds = f"{took['seconds']:.2f} s", f"{found['seconds']:.2f} s"
+    share = least / found["seconds"]
+    return Row(what, *seconds, ratio, f"{least:.2f} s", share, f"at least {times:g} x", ratio >= times)
 
 
 def prepare(folder: Path, size: dict[str, Any], clip: float) -> None:

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from sonyc_tasks.files import held_folder, replacing
 from sonyc_tasks.synthesis import synthesize
+from training.checks import check_bounds
 from training.codec.bundle import seeded_codec, write_codec_bundle
 from training.codec.data import Sounds, describe_audio, draw_crops, load_sounds, random_microphone_eq
 from training.codec.model import LOSS_WEIGHTS, CodecWithReadout, unit_gain, whiten
@@ -68,17 +69,15 @@ class CodecTrainingConfig:
 
     def __post_init__(self) -> None:
         # The longest window of the losses is 2048 samples, and its padding has to fit into the crop.
-        for name, low, high in (
+        bounds = (
             ("steps", 1, math.inf),
             ("head_start", 0, math.inf),
             ("batch", 1, math.inf),
             ("seed", 0, math.inf),
             ("seconds_per_crop", 0.1, 10.0),
             ("learning_rate", 1e-7, 0.1),
-        ):
-            if not low <= (value := getattr(self, name)) <= high:
-                bounds = f"from {low:g} to {high:g}" if math.isfinite(high) else f"{low:g} or more"
-                raise ValueError(f"{name} is {value:g}; it must be {bounds}")
+        )
+        check_bounds(self, bounds)
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,7 @@ def published_card(checkpoint: Checkpoint, sha256: str, repo: str) -> str:
     card = checkpoint.card
     sensors = {part: ", ".join(map(str, card["split"][part])) or "none" for part in ("train", "valid", "probe")}
     method = card["recipe"]["method"]
+    known = registered("methods").get(method)
     small_codec = card["frontend"]["sha256"] == file_digest(codec_weights.BUNDLE)
     text = Path(__file__).with_name("model_card.md.j2").read_text(encoding="utf-8")
     return Template(text, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True).render(
@@ -64,7 +65,9 @@ def published_card(checkpoint: Checkpoint, sha256: str, repo: str) -> str:
         front=card["frontend"],
         codec_note=codec_weights.bundle_note() if small_codec else "",
         method=method,
-        paper=registered("methods")[method].paper if method in registered("methods") else "",
+        paper=known.paper if known else "",
+        sound=known.sound if known else "sound",
+        meant=known.meant if known else {},
         record=training_record(card),
         sensors="; ".join(f"{part} {numbers}" for part, numbers in sensors.items()),
         versions=versions(card),

@@ -37,7 +37,7 @@ def test_markdown(table: ScoreTable) -> None:
     ]  # fmt: skip
     assert cells[3] == ["private", "—", "—", "—", "—", "0.250 [0.200, 0.300]", "— / 41"]
     assert len({len(line) for line in lines[2:6]}) == 1
-    assert lines[7] == "DSC private +0.062 [-0.500, +0.250]    DSC shared —"
+    assert lines[7] == "DSCΔ private +0.062 [-0.500, +0.250]    DSCΔ shared —"
 
 
 def test_notes_follow_their_table(table: ScoreTable, tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_notes_follow_their_table(table: ScoreTable, tmp_path: Path) -> None:
 
 def test_a_difference_without_interval(table: ScoreTable) -> None:
     unpaired = ScoreTable("net", table.views, Estimate(0.5, None, None, 3), None)
-    assert "DSC private +0.500 [—]" in markdown([unpaired])
+    assert "DSCΔ private +0.500 [—]" in markdown([unpaired])
 
 
 def test_csv_has_a_row_per_score(table: ScoreTable, tmp_path: Path) -> None:

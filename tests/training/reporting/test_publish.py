@@ -101,6 +101,33 @@ def test_only_a_method_of_a_paper_is_said_to_follow_one(method: str, paper: str)
     assert re.findall(r"arXiv ([\d.]+\d), whose method it follows", text) == ([paper] if paper else [])
 
 
+@pytest.mark.parametrize(
+    ("method", "sound", "private", "shared"),
+    [
+        ("multiview", "urban sound", "what is sounding", "where it was recorded"),
+        ("designed_pairs", "urban sound", "what is sounding", "where it was recorded"),
+        ("multiview_vae", "music sounds", "the frequency", "the timbre"),
+    ],
+)
+def test_the_card_says_what_the_method_is_meant_for(method: str, sound: str, private: str, shared: str) -> None:
+    text = card_with(recipe={**checkpoint.load(BUNDLED).card["recipe"], "method": method})
+    assert f"embeddings of {sound}," in text
+    assert f"private half, meant to capture {private}, and a shared half, meant to capture {shared}." in text
+    assert ("urban" in text.replace(REPO, "")) == (sound == "urban sound")
+    assert ("music" in header(text)["tags"]) == ("music" in sound)
+
+
+@pytest.mark.parametrize(("method", "sound"), [("sampling", "sound"), ("separated", "sound scenes")])
+def test_an_undivided_model_is_of_its_own_kind_of_sound(method: str, sound: str) -> None:
+    text = card_with(recipe={**checkpoint.load(BUNDLED).card["recipe"], "method": method}, views=["joint", "frontend"])
+    assert f"embeddings of {sound}, with one undivided latent" in text
+
+
+def test_nothing_is_said_of_the_halves_of_an_unknown_method() -> None:
+    text = card_with(recipe={**checkpoint.load(BUNDLED).card["recipe"], "method": "of another package"})
+    assert "embeddings of sound, with a private half and a shared half." in text
+
+
 def test_sensors_that_are_numbers_are_listed() -> None:
     assert "train 3, 1; valid 35, 36; probe none" in card_with(split={"train": [3, 1], "valid": [35, 36], "probe": []})
 

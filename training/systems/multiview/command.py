@@ -77,11 +77,16 @@ def _latents(options: argparse.Namespace) -> None:
 
 
 def _paper_arguments(parser: argparse.ArgumentParser) -> None:
+    from training.systems.multiview.recipes import PAPER_RECIPES
+
     parser.add_argument("--data", type=Path, metavar="DATA", help="data set in the layout of SONYC-UST-V2 (generated)")
     parser.add_argument(
         "--out", type=Path, default=Path("paper"), metavar="DIR", help="folder to work in (%(default)s)"
     )
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="replications (%(default)s)")
+    parser.add_argument(
+        "--recipes", nargs="+", metavar="NAME", help=f"to train and report: {', '.join(PAPER_RECIPES)} (all)"
+    )
     parser.add_argument("--scale", choices=("small", "full"), help="(full with --data, else small)")
     _split_argument(parser)
     parser.add_argument("--frontend", metavar="NAME", help=f"{_frontends()} (dac_44khz at scale full, else demo)")
@@ -105,6 +110,7 @@ def _paper(options: argparse.Namespace) -> None:
             options.out,
             options.data,
             seeds=options.seeds,
+            recipes=options.recipes,
             scale=options.scale or ("full" if options.data else "small"),
             split=SensorSplit.load(options.split) if options.split else None,
             frontend=options.frontend,

@@ -44,7 +44,7 @@ from training.probes.heareval_jobs import Submission
 from training.recipes import Recipe
 from training.systems.multiview.data import extract_sensors
 from training.systems.multiview.methods import METHODS
-from training.systems.multiview.recipes import ABLATION, BASELINES, BEST, small
+from training.systems.multiview.recipes import BEST, PAPER_RECIPES, small
 from training.systems.multiview.report import ResultInputs, write_results
 from training.systems.multiview.rows import FRONT_END, LOG_MEL
 
@@ -78,6 +78,7 @@ def paper(  # noqa: PLR0913, the options of one command, by keyword
     data: Path | None = None,
     *,
     seeds: int = 3,
+    recipes: Sequence[str] | None = None,
     scale: str = "small",
     split: SensorSplit | None = None,
     frontend: str | None = None,
@@ -92,6 +93,8 @@ def paper(  # noqa: PLR0913, the options of one command, by keyword
         folder: working folder.
         data: a data set in the layout of SONYC-UST-V2; None generates a mini-SONYC into ``folder``.
         seeds: number of replications. A later call with more seeds adds to the existing ones.
+        recipes: names of those to train and report; None means all of the paper. A later call with others adds to the
+            existing ones.
         scale: a key of `SCALES`.
         split: roles of the sensors; None means the published split, or a random one for another data set.
         frontend: name of a front end for `load_frontend`, which can be any HEAR module; None means the scale's.
@@ -104,14 +107,16 @@ def paper(  # noqa: PLR0913, the options of one command, by keyword
         Path of the HTML page with the results.
 
     Raises:
-        ValueError: the scale is unknown, ``seeds`` is below 1, the folder is of another experiment, or a step fails.
+        ValueError: the scale or a recipe is unknown, there are no recipes or seeds, the folder is of another
+            experiment, or a step fails.
     """
     if scale not in SCALES:
         raise ValueError(f"unknown scale {scale!r}; choose {' or '.join(SCALES)}")
     if seeds < 1:
         raise ValueError(f"{seeds} seeds give no results; use 1 or more")
     size = SCALES[scale]
-    recipes = [size.recipe(recipe) for recipe in (*ABLATION, *BASELINES)]
+    every = [size.recipe(recipe) for recipe in PAPER_RECIPES.values()]
+    chosen = every if recipes is None else named(recipes, every)
 
     log.info("\n[1/6] data")
     counts: Mapping[str, int] = {}
@@ -125,7 +130,7 @@ def paper(  # noqa: PLR0913, the options of one command, by keyword
     split = split or choose_split(clips, counts, seed=DATA["seed"])
     split.check(clip.sensor for clip in clips)
     with main_process_first():
-        _claim(folder, clips, split, scale, recipes)
+        _claim(folder, clips, split, scale, every)
     sensors = ", ".join(f"{len(getattr(split, part))} {part}" for part in ("train", "valid", "probe"))
     log.info("  %d clips in %s; sensors: %s", len(clips), data, sensors)
 
@@ -138,10 +143,10 @@ def paper(  # noqa: PLR0913, the options of one command, by keyword
 
     log.info("\n[3/6] latents of every clip, front end %s", front.name)
     store = extract_sensors(clips, split, front, folder / "latents", data=_described(data, generated), device=device)
-    draw_examples(store, recipes[0], 0)  # raises if the split cannot be trained on
+    draw_examples(store, chosen[0], 0)  # raises if the split cannot be trained on
 
-    overview = _Overview(folder, recipes, seeds)
-    log.info("\n[4/6] pretraining: %d recipes, %d seeds; progress in %s", len(recipes), seeds, overview.path)
+    overview = _Overview(folder, chosen, seeds)
+    log.info("\n[4/6] pretraining: %d recipes, %d seeds; progress in %s", len(chosen), seeds, overview.path)
     _pretrain(store, overview, device=device, precision=precision, workers=workers)
     barrier()
     if not is_main():
@@ -151,7 +156,7 @@ def paper(  # noqa: PLR0913, the options of one command, by keyword
     for seed in range(seeds):
         log.info("  seed %d, %d of %d", seed, seed + 1, seeds)
         place = folder / f"seed{seed}"
-        rows = submissions(folder, recipes, seed, front, frontend_weights)
+        rows = submissions(folder, chosen, seed, front, frontend_weights)
         heareval_jobs.run_embeddings(place, rows, folder / "frames")
         overview.write(None)
         heareval_jobs.run_predictions(place)
@@ -159,10 +164,24 @@ def paper(  # noqa: PLR0913, the options of one command, by keyword
 
     log.info("\n[6/6] tables, figures, page")
     about = _about(store, front, split, seeds, scale, generated)
-    histories = _histories(folder, recipes, seeds)
-    page, summary = write_results(folder, ResultInputs(recipes, seeds, front.name, about, BEST.name, histories))
+    histories = _histories(folder, chosen, seeds)
+    page, summary = write_results(folder, ResultInputs(chosen, seeds, front.name, about, BEST.name, histories))
     log.info("%s", "\n".join((summary, "", *about, "", f"Page: {page}")))
     return page
+
+
+def named(names: Sequence[str], recipes: Sequence[Recipe]) -> list[Recipe]:
+    """The ``recipes`` of these names, each once and in their own order.
+
+    Raises:
+        ValueError: there are no names, or none of the recipes has one of them.
+    """
+    known = [recipe.name for recipe in recipes]
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(f"unknown recipes {', '.join(map(repr, unknown))}; choose from {', '.join(known)}")
+    if not names:
+        raise ValueError(f"0 recipes give no results; choose from {', '.join(known)}")
+    return [recipe for recipe in recipes if recipe.name in names]
 
 
 def _pretrain(store: LatentStore, overview: _Overview, **machine: Any) -> None:
@@ -210,7 +229,8 @@ def _described(data: Path, generated: bool) -> str:
 def _claim(folder: Path, clips: Sequence[Clip], split: SensorSplit, scale: str, recipes: Sequence[Recipe]) -> None:
     """Check that ``folder`` is new or of this experiment, so that results of different recipes or clips are not mixed.
 
-    A different front end is rejected by the latent store.
+    A different front end is rejected by the latent store. ``recipes`` are all that the scale has, chosen or not: the
+    others may be added later.
     """
     data = json.dumps([[(clip.name, clip.sensor, clip.sources) for clip in clips], asdict(split)])
     digest = hashlib.sha256(data.encode()).hexdigest()

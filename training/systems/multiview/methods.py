@@ -221,10 +221,13 @@ def _supervised(dim: int, sizes: Mapping[str, int], **model: int) -> SupervisedE
     return SupervisedEncoder(dim, sizes["source"], sizes["group"], **model)
 
 
+_SOUND, _MEANT = "urban sound", {"private": "what is sounding", "shared": "where it was recorded"}
 METHODS: dict[str, Method] = {
-    "multiview": Method(lambda dim, _, **model: MultiViewAutoencoder(dim, **model), disentangled=True, paper=PAPER),
-    "single_view": Method(lambda dim, _, **model: SingleViewAutoencoder(dim, **model), paper=PAPER),
-    "contrastive": Method(lambda dim, _, **model: ContrastiveEncoder(dim, **model), paper=PAPER),
-    "supervised": Method(_supervised, paper=PAPER),
-    "designed_pairs": Method(lambda dim, _, **model: DesignedPairs(dim, **model), disentangled=True),
+    "multiview": Method(
+        lambda dim, _, **model: MultiViewAutoencoder(dim, **model), True, PAPER, sound=_SOUND, meant=_MEANT
+    ),
+    "single_view": Method(lambda dim, _, **model: SingleViewAutoencoder(dim, **model), paper=PAPER, sound=_SOUND),
+    "contrastive": Method(lambda dim, _, **model: ContrastiveEncoder(dim, **model), paper=PAPER, sound=_SOUND),
+    "supervised": Method(_supervised, paper=PAPER, sound=_SOUND),
+    "designed_pairs": Method(lambda dim, _, **model: DesignedPairs(dim, **model), True, sound=_SOUND, meant=_MEANT),
 }

@@ -44,6 +44,8 @@ BASELINES = (
     Recipe("supervised_source", "supervised", {"source_cross_entropy": 1.0}, _MLP),
     Recipe("supervised_sensor", "supervised", {"sensor_cross_entropy": 1.0}, _MLP, validation="clips"),
 )
+#: All that the paper's tables are made of, by name.
+PAPER_RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (*ABLATION, *BASELINES)}
 
 
 #: The model of ``load_model()``, on the front end ``log_mel``; a crop is of two seconds.
@@ -72,7 +74,7 @@ def small(recipe: Recipe) -> Recipe:
 #: The last two are for the model in the package and for `make demo`, not for a table. The bundled one is not a row of
 #: the paper: on dry scenes and sensors that are drawn at random, it sees both kinds of pairs (docs/results.md).
 RECIPES: dict[str, Recipe] = {
-    **{recipe.name: recipe for recipe in (*ABLATION, *BASELINES)},
+    **PAPER_RECIPES,
     "bundled": BUNDLED,
     "demo": replace(small(BEST), name="demo"),
 }

@@ -23,8 +23,9 @@ from training.reporting.text import estimate, number
 from training.systems.multiview import tables
 from training.systems.multiview.figures import figure_2
 from training.systems.multiview.rows import FRONT_END, LOG_MEL, table_rows
+from training.systems.multiview.tables import Row
 
-#: Rows that the others are tested against.
+#: Rows that the others are tested against, where they are there.
 REFERENCES = (FRONT_END, "single_view")
 #: Prefix of the results' file names → name of the probe → how to get its predictions from a folder of embeddings.
 PROBES: tuple[tuple[str, str, Callable[[Path], Predictions]], ...] = (
@@ -42,7 +43,8 @@ class ResultInputs:
         seeds: how many seeds of each.
         frontend: name of the front end.
         about: sentences on what the numbers are based on.
-        best: name of the recipe that is "multi-view" in Table 1.
+        best: name of the recipe that is "multi-view" in Table 1 and whose embeddings the page shows, if it is one of
+            ``recipes``.
         histories: losses of every run, by its folder's name.
     """
 
@@ -58,12 +60,14 @@ def write_results(folder: Path, given: ResultInputs) -> tuple[Path, str]:
     """Write scores, tables, figures and the page into ``folder``.
 
     These are ``scores.csv``, ``table1`` and ``table2`` (.md, .csv, .tex) and ``figure2`` (.png, .pdf), the same again
-    by the linear probe (``linear_…``), ``curves`` and ``page.html``.
+    by the linear probe (``linear_…``), ``curves`` and ``page.html``. Without a multi-view recipe, there is no Figure 2.
 
     Returns:
         The page, and the main columns of the tables as text for a terminal.
     """
     first, second = table_rows(given.recipes, given.best, given.frontend)
+    names = [recipe.name for recipe in given.recipes]
+    references = [method for method in REFERENCES if method in (FRONT_END, *names)]
     sections, summary, figures = [], [], []
     for prefix, probe, predictions in PROBES:
         scores = read_all(folder, given, predictions, probe)
@@ -72,28 +76,39 @@ def write_results(folder: Path, given: ResultInputs) -> tuple[Path, str]:
             ("table1", f"Table 1: methods ({probe})", first),
             ("table2", f"Table 2: objectives of the multi-view method ({probe})", second),
         ):
-            table = tables.table(rows, scores, REFERENCES)
+            table = tables.table(rows, scores, references)
             text = f"{tables.markdown(table)}\n{tables.correction_note(table)}\n"
             sections.append((heading, text))
             summary.append(f"{heading}\n\n{brief(table)}")
             write_atomic(folder / f"{prefix}{stem}.md", f"{text}\n{tables.LEGEND}")
             write_atomic(folder / f"{prefix}{stem}.csv", tables.csv_text(table))
             write_atomic(folder / f"{prefix}{stem}.tex", tables.latex(table))
-        source, sensor = (
-            float(np.mean(list(scores[FRONT_END, "joint", measure].values())))
-            for measure in ("source_jaccard_micro", "sensor_accuracy")
-        )
-        picture, _ = figure_2(*tables.points(second, scores), source, sensor, folder / f"{prefix}figure2")
-        caption = f"Figure 2 ({probe}): what each half holds, against the overall score. Dashed: the front end alone."
-        figures.append((caption, picture))
+        if picture := _figure_2(second, scores, folder / f"{prefix}figure2"):
+            caption = "what each half holds, against the overall score. Dashed: the front end alone."
+            figures.append((f"Figure 2 ({probe}): {caption}", picture))
     sections.append(("How to read the tables", tables.LEGEND))
     figures.append(("Losses of every run.", training_curves(given.histories, folder / "curves")[0]))
     embeddings = folder / "seed0" / "embeddings"
-    models = [model for method in (given.best, FRONT_END) for model in (embeddings / method).iterdir()]
+    shown = given.best if given.best in names else names[0]
+    models = [model for method in (shown, FRONT_END) for model in (embeddings / method).iterdir()]
     gallery = load_gallery(folder / "seed0" / "tasks", models)
     title = "Multi-view embeddings of urban sound"
     page = write_page(folder / "page.html", title, given.about, sections, figures, gallery)
     return page, "\n\n".join(summary)
+
+
+def _figure_2(rows: Sequence[Row], scores: tables.Scores, stem: Path) -> Path | None:
+    """Draw Figure 2 and return its PNG file; without points, None, and no figure of an earlier call is left."""
+    points = tables.points(rows, scores)
+    if not any(points):
+        for ending in (".png", ".pdf"):
+            stem.with_name(stem.name + ending).unlink(missing_ok=True)
+        return None
+    source, sensor = (
+        float(np.mean(list(scores[FRONT_END, "joint", measure].values())))
+        for measure in ("source_jaccard_micro", "sensor_accuracy")
+    )
+    return figure_2(*points, source, sensor, stem)[0]
 
 
 def brief(table: tables.Table) -> str:

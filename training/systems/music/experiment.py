@@ -26,6 +26,7 @@ from sonyc_tasks.dataset.audio import read_mono
 from sonyc_tasks.files import file_digest, write_atomic
 from sonyc_tasks.tasks.sonyc import with_paper_grid
 from sonyc_tasks.tasks.task_folder import Task, write_task
+from training.checks import size_and_seeds
 from training.data.extraction import extract
 from training.data.records import Description, Partition
 from training.data.store import LatentStore
@@ -91,12 +92,7 @@ def music(folder: Path, scale: str = "small", *, seeds: int | None = None, worke
     Raises:
         ValueError: the scale is unknown, or ``seeds`` is below 1.
     """
-    if scale not in SCALES:
-        raise ValueError(f"unknown scale {scale!r}; choose {' or '.join(SCALES)}")
-    size = SCALES[scale]
-    count = size.seeds if seeds is None else seeds
-    if count < 1:
-        raise ValueError(f"{count} seeds give no results; use 1 or more")
+    size, count = size_and_seeds(SCALES, scale, seeds)
     folder = folder / scale
     ablation = {
         term: tuple(replace(recipe, epochs=size.epochs, batch_size=size.batch_size) for recipe in rows)

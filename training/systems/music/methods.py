@@ -81,5 +81,11 @@ class MultiViewVAE(nn.Module):
 
 
 METHODS: dict[str, Method] = {
-    "multiview_vae": Method(lambda dim, _, **model: MultiViewVAE(dim, **model), disentangled=True, paper="2411.02711"),
+    "multiview_vae": Method(
+        lambda dim, _, **model: MultiViewVAE(dim, **model),
+        disentangled=True,
+        paper="2411.02711",
+        sound="music sounds",
+        meant={"private": "the frequency", "shared": "the timbre"},
+    ),
 }

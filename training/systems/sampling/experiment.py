@@ -23,6 +23,7 @@ from hear_multiview.frontends import load_frontend
 from hear_multiview.references import mel_statistics
 from sonyc_tasks.dataset.annotations import Clip as SonycClip
 from sonyc_tasks.dataset.annotations import read_clips
+from training.checks import size_and_seeds
 from training.data.records import Clip
 from training.data.unlabelled import extract_clips, generated_streets, recordings, sensor_clips
 from training.engine.pool import run_jobs
@@ -105,12 +106,7 @@ def sampling(
     Raises:
         ValueError: an unknown scale, fewer than one seed, a folder of something else, or what any step refuses.
     """
-    if scale not in SCALES:
-        raise ValueError(f"unknown scale {scale!r}; choose {' or '.join(SCALES)}")
-    size = SCALES[scale]
-    count = size.seeds if seeds is None else seeds
-    if count < 1:
-        raise ValueError(f"{count} seeds were asked for; give 1 or more")
+    size, count = size_and_seeds(SCALES, scale, seeds)
     folder = folder / scale
     chosen = [replace(recipe, epochs=size.epochs or recipe.epochs) for recipe in recipes or map(recipe_named, ROWS)]
 

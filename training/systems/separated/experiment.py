@@ -21,6 +21,7 @@ from hear_multiview.frontends import load_frontend
 from hear_multiview.references import mel_statistics
 from sonyc_tasks.dataset.annotations import read_clips
 from sonyc_tasks.files import file_digest, read_json_object, write_json
+from training.checks import size_and_seeds
 from training.data.unlabelled import extract_clips, generated_streets, sensor_clips
 from training.engine.pool import run_jobs
 from training.engine.pretrain import CHECKPOINT, run_folder, save_untrained
@@ -110,12 +111,7 @@ def separated(
     Raises:
         ValueError: an unknown scale, fewer than one seed, a folder of something else, or what any step refuses.
     """
-    if scale not in SCALES:
-        raise ValueError(f"unknown scale {scale!r}; choose {' or '.join(SCALES)}")
-    size = SCALES[scale]
-    count = size.seeds if seeds is None else seeds
-    if count < 1:
-        raise ValueError(f"{count} seeds were asked for; give 1 or more")
+    size, count = size_and_seeds(SCALES, scale, seeds)
     folder = folder / scale
     chosen = [replace(recipe, epochs=size.epochs or recipe.epochs) for recipe in recipes or map(recipe_named, ROWS)]
     check_or_write_manifest(folder / "made-of.json", _made_of(size, chosen))

@@ -84,5 +84,7 @@ class SeparatedEncoder(nn.Module):
 
 
 METHODS: dict[str, Method] = {
-    "separated": Method(lambda dim, _, **model: SeparatedEncoder(dim, **model), paper="2105.02132")
+    "separated": Method(
+        lambda dim, _, **model: SeparatedEncoder(dim, **model), paper="2105.02132", sound="sound scenes"
+    )
 }

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from sonyc_tasks.files import held_folder
+from training.checks import check_bounds
 from training.distributed import WHOLE, BatchShard
 from training.engine.loop import Job, epoch_seed, fit
 from training.engine.run_folder import RunFolder, check_or_write_manifest
@@ -63,17 +64,15 @@ class SeparatorConfig:
     network: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name, low, high in (
+        bounds = (
             ("steps", 1, math.inf),
             ("takes", 1, math.inf),
             ("batch", 1, math.inf),
             ("seconds", 0.25, TAKE_SECONDS),
             ("learning_rate", 1e-7, 0.1),
             ("sparsity", 0, math.inf),
-        ):
-            if not low <= (value := getattr(self, name)) <= high:
-                bounds = f"from {low:g} to {high:g}" if math.isfinite(high) else f"{low:g} or more"
-                raise ValueError(f"{name} is {value:g}; it must be {bounds}")
+        )
+        check_bounds(self, bounds)
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ def test_a_second_run_does_nothing_again(
     demo.demo(finished)
     printed = "\n".join(caplog.messages)
     assert "| joint " in printed
-    assert "DSC private" in printed
+    assert "DSCΔ private" in printed
     assert "What this is: a small run on generated data" in printed
     changed = {path.name for path, time in before.items() if path.stat().st_mtime_ns != time}
     assert changed <= {"report.html", "made-of.json", "curves.png", "curves.pdf"}

@@ -17,7 +17,7 @@ import pytest
 
 from hear_multiview.frontends import load_frontend
 from sonyc_tasks.synthesis import synthesize
-from training.systems.multiview.experiment import paper, submissions
+from training.systems.multiview.experiment import named, paper, submissions
 from training.systems.multiview.recipes import ABLATION, BASELINES, BEST, RECIPES, small
 from training.systems.multiview.rows import FRONT_END, LOG_MEL, ROWS, front_end_row, table_rows
 
@@ -34,16 +34,15 @@ from training.distributed import init, is_main
 
 if __name__ == "__main__":
     kept = {KEPT!r}
-    paper.ABLATION = tuple(r for r in paper.ABLATION if r.name in kept)
-    paper.BASELINES = tuple(r for r in paper.BASELINES if r.name in kept)
+    paper.PAPER_RECIPES = {{name: recipe for name, recipe in paper.PAPER_RECIPES.items() if name in kept}}
     shrink = paper.SCALES["small"].recipe
     tiny = lambda r: replace(shrink(r), epochs=2, model={{**r.model, "width": 32}})
     paper.SCALES["small"] = replace(paper.SCALES["small"], recipe=tiny)
     init("cpu")
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
     logging.getLogger("training").setLevel(logging.INFO if is_main() else logging.ERROR)
-    data, out, seeds, *frontend = sys.argv[1:]
-    paper.paper(Path(out), Path(data), seeds=int(seeds), frontend=next(iter(frontend), None), workers=2)
+    data, out, seeds, frontend, *recipes = sys.argv[1:]
+    paper.paper(Path(out), Path(data), seeds=int(seeds), frontend=frontend, recipes=recipes or None, workers=2)
 """
 
 
@@ -57,7 +56,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def start(data: Path, out: Path, script: Path, *arguments: str, launcher: Sequence[str] = ()) -> subprocess.Popen[str]:
     environment = {**os.environ, "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1", "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [sys.executable, *launcher, str(script), str(data), str(out), *(arguments or ("2",))],
+        [sys.executable, *launcher, str(script), str(data), str(out), *(arguments or ("2", "demo"))],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -112,14 +111,24 @@ def test_everything_is_there(finished: tuple[Path, str]) -> None:
 
 
 @pytest.mark.slow
-def test_killed_three_times_it_ends_with_the_same_bytes(finished: tuple[Path, str], data: Path, tmp_path: Path) -> None:
+def test_begun_with_one_recipe_and_killed_three_times_it_ends_with_the_same_bytes(
+    finished: tuple[Path, str], data: Path, tmp_path: Path
+) -> None:
     straight, _ = finished
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     out = tmp_path / "killed"
+    run = start(data, out, script, "1", "demo", "single_view")
+    printed, _ = run.communicate(timeout=1200)
+    assert run.returncode == 0, printed
+    assert "L_cos" not in printed
+    assert {row["method"] for row in csv.DictReader((out / "scores.csv").open())} == {"single_view", FRONT_END, LOG_MEL}
+    assert not (out / "figure2.pdf").exists()
+    (first,) = out.glob("runs/*/checkpoint.safetensors")
+    made = first.stat().st_mtime_ns
     for pattern in (
         "runs/*seed1/state.pt",
-        "seed0/embeddings/*/*/*/train/*.npy",
+        "seed0/embeddings/multiview_rec/*/*/train/*.npy",
         "seed1/embeddings/*/*/*/prediction-done.json",
     ):
         killed_when(start(data, out, script), out, pattern)
@@ -130,6 +139,7 @@ def test_killed_three_times_it_ends_with_the_same_bytes(finished: tuple[Path, st
         for name in ("scores.csv", "table1.md", "table1.csv", "table1.tex", "table2.md", "table2.csv", "table2.tex"):
             assert (out / f"{probe}{name}").read_bytes() == (straight / f"{probe}{name}").read_bytes(), probe + name
     assert (out / "figure2.pdf").read_bytes() == (straight / "figure2.pdf").read_bytes()
+    assert first.stat().st_mtime_ns == made
 
 
 @pytest.mark.slow
@@ -178,6 +188,29 @@ def test_what_it_refuses(tmp_path: Path) -> None:
         paper(tmp_path, scale="huge")
     with pytest.raises(ValueError, match="0 seeds"):
         paper(tmp_path, seeds=0)
+    with pytest.raises(ValueError, match="'typo'") as caught:
+        paper(tmp_path, recipes=["single_view", "typo"])
+    assert all(row.method in str(caught.value) for row in ROWS)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(ValueError, match="0 recipes"):
+        paper(tmp_path, recipes=[])
+    assert not any(tmp_path.iterdir())
+
+
+def test_recipes_are_chosen_by_name_each_once_in_their_own_order() -> None:
+    every = [small(recipe) for recipe in (*ABLATION, *BASELINES)]
+    chosen = named(["single_view", "multiview_rec", "single_view"], every)
+    assert [recipe.name for recipe in chosen] == ["multiview_rec", "single_view"]
+    assert all(recipe in every for recipe in chosen)
+
+
+@pytest.mark.parametrize("subset", [["multiview_rec"], ["single_view", "contrastive"], [BEST.name]])
+def test_the_tables_have_the_rows_of_what_was_trained(subset: list[str]) -> None:
+    first, second = table_rows([RECIPES[name] for name in subset], BEST.name, "demo")
+    untrained = [FRONT_END, LOG_MEL]
+    in_both = [name for name in subset if name == BEST.name]
+    assert [row.method for row in first] == [*(in_both or [n for n in subset if "multiview" not in n]), *untrained]
+    assert [row.method for row in second] == [*(name for name in subset if "multiview" in name), *untrained]
 
 
 @pytest.mark.parametrize("name", ["dac_44khz", "demo"])
