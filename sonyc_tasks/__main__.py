@@ -147,10 +147,10 @@ def _add_build_options(parser: argparse.ArgumentParser) -> None:
         "--sample-rate",
         type=int,
         nargs="+",
-        default=[44_100],
+        default=[16_000, 44_100],
         metavar="HZ",
-        help="of the audio in the tasks, such as 16000 for the bundled model; give several for modules with different "
-        "rates (44100)",
+        help="of the audio in the tasks, one or several: a module needs its own (16000 for the bundled model, and 44100 "
+        "for the official codec)",
     )
     option("--seconds", type=float, metavar="S", help="length of every clip (the most common length)")
     option(
