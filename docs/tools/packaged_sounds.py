@@ -126,7 +126,7 @@ def kept(path: Path, make: Callable[[], Arrays]) -> Arrays:
 
 
 def read_recordings(work: Path) -> Arrays:
-    """Read what the table names: ``waves`` int16 [recording, sample], ``length``, ``kind``, ``series``, ``file``."""
+    """Read what the table names: ``waves`` int16 [recording, sample], ``length``, ``kind``, ``series``, ``path``."""
     found: dict[str, list[tuple[str, Path]]] = defaultdict(list)
     for package in tqdm(TABLE["packages"], "packages"):
         folder = unpack(package, work)
@@ -150,7 +150,7 @@ def read_recordings(work: Path) -> Arrays:
         rows += [(wave, kind, series, str(path)) for (wave, _, path), series in zip(pieces, merged, strict=True)]
     waves = np.stack([_int16(fit(wave, SECONDS * RATE)) for wave, *_ in rows])
     length = np.array([len(wave) for wave, *_ in rows])
-    text = {name: np.array([row[column] for row in rows]) for column, name in enumerate(("kind", "series", "file"), 1)}
+    text = {name: np.array([row[column] for row in rows]) for column, name in enumerate(("kind", "series", "path"), 1)}
     return {"waves": waves, "length": length, **text}
 
 
