@@ -149,8 +149,8 @@ def _add_build_options(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[16_000, 44_100],
         metavar="HZ",
-        help="of the audio in the tasks, one or several: a module needs its own (16000 for the bundled model, and 44100 "
-        "for the official codec)",
+        help="of the audio in the tasks, one or several: a module needs its own (16000, for the bundled model, and "
+        "44100, for the official codec)",
     )
     option("--seconds", type=float, metavar="S", help="length of every clip (the most common length)")
     option(

@@ -30,7 +30,8 @@ def test_build_then_validate(dataset: Path, tmp_path: Path, capsys: pytest.Captu
     first, *steps = out.split("next:\n")[1].splitlines()
     # 0.7 · 120 s / 0.25 s, and 16,000 / 44,100 of it, rounded down
     assert first.startswith("sonyc_source-v1-full: ")
-    for words in ("336 clips (16000 Hz) or 121 clips (44100 Hz)", "8 probes", "--grid", "default 16, fast 64, faster 64"):
+    batches = "336 clips (16000 Hz) or 121 clips (44100 Hz)"
+    for words in (batches, "8 probes", "--grid", "default 16, fast 64, faster 64"):
         assert words in first
     launcher = "python -m sonyc_tasks.heareval"
     assert steps[:2] == [
