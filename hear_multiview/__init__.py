@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hear_multiview.recordings.embed import embed
     from hear_multiview.recordings.reading import read
 
-__version__ = "0.5.1"
+__version__ = "0.5.2"
 __all__ = ["embed", "get_scene_embeddings", "get_timestamp_embeddings", "load_model", "read"]
 
 #: Functions that are not in ``hear_multiview.api``, with their modules.
