@@ -1,9 +1,10 @@
 """Evaluate scene embeddings on labelled real recordings from Debian packages, heard by generated sensors.
 
-Run as ``python docs/tools/packaged_sounds.py WORK [--seed K] [--against MODEL] MODEL [MODEL ...]``. A MODEL is a HEAR
-module, then perhaps a colon with a checkpoint, with `load_model`'s options as JSON, or with both:
-``hear_multiview:run/a.safetensors{"view":"shared"}``. WORK gets the recordings, each seed's audio, and
-``untrained.safetensors``, a model of the bundled one's kind before training. apt has to know Debian 12's packages.
+Run as ``python docs/tools/packaged_sounds.py WORK [--seed K] [--generated] [--against MODEL] MODEL [MODEL ...]``; with
+``--generated``, the recordings are generated, too. A MODEL is a HEAR module, then perhaps a colon with a checkpoint, with
+`load_model`'s options as JSON, or with both: ``hear_multiview:run/a.safetensors{"view":"shared"}``. WORK gets the
+recordings, each seed's audio, and ``untrained.safetensors``, a model of the bundled one's kind before training. apt has
+to know Debian 12's packages.
 
 - **kinds**: each recording as it is, which kind of sound; 5 folds, no series of takes in two of them; accuracy.
 - **heard**: the same of each as a sensor of its own hears it, 3 to 25 dB above the background.
@@ -70,6 +71,8 @@ HEARD_SNR, DISTANCE = (3.0, 25.0), (4.0, 60.0)  # dB, metres
 #: Recordings and series that a kind needs, recordings that it gets at most, and excerpts of a long file.
 FEWEST, FEWEST_SERIES, MOST, EXCERPTS = 12, 5, 60, 4
 SHORTEST, SILENT = 0.05, 1e-3  # seconds, rms
+#: Generated recordings of each source, and their peak.
+GENERATED, PEAK = 40, 0.5
 #: From this correlation on (below 4 kHz, at the best lag), two recordings are takes of one series.
 SAME = 0.8
 
@@ -155,6 +158,20 @@ def read_recordings(work: Path) -> Arrays:
     length = np.array([len(wave) for wave, *_ in rows])
     text = {name: np.array([row[column] for row in rows]) for column, name in enumerate(("kind", "series", "path"), 1)}
     return {"waves": waves, "length": length, **text}
+
+
+def generate_recordings(seed: int) -> Arrays:
+    """Make what `read_recordings` reads, but its paths, of the sources of `sonyc_tasks.synthesis`."""
+    waves, length, kinds = [], [], []
+    for kind, source in tqdm(SOURCES.items(), "sources"):
+        for number in range(GENERATED):
+            rng = default_rng((seed, 3, zlib.crc32(kind.encode()), number))
+            wave = source.render(rng, min(rng.uniform(*source.seconds), SECONDS), RATE)
+            waves.append(_int16(fit(wave * PEAK / np.abs(wave).max(), SECONDS * RATE)))
+            length.append(len(wave))
+            kinds.append(kind)
+    series = np.arange(len(kinds)).astype(str)
+    return {"waves": np.stack(waves), "length": np.array(length), "kind": np.array(kinds), "series": series}
 
 
 def _take_turns(files: list[tuple[str, Path]]) -> list[tuple[str, Path]]:
@@ -334,9 +351,14 @@ def cells(results: dict[str, Column], against: dict[str, Column] | None = None) 
     return texts
 
 
-def make_sets(work: Path, seed: int) -> tuple[np.ndarray, dict[str, Arrays]]:
+def make_sets(work: Path, seed: int, generated: bool) -> tuple[np.ndarray, dict[str, Arrays]]:
     """Return the folds of the recordings, and the sets of a seed; what is not in ``work`` is made."""
-    recordings = kept(work / "recordings.npz", lambda: read_recordings(work))
+    if generated:
+        work = work / "generated"
+        work.mkdir(exist_ok=True)
+        recordings = kept(work / f"recordings-{seed}.npz", lambda: generate_recordings(seed))
+    else:
+        recordings = kept(work / "recordings.npz", lambda: read_recordings(work))
     fold = draw_folds(recordings, seed)
     register(recordings)
     sets = {
@@ -355,11 +377,12 @@ def main() -> None:
     parser.add_argument("work", type=Path, metavar="WORK")
     parser.add_argument("models", nargs="+", metavar="MODEL")
     parser.add_argument("--seed", type=int, default=0, help="of folds, sensors and scenes (default: 0)")
+    parser.add_argument("--generated", action="store_true", help="sources of sonyc_tasks.synthesis, and no packages")
     parser.add_argument("--against", action="append", default=[], metavar="MODEL", help="add the differences from it")
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
     save_untrained(BUNDLED, arguments.work / "untrained.safetensors")
-    fold, sets = make_sets(arguments.work, arguments.seed)
+    fold, sets = make_sets(arguments.work, arguments.seed, arguments.generated)
     results, scores = dict[str, dict[str, Column]](), dict[str, list[str]]()
     for model in tqdm(dict.fromkeys([*arguments.models, *arguments.against]), "models"):
         embeddings = embed(model, sets)
