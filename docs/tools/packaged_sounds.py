@@ -1,8 +1,8 @@
 """Evaluate scene embeddings on labelled real recordings from Debian packages, heard by generated sensors.
 
 Run as ``python docs/tools/packaged_sounds.py WORK [--seed K] [--generated] [--against MODEL] MODEL [MODEL ...]``; with
-``--generated``, the recordings are generated, too. A MODEL is a HEAR module, then perhaps a colon with a checkpoint, with
-`load_model`'s options as JSON, or with both: ``hear_multiview:run/a.safetensors{"view":"shared"}``. WORK gets the
+``--generated``, the recordings are generated, too. A MODEL is a HEAR module, then perhaps a colon with a checkpoint,
+with `load_model`'s options as JSON, or with both: ``hear_multiview:run/a.safetensors{"view":"shared"}``. WORK gets the
 recordings, each seed's audio, and ``untrained.safetensors``, a model of the bundled one's kind before training. apt has
 to know Debian 12's packages.
 
