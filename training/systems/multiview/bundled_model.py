@@ -24,6 +24,8 @@ from training.systems.multiview.dry_scenes import SECONDS, dry_scenes, extract_s
 #: Scenes generated only for pretraining; the demo, the tests and all probes use other seeds.
 SCENES, SCENE_SEED = 4000, 2001
 RECIPE, SEED = "bundled", 0
+#: The sha256 of a checkpoint, and what was measured of it.
+SCORES = Path(__file__).with_name("bundled_scores.md")
 FRONTEND = "log_mel"
 
 
@@ -89,5 +91,17 @@ real recordings, which are not at hand here. Its scores are not the paper's.
 - Codec, which the model does not use: {codec_weights.bundle_note()}. Three choices in its training were made while
   looking at probes of 157 real clips of 9 SONYC-UST-V2 sensors; nothing was trained on these clips.
 - Made by `python -m training bundle` with {versions(card)}.
-- Scores, log-mel and random projection first: `docs/results.md` of the repository. Licence: MIT, like the code.
+- Licence: MIT, like the code.
+
+## Scores
+
+{_scores()}
 """
+
+
+def _scores() -> str:
+    """What was measured of the bundled model, if it is still the one that was measured."""
+    measured, _, text = SCORES.read_text(encoding="utf-8").partition("\n")
+    if measured != file_digest(BUNDLED):
+        return "None of this file yet: docs/results.md of the repository has the commands."
+    return text.strip()
