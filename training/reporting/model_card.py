@@ -51,7 +51,7 @@ def published_card(checkpoint: Checkpoint, sha256: str, repo: str) -> str:
         KeyError: the checkpoint does not say how it was trained.
     """
     card = checkpoint.card
-    sensors = {part: ", ".join(map(str, card["split"][part])) or "none" for part in ("train", "valid", "probe")}
+    groups = {part: ", ".join(map(str, card["split"][part])) or "none" for part in ("train", "valid", "probe")}
     method = card["recipe"]["method"]
     known = registered("methods").get(method)
     small_codec = card["frontend"]["sha256"] == file_digest(codec_weights.BUNDLE)
@@ -69,7 +69,7 @@ def published_card(checkpoint: Checkpoint, sha256: str, repo: str) -> str:
         sound=known.sound if known else "sound",
         meant=known.meant if known else {},
         record=training_record(card),
-        sensors="; ".join(f"{part} {numbers}" for part, numbers in sensors.items()),
+        groups="; ".join(f"{part} {names}" for part, names in groups.items()),
         versions=versions(card),
         losses=_losses(card["metrics"]),
     )
