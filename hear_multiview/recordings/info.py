@@ -42,7 +42,7 @@ def describe(path: str | os.PathLike[str] = "") -> str:
 def _described(saved: checkpoint.Checkpoint, file: Path, name: str) -> str:
     card, front = saved.card, saved.card["frontend"]
     encoder = saved.encoder()
-    sizes = view_sizes(encoder, front.get("dim"))
+    sizes = view_sizes(encoder.parts, front.get("dim"))
     arguments = {"kind": "mlp", **card["encoder"]}
     lines = {
         "checkpoint": name,
@@ -63,16 +63,14 @@ def _described(saved: checkpoint.Checkpoint, file: Path, name: str) -> str:
     return "\n".join(f"{name:<{width}}{value}" for name, value in lines.items() if value)
 
 
-def view_sizes(encoder: Encoder, frontend_dim: int | None) -> dict[str, int | None]:
-    """Number of dimensions of a frame embedding of each view; the front end's own is as its card says."""
-    parts = dict(encoder.parts)
+def view_sizes(parts: Mapping[str, int], frontend_dim: int | None) -> dict[str, int | None]:
+    """Number of dimensions of each view, from those of its parts; the front end's own is as its card says."""
     return {"joint": sum(parts.values()), **parts, "frontend": frontend_dim}
 
 
 def _scenes(views: Sequence[str], encoder: Encoder, frontend_dim: int | None) -> str:
     """How a scene embedding of each view is made, and its number of dimensions; the front end's own is the mean."""
-    parts = pooled_sizes(encoder.parts, encoder.pools)
-    sizes = {"joint": sum(parts.values()), **parts, "frontend": frontend_dim}
+    sizes = view_sizes(pooled_sizes(encoder.parts, encoder.pools), frontend_dim)
     by_pool: dict[str, list[str]] = {}
     for view in views:
         pools: set[Pool] = {"mean"} if view == "frontend" else set(encoder.pools.values())
